@@ -1,0 +1,179 @@
+//! `harmonize classify`: the main job.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::Utc;
+use clap::{ArgMatches, Args};
+
+use super::bar::LineBar;
+use super::settings::{InputArgs, PlaceArgs, Settings, bytes};
+use super::table::{count, percent};
+use crate::error::{Error, Result};
+use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
+use crate::registry::{ModelRef, Registry};
+
+#[derive(Args)]
+#[command(after_help = "One run is one commit: rows are visible all together or not at all, and the same run twice \
+                        is a no-op (\"already done\", exit code 0). Example:\n\n  \
+                        harmonize classify --input s3://lines/2026/ --id line_id --lake s3://lake --model hs@1")]
+pub struct ClassifyArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Column whose value becomes line_id
+    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_ID")]
+    pub id: Option<String>,
+    /// Model version: hs@1, or hs for the newest [default: hs]
+    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    pub model: Option<String>,
+    /// Which rows keep their description: all, review or none [default: all]
+    #[arg(long, value_name = "WHICH", env = "HARMONIZE_STORE_TEXT")]
+    pub store_text: Option<StoreText>,
+    /// What to do with an unreadable file: fail or quarantine [default: fail]
+    #[arg(long, value_name = "WHAT", env = "HARMONIZE_ON_BAD_FILE")]
+    pub on_bad_file: Option<OnBadFile>,
+    /// Accept from this confidence on, in place of the bundle's threshold
+    #[arg(long, value_name = "CONFIDENCE", env = "HARMONIZE_THRESHOLD")]
+    pub threshold: Option<f32>,
+    /// Share of accepted texts sent to people at random, in place of the bundle's
+    #[arg(long, value_name = "RATIO", env = "HARMONIZE_AUDIT_RATIO")]
+    pub audit_ratio: Option<f64>,
+    /// Size at which a data file is closed [default: 128MiB]
+    #[arg(long, value_name = "SIZE", env = "HARMONIZE_TARGET_FILE_SIZE")]
+    pub target_file_size: Option<String>,
+}
+
+/// What a job needs, resolved.
+pub struct Job {
+    pub options: ClassifyOptions,
+    pub registry: Registry,
+    pub model: ModelRef,
+}
+
+/// Resolves the settings of a job.
+pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
+    let inputs = settings.need_list("input", args.input.input.clone())?;
+    let text = settings.need("text", args.input.text.clone(), Some("description".into()))?;
+    let id = settings.pick("id", args.id.clone(), None)?;
+    let where_sql = settings.pick("where", args.input.filter.clone(), None)?;
+    let lake = settings.lake(&args.place)?;
+    let registry = settings.registry(&args.place)?;
+    let model = settings.model(args.model.clone())?;
+    let store_text = settings.need("store-text", args.store_text, Some(StoreText::All))?;
+    let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;
+    let threshold = settings.pick("threshold", args.threshold, None)?;
+    let audit_ratio = settings.pick("audit-ratio", args.audit_ratio, None)?;
+    let file_size = settings.need("target-file-size", args.target_file_size.clone(), Some("128MiB".to_string()))?;
+    let options = ClassifyOptions {
+        inputs,
+        text,
+        id,
+        where_sql,
+        lake,
+        policy: PolicyOverride { threshold, audit_ratio },
+        store_text,
+        on_bad_file,
+        limits: settings.limits(&args.place)?,
+        target_file_bytes: bytes(&file_size, "target-file-size")? as u64,
+        started_at: Utc::now(),
+    };
+    Ok(Job { options, registry, model })
+}
+
+pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
+    let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    let job = resolve(&args, &mut settings)?;
+    let loaded = job.registry.load(&job.model).await?;
+    let bar = Arc::new(LineBar::new());
+    let ending = classify(&job.options, &loaded, Arc::clone(&bar) as Arc<_>).await;
+    bar.finish();
+    match ending? {
+        Ending::Done(record) => print!("{}", summary(&record)),
+        Ending::AlreadyDone(record) => println!(
+            "already done: run {} has these lines ({} of them), committed {}",
+            record.run_id,
+            count(record.lines_written),
+            record.finished_at
+        ),
+    }
+    Ok(0)
+}
+
+/// A run in a few lines.
+pub fn summary(run: &RunRecord) -> String {
+    let share = |n| format!("{:>14}  {:>7}", count(n), percent(n, run.lines_written));
+    let mut out = format!(
+        "run {}\n  model     {}@{}, edition {}, policy {}\n  lines     {:>14}  in {} file(s)\n",
+        run.run_id,
+        run.model_name,
+        run.model_version,
+        run.tariff_edition,
+        run.policy_origin,
+        count(run.lines_written),
+        run.inputs.len(),
+    );
+    out += &format!("  accept    {}\n", share(run.accept_lines));
+    out += &format!("  review    {}\n", share(run.review_lines));
+    out += &format!("  refuse    {}\n", share(run.refuse_lines));
+    if !run.quarantined.is_empty() {
+        out += &format!(
+            "  set aside {:>14}  rows in {} unreadable file(s):\n",
+            count(run.quarantined_rows),
+            run.quarantined.len()
+        );
+        for file in &run.quarantined {
+            out += &format!("    {}: {}\n", file.url, file.reason);
+        }
+    }
+    out += &format!(
+        "  wrote     {:>14}  bytes in {} file(s)\n  time      {:>12.1} s  to plan {:.1} s, {} lines/s\n",
+        count(run.bytes_written),
+        run.files_written,
+        run.plan_secs + run.score_secs,
+        run.plan_secs,
+        count((run.lines_written as f64 / run.score_secs.max(1e-9)) as u64),
+    );
+    out
+}
+
+impl FromStr for StoreText {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "all" => Ok(StoreText::All),
+            "review" => Ok(StoreText::Review),
+            "none" => Ok(StoreText::None),
+            other => Err(Error::Usage(format!("{other}: choose all, review or none"))),
+        }
+    }
+}
+
+impl std::fmt::Display for StoreText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for OnBadFile {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "fail" => Ok(OnBadFile::Fail),
+            "quarantine" => Ok(OnBadFile::Quarantine),
+            other => Err(Error::Usage(format!("{other}: choose fail or quarantine"))),
+        }
+    }
+}
+
+impl std::fmt::Display for OnBadFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            OnBadFile::Fail => "fail",
+            OnBadFile::Quarantine => "quarantine",
+        })
+    }
+}

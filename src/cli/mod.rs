@@ -1,0 +1,165 @@
+//! The command line: one subcommand a file, its arguments and what it runs.
+//!
+//! Data goes to standard output, logs and progress to standard error. How a command ended is its exit code, decided
+//! in one place.
+
+mod bar;
+mod check;
+mod classify;
+mod completions;
+mod demo;
+mod evaluate;
+mod predict;
+mod sample;
+mod settings;
+mod sql;
+mod table;
+mod train;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Result};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, or already done · 2 usage · 10 done, but a stated limit was passed · 20 input or schema · 21 model or registry · \
+22 credentials · 30 lost a race · 31 storage trouble, retry · 32 commit unknown, run it again · 40 memory or disk · \
+70 a defect · 130/143 signals
+
+Settings come from flags, then HARMONIZE_* variables, then --config job.toml, then defaults; `harmonize check` \
+prints what is in force. S3 keys and endpoint come from the usual AWS_* variables.";
+
+/// Classify goods into Harmonized System codes, at lake scale.
+#[derive(Parser)]
+#[command(name = "harmonize", version, max_term_width = 110, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Global {
+    /// How logs are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "HARMONIZE_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as harmonize=debug
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "HARMONIZE_LOG")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make sample lines, train on them, classify, and show the result, in an empty folder
+    Demo(demo::DemoArgs),
+    /// Write synthetic shipment lines as Parquet files
+    Sample(sample::SampleArgs),
+    /// Train a model on labelled lines and put it into a registry
+    Train(train::TrainArgs),
+    /// Measure a model on labelled lines that it has not seen
+    Evaluate(evaluate::EvaluateArgs),
+    /// Classify shipment lines into a Delta table of the lake
+    Classify(classify::ClassifyArgs),
+    /// Classify texts given as arguments or on standard input
+    Predict(predict::PredictArgs),
+    /// Run one SQL query over the tables and views of a lake, with hs_predict
+    Sql(sql::SqlArgs),
+    /// Print the settings in force and test them, without writing anything that stays
+    Check(check::CheckArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses, runs, and decides the exit code.
+pub fn main() -> ExitCode {
+    // A reader that has seen enough (`| head`) ends the program quietly, as it does others.
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(e) => e.exit(),
+    };
+    init_logs(&cli.global);
+    let sub = matches.subcommand().map(|(_, m)| m.clone()).unwrap_or_default();
+    match run(cli.command, &sub) {
+        Ok(code) => ExitCode::from(code),
+        Err(Error::Interrupted(signal)) => {
+            eprintln!("{}", Error::Interrupted(signal));
+            ExitCode::from(Error::Interrupted(signal).exit_code())
+        }
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
+    if let Command::Completions(args) = command {
+        return completions::run(&args, Cli::command());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = dispatch(command, matches) => ended,
+            signal = signal() => Err(Error::Interrupted(signal)),
+        }
+    });
+    // Tasks of an interrupted run must not keep the process alive.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Sample(args) => sample::run(args).await,
+        Command::Train(args) => train::run(args, matches).await,
+        Command::Evaluate(args) => evaluate::run(args, matches).await,
+        Command::Classify(args) => classify::run(args, matches).await,
+        Command::Predict(args) => predict::run(args, matches).await,
+        Command::Sql(args) => sql::run(args, matches).await,
+        Command::Check(args) => check::run(args, matches).await,
+        Command::Completions(_) => Ok(0),
+    }
+}
+
+/// Waits for SIGINT or SIGTERM; the number of the one that came.
+async fn signal() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+        },
+        _ => std::future::pending().await,
+    }
+}
+
+fn init_logs(global: &Global) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&global.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match global.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

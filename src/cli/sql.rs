@@ -1,0 +1,57 @@
+//! `harmonize sql`: one query over a lake.
+
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args};
+use datafusion::execution::context::SQLOptions;
+
+use super::settings::{PlaceArgs, Settings};
+use super::table::{Format, print};
+use crate::error::Result;
+use crate::lake::{InputTable, Source, SourceOptions};
+use crate::sql::{Classifier, hs_predict, register_lake, session, text_of};
+
+#[derive(Args)]
+#[command(after_help = "Tables: predictions, decisions, runs; views: current_predictions, effective_codes, \
+                        review_queue, run_history. Example:\n\n  \
+                        harmonize sql --lake lake \"SELECT decision, count(*) FROM predictions GROUP BY 1\"")]
+pub struct SqlArgs {
+    /// The query; it may read, not write
+    query: String,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Model for hs_predict(text), such as hs@1; without it there is no hs_predict
+    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    model: Option<String>,
+    /// Parquet files or folders to query as the table lines
+    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
+    input: Option<Vec<String>>,
+    /// Description column of --input
+    #[arg(long, value_name = "COLUMN", default_value = "description")]
+    text: String,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
+    let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    let lake = settings.lake(&args.place)?;
+    let context = session(settings.limits(&args.place)?)?;
+    register_lake(&context, &lake).await?;
+    context.register_udf(text_of());
+    if let Some(model) = &args.model {
+        let loaded = settings.registry(&args.place)?.load(&model.parse()?).await?;
+        let classifier = Classifier::new(&loaded, &loaded.bundle.policy)?;
+        context.register_udf(hs_predict(Arc::new(classifier)));
+    }
+    if let Some(inputs) = &args.input {
+        let options = SourceOptions { text: args.text.clone(), quarantine: false };
+        let source = Source::pin(inputs, options).await?;
+        context.register_table("lines", Arc::new(InputTable::new(source)))?;
+    }
+    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let batches = context.sql_with_options(&args.query, read_only).await?.collect().await?;
+    print(&batches, args.format)?;
+    Ok(0)
+}

@@ -1,0 +1,198 @@
+//! `harmonize train`: labelled lines in, a model version in the registry.
+
+use std::path::PathBuf;
+
+use chrono::Utc;
+use clap::{ArgMatches, Args};
+use indicatif::ProgressBar;
+
+use super::bar::training_bar;
+use super::evaluate::figures;
+use super::settings::{InputArgs, PlaceArgs, Settings};
+use crate::error::{Context, Error, Result};
+use crate::tariff::{Codes, Edition};
+use crate::train::{CheckLimits, FitProgress, Recipe, Report, TrainOptions, Trained, Watcher, train};
+
+#[derive(Args)]
+#[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
+                        normalisation never fall on both sides of the split. Example:\n\n  \
+                        harmonize train --input labelled/ --label hs6 --edition 2022 --registry models --name hs")]
+pub struct TrainArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Column that holds the codes: text of 6 to 10 digits, of which the first six count
+    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_LABEL")]
+    label: Option<String>,
+    /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
+    #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
+    edition: Option<Edition>,
+    /// Nomenclature as CSV (hs_code,level,parent,section,description) in place of the built-in list of codes
+    #[arg(long, value_name = "FILE")]
+    nomenclature: Option<PathBuf>,
+    /// Name of the model in the registry
+    #[arg(long, default_value = "hs")]
+    name: String,
+    /// Shape of the network, settings of the fit and shares of the split, as TOML
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Seed of the split, the initial weights and the order of the lines
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Share of the accepted lines that must be right
+    #[arg(long, value_name = "RATIO", default_value_t = 0.98)]
+    target_precision: f64,
+    /// Share of lines that people can look at; sets the threshold instead of the precision
+    #[arg(long, value_name = "RATIO")]
+    review_budget: Option<f64>,
+    /// Share of accepted texts that is sent to people at random
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
+    audit_ratio: f64,
+    /// Share of distinct texts kept for measuring; 0 when a test set is kept elsewhere
+    #[arg(long, value_name = "RATIO")]
+    test_share: Option<f64>,
+    /// Put back leading zeros that codes have lost
+    #[arg(long)]
+    repair_zeros: bool,
+    /// Who trains it, for the record [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
+    let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    let registry = settings.registry(&args.place)?;
+    let edition = settings.need("edition", args.edition, Some(Edition::Hs2022))?;
+    let mut recipe = match &args.recipe {
+        None => Recipe::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
+            toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?
+        }
+    };
+    if let Some(seed) = args.seed {
+        recipe.fit.seed = seed;
+    }
+    if let Some(test) = args.test_share {
+        recipe.split.test = test;
+    }
+    let codes = match &args.nomenclature {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path).context(|| path.display().to_string())?;
+            Some(Codes::from_nomenclature_csv(&bytes, edition, &path.display().to_string())?)
+        }
+    };
+    let options = TrainOptions {
+        inputs: settings.need_list("input", args.input.input.clone())?,
+        text: settings.need("text", args.input.text.clone(), Some("description".into()))?,
+        label: settings.need("label", args.label.clone(), None)?,
+        where_sql: settings.pick("where", args.input.filter.clone(), None)?,
+        edition,
+        codes,
+        name: args.name,
+        recipe,
+        checks: CheckLimits { repair_zeros: args.repair_zeros, ..CheckLimits::default() },
+        target_precision: args.target_precision,
+        review_budget: args.review_budget,
+        audit_ratio: args.audit_ratio,
+        limits: settings.limits(&args.place)?,
+        created_at: Utc::now(),
+        created_by: args.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into()),
+        command: command_line(),
+    };
+    let mut watcher = Screen::new(true);
+    let trained = train(&options, &registry, &mut watcher).await;
+    watcher.finish();
+    print!("{}", summary(&trained?));
+    Ok(0)
+}
+
+/// This process's command line, quoted where a shell needs it.
+fn command_line() -> String {
+    let quote = |arg: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
+        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+    };
+    std::iter::once("harmonize".to_string()).chain(std::env::args().skip(1).map(quote)).collect::<Vec<_>>().join(" ")
+}
+
+/// A new version in a few lines.
+pub fn summary(t: &Trained) -> String {
+    let e = &t.policy.evidence;
+    format!(
+        "{}@{} registered, digest {}\non {}: {} rows\n{}  threshold {:.4}: {} of {} texts accepted, {} wrong, error at \
+         most {:.2} % (one-sided {:.0} %)\n",
+        t.name,
+        t.version,
+        t.digest,
+        t.measured_on,
+        t.metrics.rows,
+        figures(&t.metrics),
+        t.policy.threshold,
+        e.accepted,
+        e.texts,
+        e.errors,
+        100.0 * e.error_upper_bound,
+        100.0 * t.policy.bound,
+    )
+}
+
+/// Shows a training: the checks, then a bar with the time left.
+pub struct Screen {
+    bar: ProgressBar,
+    checks: bool,
+    last: String,
+}
+
+impl Screen {
+    /// `checks` says whether the report on the data is printed.
+    pub fn new(checks: bool) -> Screen {
+        Screen { bar: training_bar(), checks, last: String::new() }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watcher for Screen {
+    fn checked(&mut self, report: &Report) {
+        if self.checks {
+            eprintln!("checks of the labelled lines:");
+            for line in report.lines() {
+                eprintln!("  {line}");
+            }
+        }
+    }
+
+    fn fitting(&mut self, progress: &FitProgress) {
+        match progress {
+            FitProgress::Step { epoch, step, steps, loss } => {
+                self.bar.set_length(*steps as u64);
+                self.bar.set_position(*step as u64);
+                if step % 20 == 0 {
+                    self.bar.set_message(format!("epoch {epoch}, loss {loss:.3}{}", self.last));
+                }
+            }
+            FitProgress::Epoch(epoch) => {
+                self.last = format!(", {:.1} % right on the stop part", 100.0 * epoch.stop_accuracy);
+                tracing::info!(
+                    epoch = epoch.number,
+                    loss = epoch.train_loss,
+                    stop_accuracy = epoch.stop_accuracy,
+                    elapsed_secs = epoch.elapsed_secs,
+                    examples_per_sec = epoch.examples_per_sec,
+                    "epoch"
+                );
+            }
+        }
+    }
+
+    fn step(&mut self, name: &str) {
+        tracing::info!(step = name, "training");
+        self.bar.set_message(name.to_string());
+    }
+}

@@ -1,0 +1,509 @@
+//! `classify`: shipment lines in, one prediction for each in the lake.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use datafusion::logical_expr::{cast, col, lit};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::prelude::{DataFrame, SessionContext, ident};
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+
+use super::record::{InputFile, QuarantinedFile, RunRecord};
+use super::rows::{Counts, RowMaker};
+use super::stage::{Progress, Stage, reached};
+use crate::contract::Contract;
+use crate::error::{Context, Error, Result};
+use crate::lake::{Committed, InputTable, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
+use crate::model::Policy;
+use crate::policy::Decision;
+use crate::registry::Loaded;
+use crate::sql::{self, Classifier, Limits, hs_predict, text_of};
+
+/// What to do with a file that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBadFile {
+    /// End the run before anything is visible.
+    Fail,
+    /// Set it aside, count its rows, go on.
+    Quarantine,
+}
+
+/// Which rows keep their description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreText {
+    /// All.
+    All,
+    /// Those that people will look at.
+    Review,
+    /// None.
+    None,
+}
+
+impl StoreText {
+    /// Lower-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StoreText::All => "all",
+            StoreText::Review => "review",
+            StoreText::None => "none",
+        }
+    }
+}
+
+/// Parts of the bundle's policy that a flag sets for one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PolicyOverride {
+    /// Confidence from which a line is accepted.
+    pub threshold: Option<f32>,
+    /// Share of accepted texts that goes to people at random.
+    pub audit_ratio: Option<f64>,
+}
+
+impl PolicyOverride {
+    /// The policy in force, and where it came from.
+    pub fn apply(&self, policy: &Policy) -> Result<(Policy, String)> {
+        let mut policy = policy.clone();
+        let mut flags = Vec::new();
+        if let Some(threshold) = self.threshold {
+            policy.threshold = threshold;
+            flags.push(format!("--threshold {threshold}"));
+        }
+        if let Some(ratio) = self.audit_ratio {
+            policy.audit_ratio = ratio;
+            flags.push(format!("--audit-ratio {ratio}"));
+        }
+        policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
+        Ok((policy, if flags.is_empty() { "bundle".into() } else { flags.join(" ") }))
+    }
+}
+
+/// What to classify, with what, into what.
+#[derive(Clone, Debug)]
+pub struct ClassifyOptions {
+    /// Files and folders to read.
+    pub inputs: Vec<String>,
+    /// Description column.
+    pub text: String,
+    /// Id column.
+    pub id: Option<String>,
+    /// SQL filter over the input's columns.
+    pub where_sql: Option<String>,
+    /// Root of the program's own tables.
+    pub lake: Place,
+    /// Changes to the bundle's policy.
+    pub policy: PolicyOverride,
+    /// Which rows keep their description.
+    pub store_text: StoreText,
+    /// What to do with unreadable files.
+    pub on_bad_file: OnBadFile,
+    /// Share of the machine.
+    pub limits: Limits,
+    /// Size at which a data file is closed, in bytes.
+    pub target_file_bytes: u64,
+    /// When the run began; the only clock that rows see.
+    pub started_at: DateTime<Utc>,
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// It is visible now.
+    Done(Box<RunRecord>),
+    /// An equal run was visible before; nothing was added.
+    AlreadyDone(Box<RunRecord>),
+}
+
+/// Classifies every line of the input and makes the predictions visible in one commit.
+///
+/// # Errors
+/// By who must act; whatever it is, nothing of the run is visible, except with `CommitUnknown`, where it may be.
+pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<dyn Progress>) -> Result<Ending> {
+    let began = Instant::now();
+    let (policy, policy_origin) = options.policy.apply(&loaded.bundle.policy)?;
+    let source_options =
+        SourceOptions { text: options.text.clone(), quarantine: options.on_bad_file == OnBadFile::Quarantine };
+    let mut source = Source::pin(&options.inputs, source_options).await?;
+    if let Some(id) = &options.id {
+        source.require(id, "--id")?;
+    }
+    let classifier = Arc::new(Classifier::new(loaded, &policy)?);
+    let contract = Contract::Predictions;
+    let place = options.lake.child(contract.table());
+    loop {
+        let run = Run {
+            options,
+            fingerprint: fingerprint(options, &source, &classifier),
+            classifier: Arc::clone(&classifier),
+            policy: &policy,
+            policy_origin: &policy_origin,
+            plan_secs: began.elapsed().as_secs_f64(),
+        };
+        reached(Stage::Planned, progress.as_ref()).await;
+        if let Some(table) = Table::open(&place).await?
+            && let Some(nonce) = table.committed(&run.fingerprint).await?
+        {
+            return run.already_done(&table, nonce).await;
+        }
+        match run.attempt(&source, &place, &progress).await {
+            Ok(ending) => return Ok(ending),
+            // The scan failed on content: find out which files, set them aside or name them, and begin anew.
+            Err(Error::Input(reason)) => {
+                source.recheck().await?;
+                let known = source.bad().len();
+                source = source.examine(&run.columns()).await?;
+                if source.bad().len() == known {
+                    return Err(Error::Input(reason));
+                }
+                for bad in &source.bad()[known..] {
+                    tracing::warn!(file = bad.url, reason = bad.reason, "set aside");
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// One attempt at a run.
+struct Run<'a> {
+    options: &'a ClassifyOptions,
+    fingerprint: String,
+    classifier: Arc<Classifier>,
+    policy: &'a Policy,
+    policy_origin: &'a str,
+    plan_secs: f64,
+}
+
+impl Run<'_> {
+    fn id(&self) -> String {
+        format!("{}-{}", self.options.started_at.format("%Y%m%dT%H%M%S%6fZ"), &self.fingerprint[..12])
+    }
+
+    /// Columns that are read for their values.
+    fn columns(&self) -> Vec<String> {
+        let mut columns = vec![self.options.text.clone()];
+        columns.extend(self.options.id.clone());
+        columns
+    }
+
+    async fn already_done(&self, table: &Table, nonce: Nonce) -> Result<Ending> {
+        let record = table.commit_metadata(&self.fingerprint, RUN_KEY).await?.ok_or_else(|| {
+            Error::Input(format!(
+                "{} holds this run, but its log no longer says how it went; choose another --lake to do it again",
+                table.place().url()
+            ))
+        })?;
+        // Delta's commit information keeps nested values as text.
+        let record: RunRecord = match &record {
+            serde_json::Value::String(text) => serde_json::from_str(text),
+            other => serde_json::from_value(other.clone()),
+        }
+        .map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
+        record.append(&self.options.lake, nonce).await.context(|| "the record of the run")?;
+        Ok(Ending::AlreadyDone(Box::new(record)))
+    }
+
+    async fn attempt(&self, source: &Source, place: &Place, progress: &Arc<dyn Progress>) -> Result<Ending> {
+        let contract = Contract::Predictions;
+        let scoring = Instant::now();
+        let mut table =
+            Table::open_or_create(place, contract.schema(), &contract.partition_by(), contract.about()).await?;
+        let (context, lines) = self.lines(source).await?;
+        let expected = self.expected(source, &lines).await?;
+        progress.expect(expected.values().sum());
+        let plan = self.scored(lines)?.create_physical_plan().await?;
+        reached(Stage::Scoring, progress.as_ref()).await;
+        let written = self.write(&context, plan, &table, progress).await;
+        let (files, counts) = match written {
+            Ok(done) => done,
+            Err(Failed { error, files }) => {
+                discard(&table, &files).await;
+                return Err(error);
+            }
+        };
+        reached(Stage::Written, progress.as_ref()).await;
+        if let Err(e) = prove(&expected, &counts, &files, &self.classifier) {
+            discard(&table, &files).await;
+            return Err(e);
+        }
+        if let Err(e) = source.recheck().await {
+            discard(&table, &files).await;
+            return Err(e);
+        }
+        reached(Stage::Proved, progress.as_ref()).await;
+        let record = self.record(source, &counts, &files, scoring.elapsed().as_secs_f64());
+        let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce: Nonce::new() };
+        let mut metadata = serde_json::Map::new();
+        let record_json = serde_json::to_string(&record).map_err(|e| Error::Bug(e.to_string()))?;
+        metadata.insert(RUN_KEY.into(), record_json.into());
+        let outcome = table.append(files.clone(), &tag, metadata).await?;
+        match outcome.into_result() {
+            Ok(Committed::Now(_)) => {}
+            Ok(Committed::Before) => {
+                discard(&table, &files).await;
+                let nonce = table.committed(&self.fingerprint).await?.unwrap_or(tag.nonce);
+                return self.already_done(&table, nonce).await;
+            }
+            Err(e @ Error::RaceLost(_)) => {
+                discard(&table, &files).await;
+                return Err(e);
+            }
+            Err(e) => return Err(e),
+        }
+        reached(Stage::Committed, progress.as_ref()).await;
+        record.append(&self.options.lake, tag.nonce).await.map_err(|e| {
+            e.context(format!(
+                "the predictions of run {} are visible, but its record is not; run the same command again to add it",
+                record.run_id
+            ))
+        })?;
+        reached(Stage::Recorded, progress.as_ref()).await;
+        Ok(Ending::Done(Box::new(record)))
+    }
+
+    /// The input after the filter: `source_file, source_row, <id>, __text`.
+    async fn lines(&self, source: &Source) -> Result<(SessionContext, DataFrame)> {
+        let context = sql::session(self.options.limits)?;
+        let text = source.text();
+        context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
+        let table = context.table("lines").await?;
+        // In a filter the description is text; for scoring it stays as the bytes that were read.
+        let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
+        columns.extend(
+            table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())),
+        );
+        let mut lines = table.select(columns)?;
+        if let Some(filter) = &self.options.where_sql {
+            let parsed = lines.parse_sql_expr(filter).map_err(|e| {
+                let there: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
+                Error::Usage(format!(
+                    "--where {filter}: {}; the columns are: {}",
+                    Error::from(e),
+                    there.join(", ")
+                ))
+            })?;
+            lines = lines.filter(parsed).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
+        }
+        Ok((context, lines))
+    }
+
+    /// Lines that each file owes: by its footer, or, under a filter, counted on their own.
+    async fn expected(&self, source: &Source, lines: &DataFrame) -> Result<BTreeMap<String, u64>> {
+        if self.options.where_sql.is_none() {
+            return Ok(source.files().iter().map(|f| (f.url.clone(), f.rows)).collect());
+        }
+        let count = datafusion::functions_aggregate::count::count(lit(1i64)).alias("n");
+        let file = cast(ident("source_file"), DataType::Utf8).alias("file");
+        let batches = lines.clone().aggregate(vec![file], vec![count])?.collect().await?;
+        let mut expected: BTreeMap<String, u64> = source.files().iter().map(|f| (f.url.clone(), 0)).collect();
+        for batch in batches {
+            let (files, counts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+            for (file, n) in files.iter().zip(counts.values()) {
+                expected.insert(file.unwrap_or_default().to_string(), u64::try_from(*n).unwrap_or(0));
+            }
+        }
+        Ok(expected)
+    }
+
+    fn scored(&self, lines: DataFrame) -> Result<DataFrame> {
+        let id = match &self.options.id {
+            Some(id) => cast(ident(id), DataType::Utf8),
+            None => lit(ScalarValue::Utf8(None)),
+        };
+        // The whole struct in one projection: the function is called once a row.
+        Ok(lines.select(vec![
+            ident("source_file"),
+            ident("source_row"),
+            id.alias("line_id"),
+            ident(RAW_TEXT),
+            hs_predict(Arc::clone(&self.classifier)).call(vec![col(RAW_TEXT)]).alias("prediction"),
+        ])?)
+    }
+
+    /// Runs the plan, one task a partition, each with its own data files.
+    async fn write(
+        &self,
+        context: &SessionContext,
+        plan: Arc<dyn ExecutionPlan>,
+        table: &Table,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(Vec<NewFile>, Counts), Failed> {
+        let early = |error: Error| Failed { error, files: Vec::new() };
+        let streams = execute_stream_partitioned(plan, context.task_ctx()).map_err(|e| early(e.into()))?;
+        let sink = SinkOptions {
+            run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),
+            target_file_bytes: self.options.target_file_bytes,
+            stats_columns: Contract::Predictions.stats().to_vec(),
+        };
+        let mut tasks = JoinSet::new();
+        for mut stream in streams {
+            let mut writer = table.writer(&sink).map_err(early)?;
+            let identity = self.classifier.identity.clone();
+            let mut rows = RowMaker::new(Arc::clone(writer.schema()), identity, self.id(), self.options.store_text);
+            let progress = Arc::clone(progress);
+            tasks.spawn(async move {
+                let written: Result<()> = async {
+                    while let Some(batch) = stream.next().await {
+                        let batch: RecordBatch = batch?;
+                        writer.write(&rows.make(&batch)?).await?;
+                        progress.advance(batch.num_rows() as u64);
+                    }
+                    Ok(())
+                }
+                .await;
+                match written {
+                    Ok(()) => Ok((writer.close().await?, rows.counts)),
+                    Err(e) => {
+                        writer.abort().await;
+                        Err(e)
+                    }
+                }
+            });
+        }
+        let (mut files, mut counts, mut failed) = (Vec::new(), Counts::default(), None);
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok(Ok((new, counted))) => {
+                    files.extend(new);
+                    counts.merge(counted);
+                }
+                Ok(Err(e)) => {
+                    failed.get_or_insert(e);
+                    tasks.abort_all();
+                }
+                Err(e) if e.is_cancelled() => {}
+                // A corrupt page can make a decoder panic: for the caller it is content that cannot be read.
+                Err(e) => {
+                    failed.get_or_insert(Error::Input(format!("a task gave up: {e}")));
+                    tasks.abort_all();
+                }
+            }
+        }
+        match failed {
+            None => Ok((files, counts)),
+            Some(error) => Err(Failed { error, files }),
+        }
+    }
+
+    fn record(&self, source: &Source, counts: &Counts, files: &[NewFile], score_secs: f64) -> RunRecord {
+        let identity = &self.classifier.identity;
+        let started = self.options.started_at;
+        let quarantined: Vec<QuarantinedFile> = source
+            .bad()
+            .iter()
+            .map(|b| QuarantinedFile {
+                url: b.url.clone(),
+                size_bytes: b.size_bytes,
+                rows: b.rows,
+                reason: b.reason.clone(),
+            })
+            .collect();
+        RunRecord {
+            run_id: self.id(),
+            fingerprint: self.fingerprint.clone(),
+            command: "classify".into(),
+            started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
+            finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+            run_date: started.format("%Y-%m-%d").to_string(),
+            inputs: inputs(source),
+            quarantined_rows: quarantined.iter().filter_map(|q| q.rows).sum(),
+            quarantined,
+            where_sql: self.options.where_sql.clone(),
+            text_column: self.options.text.clone(),
+            id_column: self.options.id.clone(),
+            store_text: self.options.store_text.as_str().into(),
+            model_name: identity.model_name.clone(),
+            model_version: identity.model_version,
+            model_digest: identity.model_digest.clone(),
+            tariff_edition: identity.tariff_edition.clone(),
+            policy_digest: identity.policy_digest.clone(),
+            policy_json: serde_json::to_string(self.policy).unwrap_or_default(),
+            policy_origin: self.policy_origin.to_string(),
+            lines_read: counts.lines,
+            lines_written: files.iter().map(NewFile::rows).sum(),
+            accept_lines: counts.decided(Decision::Accept.as_str()),
+            review_lines: counts.decided(Decision::Review.as_str()),
+            refuse_lines: counts.decided(Decision::Refuse.as_str()),
+            files_written: files.len() as u64,
+            bytes_written: files.iter().map(NewFile::size_bytes).sum(),
+            plan_secs: self.plan_secs,
+            score_secs,
+            threads: self.options.limits.threads as u64,
+            program_version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// Key of the run record in the commit.
+const RUN_KEY: &str = "run";
+/// Name of the raw description inside the plan.
+const RAW_TEXT: &str = "__text";
+/// `NaiveDate::num_days_from_ce` of 1970-01-01.
+const DAYS_TO_1970: i32 = 719_163;
+
+/// A write that failed, with the files that some tasks had finished.
+struct Failed {
+    error: Error,
+    files: Vec<NewFile>,
+}
+
+/// That every line of every file was read, answered and written, once.
+fn prove(expected: &BTreeMap<String, u64>, counts: &Counts, files: &[NewFile], classifier: &Classifier) -> Result<()> {
+    let written: u64 = files.iter().map(NewFile::rows).sum();
+    if written != counts.lines {
+        return Err(Error::Bug(format!("{} lines were read, {written} rows were written", counts.lines)));
+    }
+    for (file, &owed) in expected {
+        let got = counts.files.get(file).copied().unwrap_or(0);
+        if got != owed {
+            return Err(Error::Input(format!("{file} owes {owed} lines, {got} came through")));
+        }
+    }
+    let unknown = counts.files.keys().find(|file| !expected.contains_key(*file));
+    if let Some(file) = unknown {
+        return Err(Error::Bug(format!("lines came from {file}, which is not an input")));
+    }
+    tracing::debug!(rows = written, scored = classifier.texts(), "proved");
+    Ok(())
+}
+
+fn inputs(source: &Source) -> Vec<InputFile> {
+    source
+        .files()
+        .iter()
+        .map(|f| InputFile {
+            url: f.url.clone(),
+            size_bytes: f.size_bytes(),
+            e_tag: f.e_tag().map(str::to_string),
+            rows: f.rows,
+        })
+        .collect()
+}
+
+/// SHA-256 over everything that the predictions depend on. The clock, threads and memory are not in it.
+fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifier) -> String {
+    let files: Vec<_> = source
+        .files()
+        .iter()
+        .map(|f| json!([f.url, f.size_bytes(), f.e_tag()]))
+        .chain(source.bad().iter().map(|b| json!([b.url, b.size_bytes, "quarantined"])))
+        .collect();
+    let identity = &classifier.identity;
+    let all = json!({
+        "command": "classify",
+        "contract": Contract::Predictions.version(),
+        "files": files,
+        "model": [identity.model_name, identity.model_version, identity.model_digest],
+        "policy": identity.policy_digest,
+        "edition": identity.tariff_edition,
+        "query": [options.text, options.id, options.where_sql, options.store_text.as_str()],
+    });
+    Sha256::digest(all.to_string()).iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,10 @@
+//! The jobs that write to the lake. One way leads to visible rows: write data files, prove the counts, commit once.
+
+mod classify;
+mod record;
+mod rows;
+mod stage;
+
+pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, StoreText, classify};
+pub use record::{InputFile, QuarantinedFile, RunRecord};
+pub use stage::{Progress, Quiet, Stage};

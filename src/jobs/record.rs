@@ -1,0 +1,149 @@
+//! The record of a run: what its commit carries, and what becomes its row in `runs`.
+//!
+//! The commit that makes predictions visible carries the record too, so a process that dies between the two commits
+//! loses nothing: the next start of the same run appends the row.
+
+use arrow::array::RecordBatch;
+use arrow::json::ReaderBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
+use crate::error::{Error, Result};
+use crate::lake::{Nonce, Outcome, Place, RunTag, SinkOptions, Table};
+
+/// One input file of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it is.
+    pub url: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// ETag, where the store gives one.
+    pub e_tag: Option<String>,
+    /// Rows by its footer.
+    pub rows: u64,
+}
+
+/// One file set aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantinedFile {
+    /// Where it is.
+    pub url: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Rows by its footer; `None` when that cannot be read.
+    pub rows: Option<u64>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A row of `runs`; `schemas/runs.json` tells what each field means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RunRecord {
+    pub run_id: String,
+    pub fingerprint: String,
+    pub command: String,
+    pub started_at: String,
+    pub finished_at: String,
+    pub run_date: String,
+    pub inputs: Vec<InputFile>,
+    pub quarantined: Vec<QuarantinedFile>,
+    pub where_sql: Option<String>,
+    pub text_column: String,
+    pub id_column: Option<String>,
+    pub store_text: String,
+    pub model_name: String,
+    pub model_version: u64,
+    pub model_digest: String,
+    pub tariff_edition: String,
+    pub policy_digest: String,
+    pub policy_json: String,
+    pub policy_origin: String,
+    pub lines_read: u64,
+    pub lines_written: u64,
+    pub accept_lines: u64,
+    pub review_lines: u64,
+    pub refuse_lines: u64,
+    pub quarantined_rows: u64,
+    pub files_written: u64,
+    pub bytes_written: u64,
+    pub plan_secs: f64,
+    pub score_secs: f64,
+    pub threads: u64,
+    pub program_version: String,
+}
+
+impl RunRecord {
+    /// The record as one row of `runs`.
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        let mut decoder = ReaderBuilder::new(Contract::Runs.schema().clone()).with_strict_mode(true).build_decoder()?;
+        decoder.serialize(&[self])?;
+        decoder.flush()?.ok_or_else(|| Error::Bug("a run record made no row".into()))
+    }
+
+    /// Appends the record to `runs` unless it is there.
+    pub async fn append(&self, lake: &Place, nonce: Nonce) -> Result<()> {
+        let contract = Contract::Runs;
+        let place = lake.child(contract.table());
+        let mut table = Table::open_or_create(&place, contract.schema(), &[], contract.about()).await?;
+        if table.committed(&self.fingerprint).await?.is_some() {
+            return Ok(());
+        }
+        let options =
+            SinkOptions { run_date: None, target_file_bytes: u64::MAX, stats_columns: contract.stats().to_vec() };
+        let mut writer = table.writer(&options)?;
+        writer.write(&self.to_batch()?).await?;
+        let files = writer.close().await?;
+        let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce };
+        match table.append(files, &tag, serde_json::Map::new()).await? {
+            Outcome::Committed { .. } | Outcome::AlreadyThere => Ok(()),
+            other => other.into_result().map(|_| ()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_a_row_of_the_contract() {
+        let record = RunRecord {
+            run_id: "r".into(),
+            fingerprint: "f".into(),
+            command: "classify".into(),
+            started_at: "2026-01-02T03:04:05.000006Z".into(),
+            finished_at: "2026-01-02T03:04:06Z".into(),
+            run_date: "2026-01-02".into(),
+            inputs: vec![InputFile { url: "u".into(), size_bytes: 1, e_tag: None, rows: 2 }],
+            quarantined: vec![],
+            where_sql: None,
+            text_column: "description".into(),
+            id_column: None,
+            store_text: "all".into(),
+            model_name: "hs".into(),
+            model_version: 1,
+            model_digest: "d".into(),
+            tariff_edition: "2022".into(),
+            policy_digest: "p".into(),
+            policy_json: "{}".into(),
+            policy_origin: "bundle".into(),
+            lines_read: 2,
+            lines_written: 2,
+            accept_lines: 1,
+            review_lines: 1,
+            refuse_lines: 0,
+            quarantined_rows: 0,
+            files_written: 1,
+            bytes_written: 10,
+            plan_secs: 0.5,
+            score_secs: 1.5,
+            threads: 2,
+            program_version: "0".into(),
+        };
+        let batch = record.to_batch().unwrap();
+        assert_eq!(batch.num_rows(), 1);
+        assert_eq!(batch.schema(), *Contract::Runs.schema());
+    }
+}

@@ -1,0 +1,18 @@
+//! URLs, object stores, pinned sources and Delta tables: everything that touches storage.
+//!
+//! Reads are pinned by size and ETag, writes become visible by one atomic commit alone.
+//! This room knows nothing of models or predictions.
+
+mod commit;
+mod delta;
+mod durable;
+mod place;
+mod reader;
+mod scan;
+mod source;
+
+pub use commit::{Committed, Nonce, Outcome};
+pub use delta::{NewFile, RunTag, SinkOptions, Table, TableWriter, discard};
+pub use place::{Listed, Place};
+pub use scan::InputTable;
+pub use source::{BadFile, PinnedFile, Source, SourceOptions};

@@ -1,0 +1,19 @@
+//! A model version: one immutable bundle, its architecture, and what turns its logits into honest numbers.
+//!
+//! Always holds: a [`Bundle`] in memory was checked against its manifest, so nothing after it checks again.
+//! Refuses: storage. Bytes come in and go out; where they lie is the registry's business.
+
+pub mod bundle;
+pub mod calibration;
+pub mod config;
+pub mod forward;
+pub mod manifest;
+pub mod policy;
+pub mod weights;
+
+pub use bundle::{Bundle, Draft, Files, Labels};
+pub use calibration::Calibration;
+pub use config::Config;
+pub use manifest::{DataFile, Manifest, ManifestFile};
+pub use policy::{Evidence, Policy};
+pub use weights::{Conv, Weights};

@@ -1,0 +1,310 @@
+//! The numbers of a Text-CNN, and their `model.safetensors`.
+//!
+//! Row-major f32. A [`Weights`] that came from a file fits its config, is finite, and has a padding row of zeros.
+
+use super::config::Config;
+use crate::error::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// Filters of one window width.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv {
+    /// Tokens that a window covers.
+    pub width: usize,
+    /// `[filters, embedding_dim, width]`, as PyTorch's `Conv1d` has it.
+    pub weight: Vec<f32>,
+    /// `[filters]`.
+    pub bias: Vec<f32>,
+}
+
+/// All parameters of a Text-CNN. [`super::forward`] defines what they compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// `[vocab_size, embedding_dim]`; row 0 is padding and zero.
+    pub embedding: Vec<f32>,
+    /// One for each width of the config, in its order.
+    pub convs: Vec<Conv>,
+    /// `[factor_dim, features]`, if the output is factorised.
+    pub projection: Option<Vec<f32>>,
+    /// `[classes, features]`, or `[classes, factor_dim]` if factorised.
+    pub output: Vec<f32>,
+    /// `[classes]`.
+    pub output_bias: Vec<f32>,
+}
+
+impl Weights {
+    /// Numbers that describe a line before the output layer.
+    pub fn features(config: &Config) -> usize {
+        config.features()
+    }
+
+    /// The file's bytes; the same weights give the same bytes. Fails if the weights do not fit the config.
+    pub fn to_safetensors(&self, config: &Config) -> Result<Vec<u8>> {
+        config.validate()?;
+        let mut found: Vec<&[f32]> = vec![&self.embedding];
+        for conv in &self.convs {
+            found.extend([conv.weight.as_slice(), conv.bias.as_slice()]);
+        }
+        found.extend(self.projection.as_deref());
+        found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
+        let expected = tensors(config);
+        if found.len() != expected.len() {
+            return Err(Error::Bug(format!(
+                "{} tensors where {} belong",
+                found.len(),
+                expected.len()
+            )));
+        }
+        let mut named = Vec::with_capacity(expected.len());
+        for ((name, shape), values) in expected.into_iter().zip(found) {
+            check_values(&name, values, &shape)?;
+            named.push((
+                name,
+                shape,
+                values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
+            ));
+        }
+        let mut views = Vec::with_capacity(named.len());
+        for (name, shape, bytes) in &named {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            views.push((name, view.map_err(|e| Error::Bug(format!("{name}: {e}")))?));
+        }
+        safetensors::serialize(views, None).map_err(|e| Error::Bug(format!("weights cannot be written: {e}")))
+    }
+
+    /// Reads a file that must hold exactly the tensors of `config`: names, shapes, f32, finite, padding row zero.
+    /// Everything is checked against the file's size before memory is taken.
+    pub fn from_safetensors(bytes: &[u8], config: &Config) -> Result<Weights> {
+        config.validate()?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| refused(format_args!("{e}")))?;
+        let expected = tensors(config);
+        if let Some(extra) = file
+            .names()
+            .into_iter()
+            .find(|name| !expected.iter().any(|(n, _)| n == name))
+        {
+            return Err(refused(format_args!("{extra} is not a tensor of this model")));
+        }
+        let mut found = Vec::with_capacity(expected.len());
+        for (name, shape) in &expected {
+            let view = file
+                .tensor(name)
+                .map_err(|_| refused(format_args!("{name} is missing")))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(refused(format_args!("{name} has type {:?}, not F32", view.dtype())));
+            }
+            if view.shape() != shape.as_slice() {
+                return Err(refused(format_args!(
+                    "{name} has shape {:?}, the config says {shape:?}",
+                    view.shape()
+                )));
+            }
+            found.push((name, shape, view));
+        }
+        let mut values = Vec::with_capacity(found.len());
+        for (name, shape, view) in found {
+            let (numbers, _) = view.data().as_chunks::<4>();
+            let numbers: Vec<f32> = numbers.iter().map(|&b| f32::from_le_bytes(b)).collect();
+            check_values(name, &numbers, shape)?;
+            values.push(numbers);
+        }
+        Weights::assemble(values, config)
+    }
+
+    /// From the tensors in the order of [`tensors`].
+    fn assemble(values: Vec<Vec<f32>>, config: &Config) -> Result<Weights> {
+        let mut values = values.into_iter();
+        let mut next = || {
+            values
+                .next()
+                .ok_or_else(|| Error::Bug("a tensor is missing".to_string()))
+        };
+        let embedding = next()?;
+        if embedding.iter().take(config.embedding_dim).any(|&v| v != 0.0) {
+            return Err(refused(format_args!(
+                "embedding.weight row 0, the padding, is not zero"
+            )));
+        }
+        let mut convs = Vec::with_capacity(config.widths.len());
+        for &width in &config.widths {
+            convs.push(Conv {
+                width,
+                weight: next()?,
+                bias: next()?,
+            });
+        }
+        let projection = config.factor_dim.map(|_| next()).transpose()?;
+        Ok(Weights {
+            embedding,
+            convs,
+            projection,
+            output: next()?,
+            output_bias: next()?,
+        })
+    }
+}
+
+/// Names and shapes of the file's tensors.
+fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let mut all = vec![(
+        "embedding.weight".to_string(),
+        vec![config.vocab_size, config.embedding_dim],
+    )];
+    for (n, &width) in config.widths.iter().enumerate() {
+        all.push((
+            format!("convs.{n}.weight"),
+            vec![config.filters, config.embedding_dim, width],
+        ));
+        all.push((format!("convs.{n}.bias"), vec![config.filters]));
+    }
+    if let Some(factor_dim) = config.factor_dim {
+        all.push(("fc.projection".to_string(), vec![factor_dim, config.features()]));
+    }
+    all.push(("fc.weight".to_string(), vec![config.classes, config.output_dim()]));
+    all.push(("fc.bias".to_string(), vec![config.classes]));
+    all
+}
+
+fn check_values(name: &str, values: &[f32], shape: &[usize]) -> Result<()> {
+    let expected: usize = shape.iter().product();
+    if values.len() != expected {
+        return Err(refused(format_args!(
+            "{name} has {} numbers, its shape {shape:?} needs {expected}",
+            values.len()
+        )));
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(refused(format_args!("{name} holds {} at place {at}", values[at]))),
+        None => Ok(()),
+    }
+}
+
+fn refused(why: std::fmt::Arguments<'_>) -> Error {
+    Error::Registry(format!("model.safetensors is refused: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let small = Config {
+            embedding_dim: 3,
+            filters: 2,
+            widths: vec![1, 3],
+            ..Config::default_text_cnn(5, 4)
+        };
+        Config {
+            factor_dim: Some(2),
+            ..small
+        }
+    }
+
+    fn weights(config: &Config) -> Weights {
+        let mut n = 0.0;
+        let mut values: Vec<Vec<f32>> = Vec::new();
+        for (_, shape) in tensors(config) {
+            let count: usize = shape.iter().product();
+            values.push(
+                (0..count)
+                    .map(|_| {
+                        n += 0.25;
+                        n
+                    })
+                    .collect(),
+            );
+        }
+        values[0][..config.embedding_dim].fill(0.0);
+        Weights::assemble(values, config).unwrap()
+    }
+
+    fn message(bytes: &[u8], config: &Config) -> String {
+        Weights::from_safetensors(bytes, config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn weights_survive_the_file() {
+        for config in [
+            config(),
+            Config {
+                factor_dim: None,
+                ..config()
+            },
+        ] {
+            let weights = weights(&config);
+            let bytes = weights.to_safetensors(&config).unwrap();
+            assert_eq!(Weights::from_safetensors(&bytes, &config).unwrap(), weights);
+            assert_eq!(bytes, weights.to_safetensors(&config).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_refused_by_name() {
+        let config = config();
+        let bytes = weights(&config).to_safetensors(&config).unwrap();
+        assert!(
+            message(
+                &bytes,
+                &Config {
+                    classes: 5,
+                    ..config.clone()
+                }
+            )
+            .contains("fc.weight has shape [4, 2]")
+        );
+        assert!(
+            message(
+                &bytes,
+                &Config {
+                    factor_dim: None,
+                    ..config.clone()
+                }
+            )
+            .contains("fc.projection")
+        );
+        assert!(
+            message(
+                &bytes,
+                &Config {
+                    widths: vec![1],
+                    ..config.clone()
+                }
+            )
+            .contains("convs.1")
+        );
+        assert!(
+            message(
+                &bytes,
+                &Config {
+                    widths: vec![1, 3, 4],
+                    ..config.clone()
+                }
+            )
+            .contains("convs.2.weight is miss")
+        );
+    }
+
+    #[test]
+    fn broken_bytes_are_refused() {
+        let config = config();
+        let bytes = weights(&config).to_safetensors(&config).unwrap();
+        for cut in 0..bytes.len() {
+            assert!(Weights::from_safetensors(&bytes[..cut], &config).is_err());
+        }
+        let mut infinite = bytes.clone();
+        let end = infinite.len();
+        infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        assert!(message(&infinite, &config).contains("inf"));
+        let mut huge = bytes;
+        huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(Weights::from_safetensors(&huge, &config).is_err());
+    }
+
+    #[test]
+    fn a_padding_row_with_numbers_is_refused() {
+        let config = config();
+        let mut weights = weights(&config);
+        weights.embedding[1] = 1.0;
+        assert!(message(&weights.to_safetensors(&config).unwrap(), &config).contains("padding"));
+    }
+}

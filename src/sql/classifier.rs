@@ -1,0 +1,347 @@
+//! An engine and a policy together: arrays of text in, a struct array of predictions out.
+//!
+//! One row in, one row out, whatever the row holds. Equal normalised texts of a batch are scored once. A row's answer
+//! depends on its text, the model and the policy alone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Float32Builder, ListArray, StringArray, StringBuilder, StructArray,
+    UInt32Array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+
+use crate::engine::{Engine, Score, Scratch};
+use crate::error::{Error, Result};
+use crate::model::Policy;
+use crate::policy::{Decision, Facts, Judge, Reasons, TextState};
+use crate::registry::Loaded;
+use crate::text;
+
+/// What produced a prediction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the model.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: u64,
+    /// SHA-256 of the version's manifest.
+    pub model_digest: String,
+    /// Edition of the codes.
+    pub tariff_edition: String,
+    /// SHA-256 of the policy in force.
+    pub policy_digest: String,
+}
+
+impl Identity {
+    /// `hs@7`.
+    pub fn model(&self) -> String {
+        format!("{}@{}", self.model_name, self.model_version)
+    }
+}
+
+/// See the module.
+pub struct Classifier {
+    engine: Engine,
+    judge: Judge,
+    /// What it is.
+    pub identity: Identity,
+    rows: AtomicU64,
+    texts: AtomicU64,
+}
+
+/// Fields of a prediction, in order.
+pub fn prediction_fields() -> Fields {
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+        let float = |name: &str| Field::new(name, DataType::Float32, true);
+        Fields::from(vec![
+            Field::new("hs6", DataType::Utf8, true),
+            float("confidence"),
+            float("confidence_heading"),
+            float("confidence_chapter"),
+            float("margin"),
+            Field::new("alternatives", DataType::List(alternative()), true),
+            Field::new("decision", DataType::Utf8, true),
+            Field::new("reasons", DataType::List(Arc::new(Field::new("element", DataType::Utf8, true))), true),
+            Field::new("text_digest", DataType::Utf8, true),
+            Field::new("model", DataType::Utf8, true),
+        ])
+    });
+    FIELDS.clone()
+}
+
+fn alternative() -> FieldRef {
+    Arc::new(Field::new("element", DataType::Struct(alternative_fields()), true))
+}
+
+fn alternative_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("hs6", DataType::Utf8, true),
+        Field::new("confidence", DataType::Float32, true),
+    ])
+}
+
+/// Whether `hs_predict` takes a column of this type.
+pub fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_text(values),
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::Null => true,
+        _ => false,
+    }
+}
+
+/// One distinct text of a batch and its answer.
+struct Answer {
+    digest: String,
+    /// `None` when the decision is to give no code.
+    score: Option<Score>,
+    decision: Decision,
+    reasons: Reasons,
+}
+
+impl Classifier {
+    /// A model version under a policy, which is the version's own unless a flag overrode it.
+    pub fn new(loaded: &Loaded, policy: &Policy) -> Result<Classifier> {
+        let bundle = &loaded.bundle;
+        Ok(Classifier {
+            engine: Engine::compile(bundle)?,
+            judge: Judge::new(policy, &bundle.digest),
+            identity: Identity {
+                model_name: loaded.name.clone(),
+                model_version: loaded.version,
+                model_digest: bundle.digest.clone(),
+                tariff_edition: bundle.labels.edition.clone(),
+                policy_digest: policy.digest(),
+            },
+            rows: AtomicU64::new(0),
+            texts: AtomicU64::new(0),
+        })
+    }
+
+    /// Rows answered so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Texts that went through the network so far.
+    pub fn texts(&self) -> u64 {
+        self.texts.load(Ordering::Relaxed)
+    }
+
+    /// One prediction for each row of a string or bytes array of any encoding.
+    ///
+    /// # Errors
+    /// `Usage` when the array is neither.
+    pub fn predict(&self, array: &ArrayRef) -> Result<StructArray> {
+        if let DataType::Dictionary(..) = array.data_type() {
+            let dictionary = array.as_any_dictionary();
+            // The values, and one null for keys that are null.
+            let values = dictionary.values();
+            let null = arrow::array::new_null_array(values.data_type(), 1);
+            let values = arrow::compute::concat(&[values.as_ref(), null.as_ref()])?;
+            let last = u32::try_from(values.len() - 1).map_err(|_| Error::Input("a dictionary is too large".into()))?;
+            let keys: UInt32Array = dictionary
+                .normalized_keys()
+                .into_iter()
+                .enumerate()
+                .map(|(row, key)| Some(if dictionary.is_null(row) { last } else { key as u32 }))
+                .collect();
+            let of_values = self.predict(&values)?;
+            return Ok(take(&of_values, &keys, None)?.as_struct().clone());
+        }
+        self.rows.fetch_add(array.len() as u64, Ordering::Relaxed);
+        let mut batch = Batch::default();
+        each_value(array, |value| batch.add(value))?;
+        self.texts.fetch_add(batch.texts() as u64, Ordering::Relaxed);
+        let answers = self.answers(&batch)?;
+        Ok(self.assemble(&batch, &answers))
+    }
+
+    /// Answers of the distinct texts of a batch, after those of the three kinds of line that have no text.
+    fn answers(&self, batch: &Batch) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Answer> = NO_TEXT
+            .iter()
+            .map(|&state| {
+                let facts = Facts {
+                    confidence: 0.0,
+                    normalised: "",
+                    text_digest: [0; 16],
+                    tokens: 0,
+                    unknown_tokens: 0,
+                    truncated: false,
+                    state,
+                };
+                let (decision, reasons) = self.judge.decide(&facts);
+                Answer { digest: String::new(), score: None, decision, reasons }
+            })
+            .collect();
+        let texts: Vec<&str> = (0..batch.texts()).map(|i| batch.text(i)).collect();
+        let mut scores = Vec::with_capacity(texts.len());
+        SCRATCH.with_borrow_mut(|scratch| self.engine.score(&texts, scratch, &mut scores))?;
+        for (i, score) in scores.into_iter().enumerate() {
+            let entry = &batch.entries[i];
+            let facts = Facts {
+                confidence: score.confidence(),
+                normalised: texts[i],
+                text_digest: *entry.digest.as_bytes(),
+                tokens: score.tokens,
+                unknown_tokens: score.unknown,
+                truncated: entry.truncated,
+                state: TextState::Text,
+            };
+            let (decision, reasons) = self.judge.decide(&facts);
+            let score = (decision != Decision::Refuse).then_some(score);
+            answers.push(Answer { digest: entry.digest.to_string(), score, decision, reasons });
+        }
+        Ok(answers)
+    }
+
+    fn assemble(&self, batch: &Batch, answers: &[Answer]) -> StructArray {
+        let rows = batch.rows.len();
+        let each = || batch.rows.iter().map(|&i| &answers[i as usize]);
+        let scores = || each().map(|a| a.score.as_ref());
+        let code = |class: u32| self.engine.code(class);
+        let floats = |f: fn(&Score) -> f32| -> ArrayRef {
+            let mut column = Float32Builder::with_capacity(rows);
+            scores().for_each(|s| column.append_option(s.map(f)));
+            Arc::new(column.finish())
+        };
+        let strings = |width: usize, f: &dyn Fn(&Answer) -> Option<String>| -> ArrayRef {
+            let mut column = StringBuilder::with_capacity(rows, rows * width);
+            each().for_each(|a| column.append_option(f(a)));
+            Arc::new(column.finish())
+        };
+        let mut hs6 = StringBuilder::with_capacity(rows, rows * 6);
+        scores().for_each(|s| hs6.append_option(s.map(|s| code(s.top[0].0))));
+        let mut decision = StringBuilder::with_capacity(rows, rows * 6);
+        each().for_each(|a| decision.append_value(a.decision.as_str()));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(hs6.finish()),
+            floats(Score::confidence),
+            floats(|s| s.heading),
+            floats(|s| s.chapter),
+            floats(Score::margin),
+            self.alternatives(scores()),
+            Arc::new(decision.finish()),
+            reasons(each().map(|a| a.reasons)),
+            strings(32, &|a| (!a.digest.is_empty()).then(|| a.digest.clone())),
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.identity.model(), rows))),
+        ];
+        StructArray::new(prediction_fields(), columns, None)
+    }
+
+    fn alternatives<'a>(&self, scores: impl Iterator<Item = Option<&'a Score>>) -> ArrayRef {
+        let (mut lengths, mut valid) = (Vec::new(), Vec::new());
+        let (mut hs6, mut confidence) = (StringBuilder::new(), Vec::new());
+        for score in scores {
+            valid.push(score.is_some());
+            lengths.push(score.map_or(0, |s| s.choices));
+            for &(class, p) in score.iter().flat_map(|s| &s.top[..s.choices]) {
+                hs6.append_value(self.engine.code(class));
+                confidence.push(p);
+            }
+        }
+        let columns: Vec<ArrayRef> = vec![Arc::new(hs6.finish()), Arc::new(Float32Array::from(confidence))];
+        let items = Arc::new(StructArray::new(alternative_fields(), columns, None));
+        let nulls = NullBuffer::from(valid);
+        Arc::new(ListArray::new(alternative(), OffsetBuffer::from_lengths(lengths), items, Some(nulls)))
+    }
+}
+
+fn reasons(each: impl Iterator<Item = Reasons>) -> ArrayRef {
+    let (mut lengths, mut names) = (Vec::new(), StringBuilder::new());
+    for reasons in each {
+        let mut length = 0;
+        for reason in reasons.iter() {
+            names.append_value(reason.as_str());
+            length += 1;
+        }
+        lengths.push(length);
+    }
+    let field = Arc::new(Field::new("element", DataType::Utf8, true));
+    Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(lengths), Arc::new(names.finish()), None))
+}
+
+thread_local! {
+    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+}
+
+/// Kinds of line without a text, in the order of their places before the texts of a batch.
+const NO_TEXT: [TextState; 3] = [TextState::Null, TextState::InvalidUtf8, TextState::Empty];
+
+struct Entry {
+    digest: text::TextDigest,
+    truncated: bool,
+    from: usize,
+    to: usize,
+}
+
+/// Distinct normalised texts of a batch; every row points to one of them or to a place of `NO_TEXT`.
+#[derive(Default)]
+struct Batch {
+    arena: String,
+    entries: Vec<Entry>,
+    known: HashMap<(text::TextDigest, bool), u32>,
+    rows: Vec<u32>,
+    scratch: String,
+}
+
+impl Batch {
+    fn texts(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn text(&self, i: usize) -> &str {
+        &self.arena[self.entries[i].from..self.entries[i].to]
+    }
+
+    fn add(&mut self, value: Option<&[u8]>) {
+        let row = match value.map(std::str::from_utf8) {
+            None => 0,
+            Some(Err(_)) => 1,
+            Some(Ok(value)) => self.add_text(value),
+        };
+        self.rows.push(row);
+    }
+
+    fn add_text(&mut self, value: &str) -> u32 {
+        let truncated = text::normalise(value, &mut self.scratch).truncated;
+        if self.scratch.is_empty() {
+            return 2;
+        }
+        let digest = text::digest(&self.scratch);
+        let next = (NO_TEXT.len() + self.entries.len()) as u32;
+        let place = *self.known.entry((digest, truncated)).or_insert(next);
+        if place == next {
+            let from = self.arena.len();
+            self.arena.push_str(&self.scratch);
+            self.entries.push(Entry { digest, truncated, from, to: self.arena.len() });
+        }
+        place
+    }
+}
+
+/// Calls `each` with the bytes of every value.
+fn each_value(array: &ArrayRef, mut each: impl FnMut(Option<&[u8]>)) -> Result<()> {
+    match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().iter().for_each(|v| each(v.map(str::as_bytes))),
+        DataType::LargeUtf8 => array.as_string::<i64>().iter().for_each(|v| each(v.map(str::as_bytes))),
+        DataType::Utf8View => array.as_string_view().iter().for_each(|v| each(v.map(str::as_bytes))),
+        DataType::Binary => array.as_binary::<i32>().iter().for_each(each),
+        DataType::LargeBinary => array.as_binary::<i64>().iter().for_each(each),
+        DataType::BinaryView => array.as_binary_view().iter().for_each(each),
+        DataType::Null => (0..array.len()).for_each(|_| each(None)),
+        other => return Err(Error::Usage(format!("hs_predict takes text, not {other}"))),
+    }
+    Ok(())
+}

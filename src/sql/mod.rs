@@ -1,0 +1,73 @@
+//! DataFusion sessions: bounded memory, our functions, the lake's tables, and the views of `queries/`.
+//!
+//! Every session turns off the optimiser rule that is known to give wrong results (`docs/decisions/`).
+
+mod classifier;
+mod predict;
+mod text_of;
+
+use std::sync::Arc;
+
+use datafusion::datasource::MemTable;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::contract::Contract;
+use crate::error::{Context, Error, Result};
+use crate::lake::{Place, Table};
+
+pub use classifier::{Classifier, Identity, prediction_fields};
+pub use predict::hs_predict;
+pub use text_of::text_of;
+
+/// The views over the tables of a lake, in the order in which they build on each other.
+pub const VIEWS: [(&str, &str); 4] = [
+    ("current_predictions", include_str!("../../queries/current_predictions.sql")),
+    ("effective_codes", include_str!("../../queries/effective_codes.sql")),
+    ("review_queue", include_str!("../../queries/review_queue.sql")),
+    ("run_history", include_str!("../../queries/run_history.sql")),
+];
+
+/// Share of the machine that a session may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bound on what operators may hold, in bytes.
+    pub memory_bytes: usize,
+    /// Partitions that work at once.
+    pub threads: usize,
+}
+
+/// A session with the given limits and nothing in it.
+pub fn session(limits: Limits) -> Result<SessionContext> {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(limits.threads)
+        .with_information_schema(true)
+        .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
+        .set_bool("datafusion.execution.parquet.pushdown_filters", true)
+        .set_bool("datafusion.execution.parquet.reorder_filters", true);
+    config.options_mut().execution.sort_spill_reservation_bytes = limits.memory_bytes / 16;
+    let five = std::num::NonZeroUsize::MIN.saturating_add(4);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five)))
+        .build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+/// Registers the tables and views of a lake; a table that does not exist yet is there and empty.
+pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<()> {
+    for contract in Contract::ALL {
+        match Table::open(&lake.child(contract.table())).await? {
+            Some(table) => context.register_table(contract.table(), table.provider().await?)?,
+            None => {
+                let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
+                context.register_table(contract.table(), Arc::new(empty))?
+            }
+        };
+    }
+    for (name, sql) in VIEWS {
+        let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?.into_view();
+        context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! From a description to token ids: normalise, digest, tokenise.
+//!
+//! Everything here is a pure function of the text and of the tokenizer's file. The same text gives the same
+//! digest and the same ids on every machine; nothing here pads, scores, or reads files.
+
+mod bpe;
+mod normalise;
+mod tokenizer;
+
+pub use normalise::{MAX_CHARS, Normalised, TextDigest, digest, normalise};
+pub use tokenizer::{EncodeScratch, PAD_ID, Tokenizer, UNKNOWN_ID};

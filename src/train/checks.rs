@@ -1,0 +1,661 @@
+//! What is in the labelled rows, told before anything is learnt from them, and when to refuse them.
+//!
+//! The report counts and names codes; it never holds a description. Every row is counted once as usable or once for
+//! each reason why it is not. A refusal is a value, not an error, so that the whole report can be shown beside it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::labels::Label;
+use crate::tariff::{Edition, Subheading};
+
+/// How many codes a list of examples holds.
+const TOP: usize = 10;
+
+/// Lower bounds of the histogram of class sizes, in rows.
+const BUCKETS: [usize; 8] = [1, 2, 5, 10, 20, 50, 100, 1000];
+
+/// One labelled line as the checks see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The normalised description; `None` when it is null or cannot be read.
+    pub text: Option<&'a str>,
+    /// What its label turned out to be.
+    pub label: &'a Label,
+}
+
+/// A code that was found, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The digits as found, or [`super::labels::NOT_A_NUMBER`].
+    pub code: String,
+    /// Rows that carry it.
+    pub rows: usize,
+    /// The editions that have it; empty when no known edition does.
+    pub editions: Vec<Edition>,
+}
+
+/// The number of classes of some size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// Fewest rows of a class in this bucket.
+    pub from_rows: usize,
+    /// Most rows of a class in this bucket; `None` when there is no bound.
+    pub to_rows: Option<usize>,
+    /// Classes of that size.
+    pub classes: usize,
+    /// Their rows together.
+    pub rows: usize,
+}
+
+/// What is in the labelled rows. A row is *usable* when it has a text and a label that is, or with its zero back
+/// would be, a subheading of the edition; all that is said of classes, repeats and conflicts is said of usable rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// All rows.
+    pub rows: usize,
+    /// Distinct descriptions among all rows, the empty one left out.
+    pub texts: usize,
+    /// Rows that have some label.
+    pub labelled_rows: usize,
+    /// Rows whose label is null or empty.
+    pub missing_label_rows: usize,
+    /// Rows whose label is in no known edition.
+    pub unknown_code_rows: usize,
+    /// The most frequent of those labels, at most ten.
+    pub unknown_codes: Vec<Found>,
+    /// Rows whose label belongs to other editions.
+    pub wrong_edition_rows: usize,
+    /// The most frequent of those codes, at most ten.
+    pub wrong_edition_codes: Vec<Found>,
+    /// Of those rows, how many each other edition would know. A code can be in several.
+    pub wrong_edition_known_rows: BTreeMap<Edition, usize>,
+    /// Rows whose label has lost its leading zero.
+    pub lost_zero_rows: usize,
+    /// The most frequent of those codes, with the zero back, at most ten.
+    pub lost_zero_codes: Vec<Found>,
+    /// Rows whose description is null, unreadable or empty.
+    pub empty_text_rows: usize,
+    /// Rows with a text and a subheading of the edition.
+    pub usable_rows: usize,
+    /// Distinct descriptions among usable rows.
+    pub usable_texts: usize,
+    /// Usable rows whose description and code both stood in an earlier row.
+    pub duplicate_rows: usize,
+    /// Descriptions that carry more than one code.
+    pub conflicting_texts: usize,
+    /// Usable rows with such a description.
+    pub conflict_rows: usize,
+    /// Share of usable rows that are right when each description gets its most frequent code: no model that sees
+    /// the description alone can do better on these rows. 0 when no row is usable.
+    pub best_possible_ratio: f64,
+    /// Distinct subheadings.
+    pub classes: usize,
+    /// Subheadings with one row.
+    pub classes_with_one_row: usize,
+    /// Subheadings with fewer than five rows.
+    pub classes_below_5: usize,
+    /// The subheading with most rows; of equals, the lowest.
+    pub largest_class: Option<Subheading>,
+    /// Its rows.
+    pub largest_class_rows: usize,
+    /// Its share of the usable rows.
+    pub largest_class_ratio: f64,
+    /// Classes by number of rows, smallest first.
+    pub class_histogram: Vec<Bucket>,
+    /// Distinct chapters.
+    pub chapters: usize,
+    /// Distinct headings.
+    pub headings: usize,
+}
+
+/// When labelled rows are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Limits {
+    /// Fewest distinct subheadings.
+    pub min_classes: usize,
+    /// Fewest usable rows.
+    pub min_usable_rows: usize,
+    /// Most labels in no known edition, as a share of the labelled rows.
+    pub max_unknown_ratio: f64,
+    /// Most labels of other editions, as a share of the labelled rows.
+    pub max_wrong_edition_ratio: f64,
+    /// Whether codes with a lost zero get it back. When not, one of them is enough to refuse.
+    pub repair_zeros: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            min_classes: 2,
+            min_usable_rows: 200,
+            max_unknown_ratio: 0.05,
+            max_wrong_edition_ratio: 0.05,
+            repair_zeros: false,
+        }
+    }
+}
+
+/// Counts what is in the rows. The report does not depend on their order.
+pub fn check<'a>(rows: impl Iterator<Item = Row<'a>>) -> Report {
+    let mut tally = Tally::default();
+    for row in rows {
+        tally.add(row);
+    }
+    tally.report()
+}
+
+/// Codes that do not fit, with their rows and the editions that have them.
+type Finds<'a> = HashMap<&'a str, (usize, &'a [Edition])>;
+
+/// Counts while rows go by.
+#[derive(Default)]
+struct Tally<'a> {
+    rows: usize,
+    missing_label_rows: usize,
+    empty_text_rows: usize,
+    unknown: Finds<'a>,
+    wrong: Finds<'a>,
+    lost: Finds<'a>,
+    /// Rows of each code of each text; no codes when no row of the text is usable. Few texts have more than one.
+    texts: HashMap<&'a str, Vec<(Subheading, usize)>>,
+}
+
+impl<'a> Tally<'a> {
+    fn add(&mut self, row: Row<'a>) {
+        self.rows += 1;
+        let mut code = None;
+        match row.label {
+            Label::Valid(valid) => code = Some(*valid),
+            Label::LostZero { fixed } => {
+                self.lost.entry(fixed.as_str()).or_default().0 += 1;
+                code = Some(*fixed);
+            }
+            Label::WrongEdition { code, editions } => self.wrong.entry(code.as_str()).or_insert((0, editions)).0 += 1,
+            Label::Unknown(digits) => self.unknown.entry(digits).or_default().0 += 1,
+            Label::Missing => self.missing_label_rows += 1,
+        }
+        let Some(text) = row.text.filter(|text| !text.trim().is_empty()) else {
+            self.empty_text_rows += 1;
+            return;
+        };
+        let codes = self.texts.entry(text).or_default();
+        if let Some(code) = code {
+            match codes.iter_mut().find(|(c, _)| *c == code) {
+                Some((_, rows)) => *rows += 1,
+                None => codes.push((code, 1)),
+            }
+        }
+    }
+
+    fn report(self) -> Report {
+        let mut classes: BTreeMap<Subheading, usize> = BTreeMap::new();
+        let (mut usable_texts, mut usable_rows, mut pairs, mut best_rows) = (0, 0, 0, 0);
+        let (mut conflicting_texts, mut conflict_rows) = (0, 0);
+        for codes in self.texts.values() {
+            let rows_of_text: usize = codes.iter().map(|(_, rows)| rows).sum();
+            usable_texts += usize::from(!codes.is_empty());
+            usable_rows += rows_of_text;
+            pairs += codes.len();
+            best_rows += codes.iter().map(|(_, rows)| *rows).max().unwrap_or(0);
+            if codes.len() > 1 {
+                conflicting_texts += 1;
+                conflict_rows += rows_of_text;
+            }
+            for (code, rows) in codes {
+                *classes.entry(*code).or_default() += rows;
+            }
+        }
+        let largest = classes.iter().max_by_key(|(code, rows)| (**rows, Reverse(**code)));
+        let (largest_class, largest_class_rows) = largest.map_or((None, 0), |(code, rows)| (Some(*code), *rows));
+        let mut wrong_edition_known_rows = BTreeMap::new();
+        for (rows, editions) in self.wrong.values() {
+            for edition in *editions {
+                *wrong_edition_known_rows.entry(*edition).or_default() += rows;
+            }
+        }
+        Report {
+            rows: self.rows,
+            texts: self.texts.len(),
+            labelled_rows: self.rows - self.missing_label_rows,
+            missing_label_rows: self.missing_label_rows,
+            unknown_code_rows: found_rows(&self.unknown),
+            unknown_codes: most_frequent(&self.unknown),
+            wrong_edition_rows: found_rows(&self.wrong),
+            wrong_edition_codes: most_frequent(&self.wrong),
+            wrong_edition_known_rows,
+            lost_zero_rows: found_rows(&self.lost),
+            lost_zero_codes: most_frequent(&self.lost),
+            empty_text_rows: self.empty_text_rows,
+            usable_rows,
+            usable_texts,
+            duplicate_rows: usable_rows - pairs,
+            conflicting_texts,
+            conflict_rows,
+            best_possible_ratio: ratio(best_rows, usable_rows),
+            classes: classes.len(),
+            classes_with_one_row: classes.values().filter(|rows| **rows == 1).count(),
+            classes_below_5: classes.values().filter(|rows| **rows < 5).count(),
+            largest_class,
+            largest_class_rows,
+            largest_class_ratio: ratio(largest_class_rows, usable_rows),
+            class_histogram: histogram(&classes),
+            chapters: distinct(&classes, Subheading::chapter),
+            headings: distinct(&classes, Subheading::heading),
+        }
+    }
+}
+
+impl Report {
+    /// The report as aligned lines of text, one fact a line; codes are named, descriptions never.
+    pub fn lines(&self) -> Vec<String> {
+        let (all, usable) = (("rows", self.rows), ("usable rows", self.usable_rows));
+        let mut table = Table::default();
+        table.fact("rows", self.rows, "");
+        table.fact("distinct descriptions", self.texts, "");
+        table.share("without a description", self.empty_text_rows, all);
+        table.share("without a label", self.missing_label_rows, all);
+        table.share("label in no edition", self.unknown_code_rows, all);
+        table.codes(&self.unknown_codes);
+        table.share("label of another edition", self.wrong_edition_rows, all);
+        table.codes(&self.wrong_edition_codes);
+        table.share("label lost its zero", self.lost_zero_rows, all);
+        table.codes(&self.lost_zero_codes);
+        table.share("usable rows", self.usable_rows, all);
+        table.fact("usable descriptions", self.usable_texts, "distinct");
+        table.share("repeated rows", self.duplicate_rows, usable);
+        table.fact("conflicting descriptions", self.conflicting_texts, "with several codes");
+        table.share("rows with them", self.conflict_rows, usable);
+        let bound = percent(self.best_possible_ratio);
+        table.row("best possible accuracy", &bound, "by the description alone");
+        table.fact("subheadings", self.classes, "");
+        table.fact("headings", self.headings, "");
+        table.fact("chapters", self.chapters, "");
+        if let Some(code) = self.largest_class {
+            let name = format!("largest, {code}");
+            table.share(&name, self.largest_class_rows, usable);
+        }
+        table.fact("subheadings with one row", self.classes_with_one_row, "");
+        table.fact("subheadings below 5 rows", self.classes_below_5, "");
+        for bucket in self.class_histogram.iter().filter(|bucket| bucket.classes > 0) {
+            let name = match bucket.to_rows {
+                Some(1) => "  of 1 row".to_string(),
+                Some(to) => format!("  of {} to {to} rows", bucket.from_rows),
+                None => format!("  of {} rows and more", bucket.from_rows),
+            };
+            table.fact(
+                &name,
+                bucket.classes,
+                &format!("{} rows together", thousands(bucket.rows)),
+            );
+        }
+        table.lines()
+    }
+
+    /// Why these rows are not trained on, and what to do next; `None` when they are good enough.
+    pub fn refuse(&self, limits: &Limits) -> Option<String> {
+        let unknown = ratio(self.unknown_code_rows, self.labelled_rows);
+        let wrong = ratio(self.wrong_edition_rows, self.labelled_rows);
+        if self.rows == 0 {
+            return Some("the input has no rows; check the address of the input and its filter".to_string());
+        }
+        if self.labelled_rows == 0 {
+            return Some("no row has a label; name the column of the codes with --label".to_string());
+        }
+        if self.lost_zero_rows > 0 && !limits.repair_zeros {
+            let example = self
+                .lost_zero_codes
+                .first()
+                .map(|found| format!(", {} for example", found.code));
+            return Some(format!(
+                "{} labels have lost their leading zero{}; write the column as six-digit text, or run again with \
+                 --repair-zeros to put the zeros back",
+                thousands(self.lost_zero_rows),
+                example.unwrap_or_default(),
+            ));
+        }
+        if wrong > limits.max_wrong_edition_ratio {
+            // Of equals the newest.
+            let best = self.wrong_edition_known_rows.iter().max_by_key(|(_, rows)| **rows);
+            let hint = best.map(|(edition, rows)| format!("; HS {edition} has {} of them", thousands(*rows)));
+            return Some(format!(
+                "{} of the labels ({} rows) belong to another edition than the one asked for, at most {} may{}; \
+                 choose that edition, or map the labels with the correlation table first",
+                percent(wrong),
+                thousands(self.wrong_edition_rows),
+                percent(limits.max_wrong_edition_ratio),
+                hint.unwrap_or_default(),
+            ));
+        }
+        if unknown > limits.max_unknown_ratio {
+            let codes: Vec<&str> = self
+                .unknown_codes
+                .iter()
+                .take(3)
+                .map(|found| found.code.as_str())
+                .collect();
+            return Some(format!(
+                "{} of the labels ({} rows) are in no edition, at most {} may be: {}; check the label column, and \
+                 correct or leave out these rows",
+                percent(unknown),
+                thousands(self.unknown_code_rows),
+                percent(limits.max_unknown_ratio),
+                codes.join(", "),
+            ));
+        }
+        if self.classes < limits.min_classes {
+            return Some(format!(
+                "the usable rows have {} subheading(s) and at least {} are needed; add rows of other goods",
+                self.classes, limits.min_classes
+            ));
+        }
+        if self.usable_rows < limits.min_usable_rows {
+            return Some(format!(
+                "{} rows are usable and at least {} are needed; add labelled rows",
+                thousands(self.usable_rows),
+                thousands(limits.min_usable_rows)
+            ));
+        }
+        None
+    }
+}
+
+/// Rows of text in three columns: name, right-aligned value, note.
+#[derive(Default)]
+struct Table(Vec<[String; 3]>);
+
+impl Table {
+    fn fact(&mut self, name: &str, value: usize, note: &str) {
+        // A share of nothing tells nothing.
+        self.row(name, &thousands(value), if value == 0 { "" } else { note });
+    }
+
+    fn share(&mut self, name: &str, part: usize, (of, whole): (&str, usize)) {
+        self.fact(name, part, &format!("{} of {of}", percent(ratio(part, whole))));
+    }
+
+    fn codes(&mut self, found: &[Found]) {
+        for Found { code, rows, editions } in found {
+            let known: Vec<String> = editions.iter().map(|e| format!("HS {e}")).collect();
+            let note = if known.is_empty() {
+                String::new()
+            } else {
+                format!("in {}", known.join(", "))
+            };
+            self.row(&format!("  {code}"), &thousands(*rows), &note);
+        }
+    }
+
+    fn row(&mut self, name: &str, value: &str, note: &str) {
+        self.0.push([name.to_string(), value.to_string(), note.to_string()]);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let width = |column: usize| self.0.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let (names, values) = (width(0), width(1));
+        let line = |[name, value, note]: &[String; 3]| format!("{name:names$}  {value:>values$}  {note}");
+        self.0.iter().map(|row| line(row).trim_end().to_string()).collect()
+    }
+}
+
+fn found_rows(finds: &Finds<'_>) -> usize {
+    finds.values().map(|(rows, _)| rows).sum()
+}
+
+/// The ten most frequent codes, most frequent first and of equals the lowest first.
+fn most_frequent(finds: &Finds<'_>) -> Vec<Found> {
+    let mut all: Vec<(&str, usize, &[Edition])> =
+        finds.iter().map(|(code, (rows, eds))| (*code, *rows, *eds)).collect();
+    all.sort_unstable_by_key(|(code, rows, _)| (Reverse(*rows), *code));
+    let found = |(code, rows, eds): &(&str, usize, &[Edition])| Found {
+        code: code.to_string(),
+        rows: *rows,
+        editions: eds.to_vec(),
+    };
+    all.iter().take(TOP).map(found).collect()
+}
+
+fn histogram(classes: &BTreeMap<Subheading, usize>) -> Vec<Bucket> {
+    let bucket = |at: usize| {
+        let (from_rows, to_rows) = (BUCKETS[at], BUCKETS.get(at + 1).map(|next| next - 1));
+        let inside = classes
+            .values()
+            .filter(|rows| **rows >= from_rows && to_rows.is_none_or(|to| **rows <= to));
+        Bucket {
+            from_rows,
+            to_rows,
+            classes: inside.clone().count(),
+            rows: inside.sum(),
+        }
+    };
+    (0..BUCKETS.len()).map(bucket).collect()
+}
+
+/// How many values `of` takes; codes ascend, so equal values stand together.
+fn distinct(classes: &BTreeMap<Subheading, usize>, of: fn(&Subheading) -> &str) -> usize {
+    let mut values: Vec<&str> = classes.keys().map(of).collect();
+    values.dedup();
+    values.len()
+}
+
+/// Share of `part` in `whole`; 0 of nothing.
+pub(super) fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// `0.0714` as `7.14 %`.
+pub(super) fn percent(ratio: f64) -> String {
+    format!("{:.2} %", 100.0 * ratio)
+}
+
+/// `59024` as `59,024`.
+pub(super) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut written = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            written.push(',');
+        }
+        written.push(digit);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tariff::Codes;
+
+    const EDITION: Edition = Edition::Hs2022;
+
+    fn report(rows: &[(Option<&str>, &str)]) -> Report {
+        let labels: Vec<Label> = rows
+            .iter()
+            .map(|(_, raw)| Label::parse(Some(raw), Codes::builtin(EDITION)))
+            .collect();
+        check(
+            rows.iter()
+                .zip(&labels)
+                .map(|((text, _), label)| Row { text: *text, label }),
+        )
+    }
+
+    /// Twelve rows of which nine are usable, counted by hand: laptop ×4 (three 847130, one 847141), bolt ×3
+    /// (731815), horse ×2 (010121, one of them without its zero).
+    fn mixed() -> Vec<(Option<&'static str>, &'static str)> {
+        vec![
+            (Some("laptop"), "847130"),
+            (Some("laptop"), "8471.30.00"),
+            (Some("laptop"), "847130"),
+            (Some("laptop"), "847141"),
+            (Some("bolt"), "731815"),
+            (Some("bolt"), "731815"),
+            (Some("bolt"), "731815"),
+            (Some("horse"), "010121"),
+            (Some("horse"), "10121"),
+            (Some("petrol"), "271011"),
+            (Some("battery waste"), "854810"),
+            (Some("  "), ""),
+        ]
+    }
+
+    /// Of the usable rows: 4 distinct (text, code) pairs in 9 rows, so 5 repeats; the best code of each text is
+    /// right on 3 + 3 + 2 = 8 of 9.
+    #[test]
+    fn every_row_is_counted_by_what_it_is() {
+        let report = report(&mixed());
+        assert_eq!((report.rows, report.texts, report.labelled_rows), (12, 5, 11));
+        assert_eq!((report.missing_label_rows, report.empty_text_rows), (1, 1));
+        assert_eq!(
+            (
+                report.unknown_code_rows,
+                report.wrong_edition_rows,
+                report.lost_zero_rows
+            ),
+            (1, 1, 1)
+        );
+        assert_eq!(
+            (report.usable_rows, report.usable_texts, report.duplicate_rows),
+            (9, 3, 5)
+        );
+        assert_eq!((report.conflicting_texts, report.conflict_rows), (1, 4));
+        assert_eq!(report.best_possible_ratio, 8.0 / 9.0);
+        assert_eq!(
+            (report.classes, report.classes_with_one_row, report.classes_below_5),
+            (4, 1, 4)
+        );
+        assert_eq!((report.chapters, report.headings), (3, 3));
+        let largest = report.largest_class.map(String::from);
+        assert_eq!((largest.as_deref(), report.largest_class_rows), (Some("731815"), 3));
+        let sizes: Vec<_> = report
+            .class_histogram
+            .iter()
+            .map(|b| (b.from_rows, b.classes, b.rows))
+            .take(3)
+            .collect();
+        assert_eq!(sizes, [(1, 1, 1), (2, 3, 8), (5, 0, 0)]);
+    }
+
+    #[test]
+    fn the_codes_that_do_not_fit_are_named_with_the_editions_that_have_them() {
+        let report = report(&mixed());
+        assert_eq!(
+            report.unknown_codes,
+            [Found {
+                code: "271011".into(),
+                rows: 1,
+                editions: vec![]
+            }]
+        );
+        let older = vec![Edition::Hs2012, Edition::Hs2017];
+        assert_eq!(
+            report.wrong_edition_codes,
+            [Found {
+                code: "854810".into(),
+                rows: 1,
+                editions: older
+            }]
+        );
+        assert_eq!(
+            report.wrong_edition_known_rows,
+            BTreeMap::from([(Edition::Hs2012, 1), (Edition::Hs2017, 1)])
+        );
+        assert_eq!(report.lost_zero_codes[0].code, "010121");
+    }
+
+    #[test]
+    fn the_order_of_the_rows_changes_nothing() {
+        let mut backwards = mixed();
+        backwards.reverse();
+        assert_eq!(report(&backwards), report(&mixed()));
+    }
+
+    #[test]
+    fn the_report_is_aligned_and_names_no_description() {
+        let lines = report(&mixed()).lines();
+        let text = lines.join("\n");
+        for description in ["laptop", "bolt", "horse", "petrol", "battery"] {
+            assert!(!text.contains(description), "{text}");
+        }
+        assert!(
+            text.contains("  854810                        1  in HS 2012, HS 2017"),
+            "{text}"
+        );
+        assert!(text.contains("best possible accuracy    88.89 %"), "{text}");
+        assert!(lines.iter().all(|line| line.trim_end() == line));
+    }
+
+    #[test]
+    fn rows_that_are_good_enough_are_not_refused() {
+        let mut rows = vec![(Some("laptop"), "847130"); 150];
+        rows.extend(vec![(Some("bolt"), "731815"); 50]);
+        assert_eq!(report(&rows).refuse(&Limits::default()), None);
+        rows.pop();
+        assert!(
+            report(&rows)
+                .refuse(&Limits::default())
+                .unwrap()
+                .contains("199 rows are usable and at least 200")
+        );
+    }
+
+    #[test]
+    fn a_lost_zero_refuses_the_run_unless_zeros_are_to_be_repaired() {
+        let mut rows = vec![(Some("laptop"), "847130"); 300];
+        rows.push((Some("horse"), "10121"));
+        let refusal = report(&rows).refuse(&Limits::default()).unwrap();
+        assert!(
+            refusal.contains("010121") && refusal.contains("--repair-zeros"),
+            "{refusal}"
+        );
+        assert_eq!(
+            report(&rows).refuse(&Limits {
+                repair_zeros: true,
+                ..Limits::default()
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn each_other_reason_to_refuse_names_the_next_step() {
+        let with = |other: &'static str, share: usize| {
+            let mut rows = vec![(Some("laptop"), "847130"); 300];
+            rows.push((Some("bolt"), "731815"));
+            rows.extend(vec![(Some("goods"), other); share]);
+            report(&rows).refuse(&Limits::default())
+        };
+        assert_eq!(with("271011", 15), None);
+        assert!(with("271011", 16).unwrap().contains("check the label column"));
+        assert!(with("854810", 16).unwrap().contains("HS 2017 has 16 of them"));
+        assert!(report(&[]).refuse(&Limits::default()).unwrap().contains("no rows"));
+        assert!(
+            report(&[(Some("x"), "")])
+                .refuse(&Limits::default())
+                .unwrap()
+                .contains("--label")
+        );
+        let one_class = vec![(Some("laptop"), "847130"); 300];
+        assert!(
+            report(&one_class)
+                .refuse(&Limits::default())
+                .unwrap()
+                .contains("other goods")
+        );
+    }
+
+    #[test]
+    fn numbers_are_written_in_threes() {
+        for (number, written) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (59_024, "59,024"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(thousands(number), written);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Labelled lines read from the lake, and a model's answers to them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float32Type};
+use datafusion::logical_expr::cast;
+use datafusion::prelude::ident;
+
+use super::evaluate::{Metrics, Scored, evaluate};
+use super::labels::Label;
+use crate::error::{Error, Result};
+use crate::lake::{InputTable, Source, SourceOptions};
+use crate::registry::Loaded;
+use crate::sql::{self, Classifier, Limits, text_of};
+use crate::tariff::{Codes, Edition, Subheading};
+use crate::text;
+
+/// One labelled line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Normalised description; empty when there was none.
+    pub text: String,
+    /// What its label is.
+    pub label: Label,
+}
+
+/// Reads `text` and `label` of the lines that `where_sql` lets through, in the order of files and rows.
+pub async fn read(
+    inputs: &[String],
+    text: &str,
+    label: &str,
+    where_sql: Option<&str>,
+    codes: &Codes,
+    limits: Limits,
+) -> Result<(Source, Vec<Line>)> {
+    let source = Source::pin(inputs, SourceOptions { text: text.to_string(), quarantine: false }).await?;
+    source.require(label, "--label")?;
+    let context = sql::session(limits)?;
+    context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
+    let table = context.table("lines").await?;
+    let mut columns = vec![text_of().call(vec![ident(text)]).alias(text)];
+    columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
+    let mut lines = table.select(columns)?;
+    if let Some(filter) = where_sql {
+        let parsed =
+            lines.parse_sql_expr(filter).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
+        lines = lines.filter(parsed)?;
+    }
+    let batches = lines
+        .sort_by(vec![ident("source_file"), ident("source_row")])?
+        .select(vec![cast(ident(text), DataType::Utf8).alias("t"), cast(ident(label), DataType::Utf8).alias("l")])?
+        .collect()
+        .await?;
+    let mut out = Vec::with_capacity(batches.iter().map(|b| b.num_rows()).sum());
+    let mut normalised = String::new();
+    for batch in &batches {
+        let (texts, labels) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        for row in 0..batch.num_rows() {
+            normalised.clear();
+            if texts.is_valid(row) {
+                text::normalise(texts.value(row), &mut normalised);
+            }
+            let raw = labels.is_valid(row).then(|| labels.value(row));
+            out.push(Line { text: normalised.clone(), label: Label::parse(raw, codes) });
+        }
+    }
+    Ok((source, out))
+}
+
+/// What to measure a model on.
+#[derive(Clone, Debug)]
+pub struct EvaluateOptions {
+    /// Files and folders to read.
+    pub inputs: Vec<String>,
+    /// Description column.
+    pub text: String,
+    /// Column with the right code.
+    pub label: String,
+    /// SQL filter over the input's columns.
+    pub where_sql: Option<String>,
+    /// Share of the machine.
+    pub limits: Limits,
+}
+
+/// The figures of a model on labelled lines, and how many lines had no code of its edition.
+pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Result<(Metrics, u64)> {
+    let edition: Edition = loaded.bundle.labels.edition.parse()?;
+    let (_, lines) = read(
+        &options.inputs,
+        &options.text,
+        &options.label,
+        options.where_sql.as_deref(),
+        Codes::builtin(edition),
+        options.limits,
+    )
+    .await?;
+    let known: Vec<(&str, Subheading)> =
+        lines.iter().filter_map(|l| Some((l.text.as_str(), l.label.code(false)?))).collect();
+    if known.is_empty() {
+        return Err(Error::Input(format!(
+            "none of the {} lines has a code of edition {edition} in --label {}",
+            lines.len(),
+            options.label
+        )));
+    }
+    let classifier = Classifier::new(loaded, &loaded.bundle.policy)?;
+    let metrics = measure(&classifier, &known)?;
+    Ok((metrics, (lines.len() - known.len()) as u64))
+}
+
+/// The figures of a classifier on normalised texts with their codes.
+pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<Metrics> {
+    let texts: arrow::array::ArrayRef =
+        Arc::new(arrow::array::StringArray::from_iter_values(lines.iter().map(|(t, _)| *t)));
+    let predictions = classifier.predict(&texts)?;
+    let column = |name: &str| {
+        predictions.column_by_name(name).ok_or_else(|| Error::Bug(format!("hs_predict gives no {name}")))
+    };
+    let heading = column("confidence_heading")?.as_primitive::<Float32Type>();
+    let chapter = column("confidence_chapter")?.as_primitive::<Float32Type>();
+    let decision = column("decision")?.as_string::<i32>();
+    let alternatives = column("alternatives")?.as_list::<i32>();
+    let mut tops: Vec<Vec<(Subheading, f32)>> = Vec::with_capacity(lines.len());
+    for row in 0..lines.len() {
+        let mut top = Vec::new();
+        if alternatives.is_valid(row) {
+            let items = alternatives.value(row);
+            let items = items.as_struct();
+            let (codes, confidences) = (items.column(0).as_string::<i32>(), items.column(1).as_primitive::<Float32Type>());
+            for i in 0..items.len() {
+                top.push((codes.value(i).parse()?, confidences.value(i)));
+            }
+        }
+        tops.push(top);
+    }
+    let mut seen = HashSet::new();
+    let scored: Vec<Scored> = lines
+        .iter()
+        .enumerate()
+        .map(|(row, (text, truth))| Scored {
+            truth: *truth,
+            top: &tops[row],
+            confidence_heading: if heading.is_valid(row) { heading.value(row) } else { 0.0 },
+            confidence_chapter: if chapter.is_valid(row) { chapter.value(row) } else { 0.0 },
+            first_of_text: seen.insert(*text),
+            accepted: decision.value(row) == "accept",
+        })
+        .collect();
+    Ok(evaluate(&scored))
+}

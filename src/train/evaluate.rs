@@ -1,0 +1,610 @@
+//! How good a model is on rows whose code is known, as figures that two models can be compared by.
+//!
+//! The figures do not depend on the order of the rows: rows of equal confidence are always taken together. A row
+//! without a prediction counts as not right and is never covered, so refusing rows cannot make a model look better.
+//! Confidences must be numbers between 0 and 1.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use statrs::function::beta::checked_beta_reg;
+
+use super::checks::ratio;
+use crate::tariff::Subheading;
+
+/// Precisions at which the coverage is told.
+const PRECISIONS: [f64; 3] = [0.98, 0.95, 0.90];
+
+/// Bins of the calibration error.
+const BINS: usize = 15;
+
+/// Most points of the risk–coverage curve.
+const CURVE_POINTS: usize = 50;
+
+/// One row with its known code and what the model and the policy said.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored<'a> {
+    /// The code that the row carries.
+    pub truth: Subheading,
+    /// The best codes with their calibrated confidence, best first; empty when the row could not be scored.
+    pub top: &'a [(Subheading, f32)],
+    /// Calibrated probability that the first four digits of the best code are right.
+    pub confidence_heading: f32,
+    /// Calibrated probability that the first two digits of the best code are right.
+    pub confidence_chapter: f32,
+    /// Whether this is the first row with its description.
+    pub first_of_text: bool,
+    /// Whether the policy accepted it without a person.
+    pub accepted: bool,
+}
+
+impl Scored<'_> {
+    /// Whether the best code agrees with the known one in its first `digits` digits.
+    fn right(&self, digits: usize) -> bool {
+        self.top
+            .first()
+            .is_some_and(|(code, _)| code.as_str()[..digits] == self.truth.as_str()[..digits])
+    }
+}
+
+/// The figures of one model on one set of rows. Shares are between 0 and 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics {
+    /// All rows.
+    pub rows: usize,
+    /// Distinct descriptions among them.
+    pub texts: usize,
+    /// Rows without a prediction.
+    pub unscored_rows: usize,
+    /// How often the best code is right.
+    pub accuracy: Accuracy,
+    /// How many rows can do without a person at a wanted precision, if the threshold were set on these very rows:
+    /// an optimistic figure to compare models by, not a promise.
+    pub coverage_at: Vec<CoverageAt>,
+    /// Mean over subheadings of F1 = 2 TP / (2 TP + FP + FN), taken over those that are known or predicted for any
+    /// row; every subheading counts the same however rare.
+    pub macro_f1: f64,
+    /// How far the confidence is from the share that is right.
+    pub calibration_error: CalibrationError,
+    /// What the policy accepted.
+    pub accepted: Accepted,
+    /// Risk at growing coverage; at most 50 points.
+    pub risk_coverage: Vec<RiskPoint>,
+    /// Area under the risk–coverage curve: the mean, over each number of most confident rows, of the share of them
+    /// that is wrong (Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation", ICLR 2019, section 2), with
+    /// the wrong rows spread evenly inside a tie. Over scored rows; lower is better.
+    pub aurc: f64,
+    /// By chapter of the known code, lowest accuracy first.
+    pub chapters: Vec<Chapter>,
+}
+
+/// Shares of all rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Accuracy {
+    /// All six digits of the best code are right.
+    pub hs6: f64,
+    /// Its first four digits are right.
+    pub hs4: f64,
+    /// Its first two digits are right.
+    pub hs2: f64,
+    /// The right code is among the best five.
+    pub hs6_top_five: f64,
+    /// As `hs6`, with each distinct description counted once, by its first row.
+    pub hs6_of_texts: f64,
+}
+
+/// The most rows that can be accepted, by confidence, with a precision no lower than wanted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CoverageAt {
+    /// The precision that is wanted.
+    pub precision: f64,
+    /// Rows accepted.
+    pub rows: usize,
+    /// Their share of all rows.
+    pub coverage_ratio: f64,
+    /// The lowest confidence accepted; `None` when no row can be.
+    pub confidence: Option<f32>,
+}
+
+/// Expected calibration error over scored rows: `Σ (rows of bin / rows) · |share right − mean confidence|`, with 15
+/// bins of equally many rows (equal mass: Nixon et al., "Measuring calibration in deep learning", 2019, section 4).
+/// A tie is never parted, so there can be fewer bins.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CalibrationError {
+    /// Of the confidence in six digits.
+    pub hs6: f64,
+    /// Of the confidence in four digits.
+    pub hs4: f64,
+    /// Of the confidence in two digits.
+    pub hs2: f64,
+}
+
+/// What the policy accepted without a person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Accepted {
+    /// Rows accepted.
+    pub rows: usize,
+    /// Of these, rows with the right six digits.
+    pub right_rows: usize,
+    /// Share of all rows that is accepted.
+    pub coverage_ratio: f64,
+    /// Share of the accepted rows that is right; `None` when no row is accepted.
+    pub precision: Option<f64>,
+    /// Lower end of the 95 % interval of the precision; see [`clopper_pearson`].
+    pub precision_low: f64,
+    /// Upper end of that interval.
+    pub precision_high: f64,
+}
+
+/// A point of the risk–coverage curve (Geifman and El-Yaniv, "Selective classification for deep neural networks",
+/// NeurIPS 2017, section 2).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RiskPoint {
+    /// Share of all rows with at least this confidence.
+    pub coverage_ratio: f64,
+    /// Share of those that is wrong.
+    pub risk_ratio: f64,
+    /// The confidence.
+    pub confidence: f32,
+}
+
+/// The rows whose known code is in one chapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Chapter {
+    /// Two digits.
+    pub chapter: String,
+    /// Its rows.
+    pub rows: usize,
+    /// Share of them with the right six digits.
+    pub accuracy: f64,
+    /// Rows accepted.
+    pub accepted_rows: usize,
+    /// Their share of the chapter's rows.
+    pub coverage_ratio: f64,
+    /// Share of them that is right; `None` when no row is accepted.
+    pub precision: Option<f64>,
+}
+
+/// Computes every figure.
+pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
+    let share = |right: &dyn Fn(&Scored<'_>) -> bool| ratio(rows.iter().filter(|r| right(r)).count(), rows.len());
+    let texts = rows.iter().filter(|r| r.first_of_text).count();
+    let right_texts = rows.iter().filter(|r| r.first_of_text && r.right(6)).count();
+    let hs6 = steps(rows, 6);
+    Metrics {
+        rows: rows.len(),
+        texts,
+        unscored_rows: rows.iter().filter(|r| r.top.is_empty()).count(),
+        accuracy: Accuracy {
+            hs6: share(&|r| r.right(6)),
+            hs4: share(&|r| r.right(4)),
+            hs2: share(&|r| r.right(2)),
+            hs6_top_five: share(&|r| r.top.iter().take(5).any(|(code, _)| *code == r.truth)),
+            hs6_of_texts: ratio(right_texts, texts),
+        },
+        coverage_at: PRECISIONS
+            .iter()
+            .map(|precision| coverage_at(&hs6, *precision, rows.len()))
+            .collect(),
+        macro_f1: macro_f1(rows),
+        calibration_error: CalibrationError {
+            hs6: calibration_error(&hs6),
+            hs4: calibration_error(&steps(rows, 4)),
+            hs2: calibration_error(&steps(rows, 2)),
+        },
+        accepted: accepted(rows),
+        risk_coverage: risk_coverage(&hs6, rows.len()),
+        aurc: aurc(&hs6),
+        chapters: chapters(rows),
+    }
+}
+
+/// The two-sided interval of Clopper and Pearson (Biometrika 26, 1934) for a share of which `right` of `rows` were
+/// seen: it holds the true share with a probability of at least `level`, however few the rows. `(0, 1)` of no rows.
+pub fn clopper_pearson(right: usize, rows: usize, level: f64) -> (f64, f64) {
+    let right = right.min(rows);
+    let (k, n, tail) = (right as f64, rows as f64, (1.0 - level) / 2.0);
+    let low = if right == 0 {
+        0.0
+    } else {
+        beta_quantile(k, n - k + 1.0, tail)
+    };
+    let high = if right == rows {
+        1.0
+    } else {
+        beta_quantile(k + 1.0, n - k, 1.0 - tail)
+    };
+    (low, high)
+}
+
+/// The `x` at which the cumulative Beta(`a`, `b`) distribution reaches `p`, by halving `[0, 1]` sixty times.
+fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        // Both parameters are at least 1 and `middle` is inside (0, 1), so there is no error to handle.
+        if checked_beta_reg(a, b, middle).unwrap_or(1.0) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+/// Scored rows of one and the same confidence.
+struct Step {
+    confidence: f32,
+    rows: usize,
+    right: usize,
+}
+
+/// The scored rows by the confidence in their first `digits` digits, most confident first, ties together.
+fn steps(rows: &[Scored<'_>], digits: usize) -> Vec<Step> {
+    let confidence = |row: &Scored<'_>| {
+        let (_, best) = row.top.first()?;
+        Some(match digits {
+            2 => row.confidence_chapter,
+            4 => row.confidence_heading,
+            _ => *best,
+        })
+    };
+    let mut sorted: Vec<(f32, bool)> = rows
+        .iter()
+        .filter_map(|row| Some((confidence(row)?, row.right(digits))))
+        .collect();
+    sorted.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    let tie = |tied: &[(f32, bool)]| Step {
+        confidence: tied[0].0,
+        rows: tied.len(),
+        right: tied.iter().filter(|(_, right)| *right).count(),
+    };
+    sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()).map(tie).collect()
+}
+
+/// Joins steps into at most `parts` runs of equally many rows, as equal as ties allow.
+fn equal_parts(steps: &[Step], parts: usize) -> Vec<&[Step]> {
+    let rows: usize = steps.iter().map(|step| step.rows).sum();
+    let (mut runs, mut start, mut seen, mut next) = (Vec::new(), 0, 0, 1);
+    for (at, step) in steps.iter().enumerate() {
+        seen += step.rows;
+        if seen * parts >= next * rows {
+            runs.push(&steps[start..=at]);
+            start = at + 1;
+            next = seen * parts / rows + 1;
+        }
+    }
+    runs
+}
+
+fn coverage_at(steps: &[Step], precision: f64, all_rows: usize) -> CoverageAt {
+    let mut best = CoverageAt {
+        precision,
+        rows: 0,
+        coverage_ratio: 0.0,
+        confidence: None,
+    };
+    let (mut rows, mut right) = (0, 0);
+    for step in steps {
+        rows += step.rows;
+        right += step.right;
+        if ratio(right, rows) >= precision {
+            let confidence = Some(step.confidence);
+            best = CoverageAt {
+                precision,
+                rows,
+                coverage_ratio: ratio(rows, all_rows),
+                confidence,
+            };
+        }
+    }
+    best
+}
+
+fn calibration_error(steps: &[Step]) -> f64 {
+    let rows: usize = steps.iter().map(|step| step.rows).sum();
+    let bins = equal_parts(steps, BINS);
+    let gap = |bin: &&[Step]| {
+        let sum: f64 = bin
+            .iter()
+            .map(|step| f64::from(step.confidence) * step.rows as f64)
+            .sum();
+        (bin.iter().map(|step| step.right).sum::<usize>() as f64 - sum).abs()
+    };
+    // |share right − mean confidence| · rows of bin = |right − sum of confidence|
+    if rows == 0 {
+        0.0
+    } else {
+        bins.iter().map(gap).sum::<f64>() / rows as f64
+    }
+}
+
+fn risk_coverage(steps: &[Step], all_rows: usize) -> Vec<RiskPoint> {
+    let (mut rows, mut right) = (0, 0);
+    let mut points = Vec::new();
+    for part in equal_parts(steps, CURVE_POINTS) {
+        rows += part.iter().map(|step| step.rows).sum::<usize>();
+        right += part.iter().map(|step| step.right).sum::<usize>();
+        if let Some(last) = part.last() {
+            let (coverage_ratio, risk_ratio) = (ratio(rows, all_rows), ratio(rows - right, rows));
+            points.push(RiskPoint {
+                coverage_ratio,
+                risk_ratio,
+                confidence: last.confidence,
+            });
+        }
+    }
+    points
+}
+
+fn aurc(steps: &[Step]) -> f64 {
+    let (mut rows, mut wrong, mut sum) = (0_usize, 0_usize, 0.0);
+    for step in steps {
+        let wrong_of_step = step.rows - step.right;
+        let wrong_per_row = ratio(wrong_of_step, step.rows);
+        for taken in 1..=step.rows {
+            sum += (wrong as f64 + taken as f64 * wrong_per_row) / (rows + taken) as f64;
+        }
+        rows += step.rows;
+        wrong += wrong_of_step;
+    }
+    if rows == 0 { 0.0 } else { sum / rows as f64 }
+}
+
+fn macro_f1(rows: &[Scored<'_>]) -> f64 {
+    /// Right, and all that were known or predicted.
+    #[derive(Default)]
+    struct Class {
+        hits: usize,
+        known: usize,
+        predicted: usize,
+    }
+    let mut classes: BTreeMap<Subheading, Class> = BTreeMap::new();
+    for row in rows {
+        classes.entry(row.truth).or_default().known += 1;
+        if let Some((code, _)) = row.top.first() {
+            let class = classes.entry(*code).or_default();
+            class.predicted += 1;
+            class.hits += usize::from(*code == row.truth);
+        }
+    }
+    // 2 TP + FP + FN = predicted + known
+    let sum: f64 = classes.values().map(|c| ratio(2 * c.hits, c.predicted + c.known)).sum();
+    if classes.is_empty() {
+        0.0
+    } else {
+        sum / classes.len() as f64
+    }
+}
+
+fn accepted(rows: &[Scored<'_>]) -> Accepted {
+    let accepted = rows.iter().filter(|r| r.accepted).count();
+    let right_rows = rows.iter().filter(|r| r.accepted && r.right(6)).count();
+    let (precision_low, precision_high) = clopper_pearson(right_rows, accepted, 0.95);
+    Accepted {
+        rows: accepted,
+        right_rows,
+        coverage_ratio: ratio(accepted, rows.len()),
+        precision: (accepted > 0).then(|| ratio(right_rows, accepted)),
+        precision_low,
+        precision_high,
+    }
+}
+
+fn chapters(rows: &[Scored<'_>]) -> Vec<Chapter> {
+    let mut by_chapter: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    for row in rows {
+        let right = row.right(6);
+        let counts = by_chapter.entry(row.truth.chapter()).or_default();
+        for (count, yes) in counts
+            .iter_mut()
+            .zip([true, right, row.accepted, row.accepted && right])
+        {
+            *count += usize::from(yes);
+        }
+    }
+    let chapter = |(name, [rows, right, accepted, accepted_right]): (&str, [usize; 4])| Chapter {
+        chapter: name.to_string(),
+        rows,
+        accuracy: ratio(right, rows),
+        accepted_rows: accepted,
+        coverage_ratio: ratio(accepted, rows),
+        precision: (accepted > 0).then(|| ratio(accepted_right, accepted)),
+    };
+    let mut table: Vec<Chapter> = by_chapter.into_iter().map(chapter).collect();
+    // Of equals the one with more rows, then the lower number: the sort is stable.
+    table.sort_by(|a, b| a.accuracy.total_cmp(&b.accuracy).then(b.rows.cmp(&a.rows)));
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Subheading {
+        text.parse().unwrap()
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-9
+    }
+
+    /// Six rows by hand: right · right heading only, the right code second · right · right heading only, as sure as
+    /// the row before · not scored · all wrong. The first two are accepted; the second repeats the first text.
+    fn by_hand() -> Metrics {
+        let tops = [
+            vec![(code("847130"), 0.875)],
+            vec![(code("847141"), 0.75), (code("847130"), 0.125)],
+            vec![(code("731815"), 0.5)],
+            vec![(code("010129"), 0.5)],
+            vec![],
+            vec![(code("847130"), 0.25)],
+        ];
+        let truths = ["847130", "847130", "731815", "010121", "010121", "731815"];
+        let row = |(at, top): (usize, &'static [(Subheading, f32)])| Scored {
+            truth: code(truths[at]),
+            top,
+            confidence_heading: [0.875, 1.0, 0.75, 0.5, 0.0, 0.25][at],
+            confidence_chapter: 1.0,
+            first_of_text: at != 1,
+            accepted: at < 2,
+        };
+        let tops: &'static [Vec<(Subheading, f32)>] = Vec::leak(tops.to_vec());
+        evaluate(&tops.iter().map(Vec::as_slice).enumerate().map(row).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn accuracy_counts_rows_without_a_prediction_as_not_right() {
+        let metrics = by_hand();
+        assert_eq!((metrics.rows, metrics.texts, metrics.unscored_rows), (6, 5, 1));
+        let expected = Accuracy {
+            hs6: 2.0 / 6.0,
+            hs4: 4.0 / 6.0,
+            hs2: 4.0 / 6.0,
+            hs6_top_five: 0.5,
+            hs6_of_texts: 0.4,
+        };
+        assert_eq!(metrics.accuracy, expected);
+    }
+
+    /// F1 by class: 847130 2/4, 731815 2/3, and 0 for 847141, 010121 and 010129.
+    #[test]
+    fn macro_f1_counts_every_known_or_predicted_subheading_the_same() {
+        assert!(close(by_hand().macro_f1, (0.5 + 2.0 / 3.0) / 5.0));
+    }
+
+    /// Each confidence is a bin. Six digits: (0.125 + 0.75 + |1 − 2·0.5| + 0.25) / 5. Four: (|1 − 1| + |1 − 0.875| +
+    /// |1 − 0.75| + |1 − 0.5| + |0 − 0.25|) / 5. Two: one bin, 4 right of 5 at confidence 1.
+    #[test]
+    fn the_calibration_error_is_the_mean_gap_of_bins_that_never_part_a_tie() {
+        let error = by_hand().calibration_error;
+        assert!(
+            close(error.hs6, 0.225) && close(error.hs4, 0.225) && close(error.hs2, 0.2),
+            "{error:?}"
+        );
+    }
+
+    /// Wrong rows among the 1 … 5 surest: 0, 1, 1.5 (half of a tie), 2, 3.
+    #[test]
+    fn risk_grows_with_coverage_and_ties_are_taken_together() {
+        let metrics = by_hand();
+        let points: Vec<_> = metrics
+            .risk_coverage
+            .iter()
+            .map(|p| (p.coverage_ratio, p.risk_ratio))
+            .collect();
+        assert_eq!(
+            points,
+            [(1.0 / 6.0, 0.0), (2.0 / 6.0, 0.5), (4.0 / 6.0, 0.5), (5.0 / 6.0, 0.6)]
+        );
+        assert!(close(
+            metrics.aurc,
+            (0.0 + 1.0 / 2.0 + 1.5 / 3.0 + 2.0 / 4.0 + 3.0 / 5.0) / 5.0
+        ));
+        for at in metrics.coverage_at {
+            assert_eq!((at.rows, at.coverage_ratio, at.confidence), (1, 1.0 / 6.0, Some(0.875)));
+        }
+    }
+
+    /// For 1 of 2 the bounds have a closed form: 1 − √0.975 and √0.975.
+    #[test]
+    fn what_was_accepted_comes_with_its_interval() {
+        let accepted = by_hand().accepted;
+        assert_eq!(
+            (accepted.rows, accepted.right_rows, accepted.precision),
+            (2, 1, Some(0.5))
+        );
+        assert!(close(accepted.precision_low, 1.0 - 0.975_f64.sqrt()));
+        assert!(close(accepted.precision_high, 0.975_f64.sqrt()));
+    }
+
+    #[test]
+    fn chapters_come_with_the_worst_first() {
+        let chapters = by_hand().chapters;
+        let table: Vec<_> = chapters
+            .iter()
+            .map(|c| (c.chapter.as_str(), c.rows, c.accuracy, c.accepted_rows, c.precision))
+            .collect();
+        assert_eq!(
+            table,
+            [
+                ("01", 2, 0.0, 0, None),
+                ("73", 2, 0.5, 0, None),
+                ("84", 2, 0.5, 2, Some(0.5))
+            ]
+        );
+    }
+
+    /// Expected bounds from binomial tails summed in exact fractions (Python, `fractions` and `math.comb`).
+    #[test]
+    fn the_interval_of_a_share_is_exact() {
+        for (right, rows, low, high) in [
+            (8, 10, 0.4439045376923332, 0.9747892736731387),
+            (10, 10, 0.6915028921812336, 1.0),
+            (0, 10, 0.0, 0.30849710781873796),
+            (95, 100, 0.8871650888945339, 0.983568120817921),
+            (149, 150, 0.9634168322594121, 0.9998312288568627),
+            (0, 0, 0.0, 1.0),
+        ] {
+            let (l, h) = clopper_pearson(right, rows, 0.95);
+            assert!(close(l, low) && close(h, high), "{right} of {rows}: {l} {h}");
+        }
+    }
+
+    /// Two hundred rows with many ties from a linear congruential generator; the expected figures are of a Python
+    /// program that sorts and counts them in another way (risk–coverage area: mean of 20,000 random orders of ties).
+    #[test]
+    fn figures_of_two_hundred_rows_agree_with_an_independent_program() {
+        let mut x = 12_345_u64;
+        let mut next = || {
+            x = (x * 1_103_515_245 + 12_345) % (1 << 31);
+            x >> 8
+        };
+        let codes = ["010121", "010129", "020110", "847130", "847141", "731815"].map(code);
+        let mut rows = Vec::new();
+        for _ in 0..200 {
+            let truth = codes[(next() % 6) as usize];
+            let predicted = if next() % 10 < 7 {
+                truth
+            } else {
+                codes[(next() % 6) as usize]
+            };
+            let confidence = (next() % 41) as f32 / 64.0 + if predicted == truth { 0.25 } else { 0.0 };
+            rows.push((truth, [(predicted, confidence)]));
+        }
+        let mut scored: Vec<Scored<'_>> = rows
+            .iter()
+            .map(|(truth, top)| Scored {
+                truth: *truth,
+                top,
+                confidence_heading: 0.5,
+                confidence_chapter: 0.5,
+                first_of_text: true,
+                accepted: true,
+            })
+            .collect();
+        let metrics = evaluate(&scored);
+        assert_eq!(metrics.accepted.right_rows, 149);
+        assert_eq!(
+            metrics.coverage_at.iter().map(|at| at.rows).collect::<Vec<_>>(),
+            [66, 81, 91]
+        );
+        assert!(close(metrics.calibration_error.hs6, 0.2490625));
+        assert!(close(metrics.macro_f1, 0.7354834002391618));
+        assert!((metrics.aurc - 0.101_94).abs() < 1e-4, "{}", metrics.aurc);
+        assert!(metrics.risk_coverage.len() <= 50);
+        scored.reverse();
+        assert_eq!(evaluate(&scored), metrics);
+    }
+
+    #[test]
+    fn no_rows_give_no_figures_and_no_numbers_that_json_lacks() {
+        let metrics = evaluate(&[]);
+        assert_eq!(
+            (metrics.rows, metrics.accepted.precision, metrics.aurc, metrics.macro_f1),
+            (0, None, 0.0, 0.0)
+        );
+        assert!(metrics.chapters.is_empty() && metrics.risk_coverage.is_empty());
+        assert!(serde_json::to_value(&metrics).unwrap()["accuracy"]["hs6"].is_number());
+    }
+}

@@ -1,0 +1,449 @@
+//! Fitting a Text-CNN: batches, schedule, early stopping.
+//!
+//! The same config, settings, examples and seed give the same bytes at any number of threads, on one machine (a
+//! time limit breaks that, since it looks at the clock). Reads nothing, writes nothing, prints nothing.
+
+mod network;
+mod random;
+
+use crate::error::{Error, Result};
+use crate::model::config::Config;
+use crate::model::weights::Weights;
+use network::{Network, Snapshot, shown};
+use random::Random;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// Lines that one forward pass of the evaluation takes.
+const EVALUATION_ROWS: usize = 256;
+
+/// One labelled line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Token ids without padding; those beyond the config's `max_tokens` are not looked at.
+    pub tokens: Vec<u32>,
+    /// Index of the right class.
+    pub class: u32,
+    /// How much the line counts, above 0.
+    pub weight: f32,
+}
+
+/// Settings of the training; [`Hyper::default`] holds what measured best.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hyper {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Lines of one step.
+    pub batch_rows: usize,
+    /// Highest learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Share of all steps in which the rate rises from 0.
+    pub warmup_ratio: f64,
+    /// The rate falls along a cosine to this share of the highest.
+    pub final_rate_ratio: f64,
+    /// Decoupled weight decay of kernels and output.
+    pub weight_decay: f64,
+    /// The same for the rows of the embedding that a batch touches.
+    pub embedding_decay: f64,
+    /// Share of the features that a step leaves out.
+    pub dropout: f64,
+    /// Share of a line's tokens that a step leaves out.
+    pub token_dropout: f64,
+    /// Share of the merged tokens that a step takes apart; needs the tokenizer's splits.
+    pub split_ratio: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// Decay of the moving average of the parameters for each step; 0 is none.
+    pub average_decay: f64,
+    /// Rare classes count more, by (rows of the largest class / rows of the class) to this power, training part only.
+    pub rarity_power: f64,
+    /// Epochs without a better `stop_accuracy` after which training ends.
+    pub patience: usize,
+    /// Start of all random numbers.
+    pub seed: u64,
+    /// Wall time after which training ends with what it has.
+    pub max_secs: Option<u64>,
+}
+
+impl Default for Hyper {
+    fn default() -> Self {
+        Hyper {
+            epochs: 12,
+            batch_rows: 128,
+            learning_rate: 1.5e-3,
+            warmup_ratio: 0.05,
+            final_rate_ratio: 0.02,
+            weight_decay: 0.01,
+            embedding_decay: 0.0,
+            dropout: 0.4,
+            token_dropout: 0.1,
+            split_ratio: 0.1,
+            label_smoothing: 0.1,
+            clip_norm: Some(5.0),
+            average_decay: 0.998,
+            rarity_power: 0.0,
+            patience: 4,
+            seed: 17,
+            max_secs: None,
+        }
+    }
+}
+
+impl Hyper {
+    /// Refuses settings outside their range, by name.
+    pub fn validate(&self) -> Result<()> {
+        let shares = [
+            ("warmup_ratio", self.warmup_ratio),
+            ("final_rate_ratio", self.final_rate_ratio),
+            ("dropout", self.dropout),
+            ("token_dropout", self.token_dropout),
+            ("split_ratio", self.split_ratio),
+            ("label_smoothing", self.label_smoothing),
+            ("average_decay", self.average_decay),
+        ];
+        if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
+            return Err(Error::Usage(format!("{name} is {value}, it must be at least 0 and below 1")));
+        }
+        let amounts = [
+            ("learning_rate", self.learning_rate, f64::MIN_POSITIVE),
+            ("weight_decay", self.weight_decay, 0.0),
+            ("embedding_decay", self.embedding_decay, 0.0),
+            ("rarity_power", self.rarity_power, 0.0),
+            ("clip_norm", self.clip_norm.unwrap_or(1.0), f64::MIN_POSITIVE),
+        ];
+        if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
+            return Err(Error::Usage(format!("{name} is {value}, it must be a number of at least {least}")));
+        }
+        match (self.epochs, self.batch_rows, self.patience) {
+            (0, _, _) | (_, 0, _) | (_, _, 0) => {
+                Err(Error::Usage("epochs, batch_rows and patience must be at least 1".to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Learning rate at step `step` of `steps`.
+    fn rate(&self, step: usize, steps: usize) -> f64 {
+        let done = (step as f64 + 1.0) / steps as f64;
+        if done < self.warmup_ratio {
+            return self.learning_rate * done / self.warmup_ratio;
+        }
+        let fall = (done - self.warmup_ratio) / (1.0 - self.warmup_ratio);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fall.min(1.0)).cos());
+        self.learning_rate * (self.final_rate_ratio + (1.0 - self.final_rate_ratio) * cosine)
+    }
+}
+
+/// One pass over the training examples.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// From 1.
+    pub number: usize,
+    /// Mean loss of the epoch's steps.
+    pub train_loss: f64,
+    /// Share of the stopping rows whose first class is right; 0 if there are none.
+    pub stop_accuracy: f64,
+    /// Since the start of [`fit`].
+    pub elapsed_secs: f64,
+    /// Training examples over wall time, evaluation left out.
+    pub examples_per_sec: f64,
+}
+
+/// What [`fit`] reports while it works.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// A step ended.
+    Step {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Steps done in all epochs.
+        step: usize,
+        /// Steps of all epochs.
+        steps: usize,
+        /// Its loss.
+        loss: f64,
+    },
+    /// An epoch ended and was evaluated.
+    Epoch(Epoch),
+}
+
+/// What [`fit`] found.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The parameters of the best epoch.
+    pub weights: Weights,
+    /// All epochs that ran.
+    pub history: Vec<Epoch>,
+    /// Number of the epoch with the highest `stop_accuracy`, the last one without stopping rows.
+    pub best_epoch: usize,
+}
+
+/// [`fit_with_splits`] without splits: no token is taken apart.
+pub fn fit(
+    config: &Config,
+    hyper: &Hyper,
+    train: &[Example],
+    stop: &[Example],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Fitted> {
+    fit_with_splits(config, hyper, &[], train, stop, progress)
+}
+
+/// Trains on `train`, and keeps the epoch that is best on `stop`. `splits` are those of the tokenizer,
+/// `Tokenizer::splits`.
+///
+/// A `Break` from `progress` ends training after that step or epoch, like the time limit: what was learnt so far is
+/// evaluated and given back.
+pub fn fit_with_splits(
+    config: &Config,
+    hyper: &Hyper,
+    splits: &[Option<(u32, u32)>],
+    train: &[Example],
+    stop: &[Example],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Fitted> {
+    config.validate()?;
+    hyper.validate()?;
+    check(config, train, stop)?;
+    check_splits(config, splits)?;
+    let started = Instant::now();
+    let weights = weights(config, hyper, train);
+    let mut network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
+    let steps_per_epoch = train.len().div_ceil(hyper.batch_rows);
+    let steps = steps_per_epoch * hyper.epochs;
+    let mut history: Vec<Epoch> = Vec::new();
+    let mut best: Option<(usize, f64, Snapshot)> = None;
+    let mut order: Vec<usize> = (0..train.len()).collect();
+
+    for number in 1..=hyper.epochs {
+        let epoch_started = Instant::now();
+        let mut random = Random::new(hyper.seed, number as u64);
+        random.shuffle(&mut order);
+        let (mut losses, mut seen, mut ended) = (Vec::with_capacity(steps_per_epoch), 0, false);
+        for batch in order.chunks(hyper.batch_rows) {
+            let step = (number - 1) * steps_per_epoch + losses.len();
+            let shown = batch.iter().map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random));
+            let shown: Vec<_> = shown.collect();
+            let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
+            if !loss.is_finite() {
+                return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
+            }
+            losses.push(loss);
+            seen += batch.len();
+            ended = progress(Progress::Step { epoch: number, step: step + 1, steps, loss }).is_break()
+                || hyper.max_secs.is_some_and(|limit| started.elapsed().as_secs() >= limit);
+            if ended {
+                break;
+            }
+        }
+        let examples_per_sec = seen as f64 / epoch_started.elapsed().as_secs_f64().max(1e-9);
+        let snapshot = network.snapshot()?;
+        let stop_accuracy = accuracy(config, &snapshot, stop)?;
+        let train_loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+        let elapsed_secs = started.elapsed().as_secs_f64();
+        let epoch = Epoch { number, train_loss, stop_accuracy, elapsed_secs, examples_per_sec };
+        history.push(epoch.clone());
+        if stop.is_empty() || best.as_ref().is_none_or(|(_, accuracy, _)| stop_accuracy > *accuracy) {
+            best = Some((number, stop_accuracy, snapshot));
+        }
+        let waited = best.as_ref().map_or(0, |(best, ..)| number - best);
+        if progress(Progress::Epoch(epoch)).is_break() || ended || waited >= hyper.patience {
+            break;
+        }
+    }
+    let Some((best_epoch, _, snapshot)) = best else {
+        return Err(Error::Bug("no epoch ran".to_string()));
+    };
+    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
+}
+
+/// Refuses examples that the network cannot take.
+fn check(config: &Config, train: &[Example], stop: &[Example]) -> Result<()> {
+    if train.is_empty() {
+        return Err(Error::Input("there is no example to train on".to_string()));
+    }
+    for (n, example) in train.iter().chain(stop).enumerate() {
+        // Id 0 is padding: were it trained, its row would not stay zero.
+        let known = |&id: &u32| id != 0 && (id as usize) < config.vocab_size;
+        if !example.tokens.iter().all(known) || example.class as usize >= config.classes {
+            return Err(Error::Bug(format!("example {n} does not fit the config")));
+        }
+        if !(example.weight > 0.0 && example.weight.is_finite()) {
+            return Err(Error::Input(format!("example {n} has weight {}, it must be above 0", example.weight)));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses splits that name a token outside the vocabulary, the padding, or do not come to an end.
+fn check_splits(config: &Config, splits: &[Option<(u32, u32)>]) -> Result<()> {
+    let sound = |(id, parts): (usize, &Option<(u32, u32)>)| match parts {
+        Some((a, b)) => *a > 0 && *b > 0 && (*a as usize) < id && (*b as usize) < id && id < config.vocab_size,
+        None => true,
+    };
+    match splits.iter().enumerate().all(sound) {
+        true => Ok(()),
+        false => Err(Error::Bug("the splits are not those of the tokenizer".to_string())),
+    }
+}
+
+/// Weights of the training examples, with mean 1.
+fn weights(config: &Config, hyper: &Hyper, train: &[Example]) -> Vec<f32> {
+    let mut rows = vec![0f64; config.classes];
+    train.iter().for_each(|example| rows[example.class as usize] += 1.0);
+    let largest = rows.iter().fold(1.0, |a: f64, b| a.max(*b));
+    let factor = |class: u32| (largest / rows[class as usize]).powf(hyper.rarity_power);
+    let raw: Vec<f64> = train.iter().map(|e| f64::from(e.weight) * factor(e.class)).collect();
+    let mean = raw.iter().sum::<f64>() / raw.len() as f64;
+    raw.into_iter().map(|weight| (weight / mean) as f32).collect()
+}
+
+/// Share of rows whose highest logit is the right class.
+fn accuracy(config: &Config, snapshot: &Snapshot, rows: &[Example]) -> Result<f64> {
+    let mut right = 0;
+    for batch in rows.chunks(EVALUATION_ROWS) {
+        let lines: Vec<&[u32]> = batch.iter().map(|example| example.tokens.as_slice()).collect();
+        let logits = snapshot.logits(config, &lines)?;
+        for (logits, example) in logits.chunks_exact(config.classes).zip(batch) {
+            let own = logits[example.class as usize];
+            let beaten =
+                |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < example.class as usize);
+            right += usize::from(!logits.iter().enumerate().any(beaten));
+        }
+    }
+    Ok(if rows.is_empty() { 0.0 } else { f64::from(right as u32) / rows.len() as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::forward::forward;
+
+    const SPLITS: [Option<(u32, u32)>; 12] =
+        [None, None, None, None, None, None, None, None, None, None, Some((2, 9)), Some((10, 3))];
+
+    fn config(factor_dim: Option<usize>) -> Config {
+        let small = Config::default_text_cnn(40, 5);
+        Config { embedding_dim: 8, filters: 6, widths: vec![1, 2, 4], max_tokens: 9, factor_dim, ..small }
+    }
+
+    /// Lines of 1 to 9 tokens whose class is told by one of them.
+    fn examples(rows: usize, seed: u64) -> Vec<Example> {
+        let mut random = Random::new(seed, 99);
+        let line = |_| {
+            let class = random.below(5) as u32;
+            let mut tokens: Vec<u32> = (0..random.below(9)).map(|_| 10 + random.below(30) as u32).collect();
+            tokens.insert(random.below(tokens.len() + 1), 2 + class);
+            Example { tokens, class, weight: 0.5 + random.uniform() }
+        };
+        (0..rows).map(line).collect()
+    }
+
+    fn quiet(_: Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[test]
+    fn a_simple_rule_is_learnt() {
+        let hyper = Hyper { epochs: 20, batch_rows: 32, learning_rate: 0.01, average_decay: 0.9, ..Hyper::default() };
+        for factor_dim in [None, Some(6)] {
+            let fitted = fit(&config(factor_dim), &hyper, &examples(600, 1), &examples(200, 2), &mut quiet).unwrap();
+            let best = &fitted.history[fitted.best_epoch - 1];
+            assert!(best.stop_accuracy > 0.95, "{:?}", fitted.history);
+            assert!(fitted.history.iter().all(|epoch| epoch.stop_accuracy <= best.stop_accuracy));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes_at_any_number_of_threads() {
+        // Large enough that matrix products are split between threads.
+        let config = Config { embedding_dim: 64, filters: 64, classes: 300, ..config(Some(48)) };
+        let hyper = Hyper { epochs: 2, batch_rows: 100, ..Hyper::default() };
+        let (train, stop) = (examples(450, 1), examples(50, 2));
+        let bytes = |threads, hyper: &Hyper| {
+            let fitted =
+                in_threads(threads, || fit_with_splits(&config, hyper, &SPLITS, &train, &stop, &mut quiet)).unwrap();
+            fitted.weights.to_safetensors(&config).unwrap()
+        };
+        let first = bytes(1, &hyper);
+        for threads in [1, 2, 3] {
+            assert!(bytes(threads, &hyper) == first, "{threads} threads");
+        }
+        assert!(bytes(2, &Hyper { seed: 18, ..hyper }) != first);
+    }
+
+    #[test]
+    fn the_batched_forward_pass_is_the_reference_whatever_the_neighbours() {
+        for factor_dim in [None, Some(4)] {
+            let config = config(factor_dim);
+            let network = Network::new(&config, &Hyper::default(), &mut Random::new(3, 0)).unwrap();
+            let mut lines: Vec<Vec<u32>> = examples(50, 4).into_iter().map(|e| e.tokens).collect();
+            lines.push(vec![]);
+            let views: Vec<&[u32]> = lines.iter().map(Vec::as_slice).collect();
+            let together = network.snapshot().unwrap().logits(&config, &views).unwrap();
+            let weights = network.snapshot().unwrap().weights(&config).unwrap();
+            for (line, logits) in views.iter().zip(together.chunks_exact(config.classes)) {
+                let alone = network.snapshot().unwrap().logits(&config, &[line]).unwrap();
+                for ((a, b), c) in logits.iter().zip(&alone).zip(forward(&config, &weights, line)) {
+                    assert!((a - b).abs() < 1e-5 && (a - c).abs() < 1e-5, "{a} {b} {c}");
+                }
+            }
+            let padded: Vec<Vec<u32>> = lines.iter().map(|line| [line.as_slice(), &[0, 0, 0]].concat()).collect();
+            let padded: Vec<&[u32]> = padded.iter().map(Vec::as_slice).rev().collect();
+            let padded = network.snapshot().unwrap().logits(&config, &padded).unwrap();
+            for (a, b) in padded.chunks_exact(config.classes).rev().flatten().zip(&together) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn training_ends_when_told_and_when_nothing_improves() {
+        let (config, train, stop) = (config(None), examples(64, 1), examples(20, 2));
+        let mut steps = 0;
+        let hyper = Hyper { epochs: 50, batch_rows: 16, ..Hyper::default() };
+        let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut |progress| {
+            steps += usize::from(matches!(progress, Progress::Step { .. }));
+            if steps < 6 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert_eq!((steps, fitted.unwrap().history.len()), (6, 2));
+        let hyper = Hyper { patience: 2, learning_rate: 1e-12, ..hyper };
+        let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut quiet).unwrap();
+        assert_eq!((fitted.best_epoch, fitted.history.len()), (1, 3));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (config, good) = (config(None), examples(4, 1));
+        let hyper = Hyper::default();
+        assert!(fit(&config, &hyper, &[], &[], &mut quiet).is_err());
+        let broken: [fn(&mut Example); 4] =
+            [|e| e.tokens = vec![40], |e| e.tokens = vec![0], |e| e.class = 5, |e| e.weight = 0.0];
+        for change in broken {
+            let mut rows = good.clone();
+            change(&mut rows[3]);
+            assert!(fit(&config, &hyper, &rows, &[], &mut quiet).is_err());
+        }
+        assert!(fit_with_splits(&config, &hyper, &[None, None, Some((1, 2))], &good, &[], &mut quiet).is_err());
+        let refused =
+            fit_with_splits(&config, &Hyper { dropout: 1.0, ..hyper }, &[], &good, &[], &mut quiet).unwrap_err();
+        assert!(refused.to_string().contains("dropout"));
+        assert!(serde_json::from_str::<Hyper>(r#"{"dropuot": 0.1}"#).is_err());
+    }
+
+    #[test]
+    fn the_learning_rate_rises_and_falls() {
+        let hyper = Hyper { learning_rate: 1.0, warmup_ratio: 0.1, final_rate_ratio: 0.25, ..Hyper::default() };
+        let rates: Vec<f64> = (0..100).map(|step| hyper.rate(step, 100)).collect();
+        assert!((rates[0] - 0.1).abs() < 1e-9 && (rates[9] - 1.0).abs() < 1e-9 && (rates[99] - 0.25).abs() < 1e-9);
+        assert!(rates[9..].is_sorted_by(|a, b| a >= b));
+    }
+}

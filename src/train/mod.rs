@@ -1,0 +1,23 @@
+//! From labelled lines to a model version: checks, a leak-free split, the fit, calibration, thresholds, the card.
+//!
+//! Calibration and thresholds are fitted on the answers of the integer engine that will serve, so the number that a
+//! user sees is the number that was calibrated. No row is used for two things.
+
+mod card;
+mod checks;
+mod data;
+mod evaluate;
+mod fit;
+mod labels;
+mod ops;
+mod optimiser;
+mod pipeline;
+mod split;
+
+pub use checks::{Limits as CheckLimits, Report};
+pub use data::{EvaluateOptions, evaluate_model};
+pub use evaluate::Metrics;
+pub use fit::{Hyper, Progress as FitProgress};
+pub use labels::Label;
+pub use pipeline::{Recipe, TrainOptions, Trained, Watcher, train};
+pub use split::{Grouping, Part, Shares, Split};

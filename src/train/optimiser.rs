@@ -1,0 +1,239 @@
+//! AdamW (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>, algorithm 2), in one pass over memory.
+//!
+//! [`Dense`] updates a whole tensor; [`Rows`] owns a table of which a batch touches a few rows, and updates only
+//! those, each with its own step count. Every number is updated on its own, so threads cannot change a result.
+
+use super::ops::slice;
+use crate::error::{Error, Result};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, bail};
+use rayon::prelude::*;
+use std::sync::Mutex;
+
+/// Decay of the first moment.
+const BETA1: f32 = 0.9;
+/// Decay of the second moment.
+const BETA2: f32 = 0.98;
+/// Keeps the division finite.
+const EPSILON: f32 = 1e-8;
+/// Numbers that one task updates.
+const CHUNK: usize = 1 << 14;
+
+/// What all parameters of one step share.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Learning rate of this step.
+    pub rate: f32,
+    /// Decoupled weight decay, before the learning rate.
+    pub decay: f32,
+    /// Factor on every gradient, from clipping.
+    pub scale: f32,
+}
+
+/// Factor that brings gradients of the norm `sqrt(squares)` down to `limit`; 1 if there is no limit.
+pub fn clip(squares: f64, limit: Option<f64>) -> f32 {
+    match limit {
+        Some(limit) if squares > limit * limit => (limit / squares.sqrt()) as f32,
+        _ => 1.0,
+    }
+}
+
+/// Sum of squares, the same at any number of threads.
+pub fn squares(values: &[f32]) -> f64 {
+    let parts = values.par_chunks(CHUNK).map(|part| {
+        let blocks = part.chunks(64).map(|block| f64::from(block.iter().map(|v| v * v).sum::<f32>()));
+        blocks.sum::<f64>()
+    });
+    parts.collect::<Vec<f64>>().into_iter().sum()
+}
+
+/// First and second moments of some numbers.
+struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Moments {
+    fn zeros(len: usize) -> Self {
+        Moments { first: vec![0.0; len], second: vec![0.0; len] }
+    }
+}
+
+/// The update of algorithm 2, lines 6 to 12, for step number `t ≥ 1`.
+fn update(values: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32], t: u32, step: Step) {
+    let t = t.min(i32::MAX as u32) as i32;
+    let rate = step.rate / (1.0 - BETA1.powi(t));
+    let correction = 1.0 / (1.0 - BETA2.powi(t)).sqrt();
+    let keep = 1.0 - step.rate * step.decay;
+    let moments = first.iter_mut().zip(second);
+    for ((value, gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
+        let gradient = gradient * step.scale;
+        *m = BETA1 * *m + (1.0 - BETA1) * gradient;
+        *v = BETA2 * *v + (1.0 - BETA2) * gradient * gradient;
+        *value = *value * keep - rate * *m / (v.sqrt() * correction + EPSILON);
+    }
+}
+
+/// A tensor that every step updates.
+pub struct Dense {
+    /// The tensor itself.
+    pub var: Var,
+    /// Whether weight decay applies; not to biases.
+    decays: bool,
+    moments: Mutex<Moments>,
+    steps: u32,
+}
+
+impl Dense {
+    /// Starts with the values of `tensor`.
+    pub fn new(tensor: &Tensor, decays: bool) -> Result<Self> {
+        let moments = Mutex::new(Moments::zeros(tensor.elem_count()));
+        Ok(Dense { var: Var::from_tensor(tensor)?, decays, moments, steps: 0 })
+    }
+
+    /// One step with the gradient of [`Dense::var`].
+    pub fn step(&mut self, gradient: &Tensor, step: Step) -> Result<()> {
+        self.steps = self.steps.saturating_add(1);
+        let decay = if self.decays { step.decay } else { 0.0 };
+        let op = DenseStep { moments: &self.moments, t: self.steps, step: Step { decay, ..step } };
+        Ok(self.var.inplace_op2(&gradient.contiguous()?, &op)?)
+    }
+}
+
+struct DenseStep<'a> {
+    moments: &'a Mutex<Moments>,
+    t: u32,
+    step: Step,
+}
+
+impl InplaceOp2 for DenseStep<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> candle_core::Result<()> {
+        let gradients = slice(s2, l2)?;
+        let (CpuStorage::F32(values), Some((start, end))) = (s1, l1.contiguous_offsets()) else {
+            bail!("adamw: a contiguous f32 tensor is needed");
+        };
+        let Ok(mut moments) = self.moments.lock() else { bail!("adamw: an earlier step was broken off") };
+        if gradients.len() != end - start || gradients.len() != moments.first.len() {
+            bail!("adamw: {} gradients for {} values", gradients.len(), end - start);
+        }
+        let Moments { first, second } = &mut *moments;
+        values[start..end]
+            .par_chunks_mut(CHUNK)
+            .zip(gradients.par_chunks(CHUNK))
+            .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
+            .for_each(|((values, gradients), (m, v))| update(values, gradients, m, v, self.t, self.step));
+        Ok(())
+    }
+}
+
+/// A table of which a step touches a few rows.
+pub struct Rows {
+    /// `[rows, dim] f32`.
+    pub values: Vec<f32>,
+    dim: usize,
+    moments: Moments,
+    /// Steps that touched each row.
+    steps: Vec<u32>,
+}
+
+impl Rows {
+    /// Starts with `values` of rows of `dim` numbers.
+    pub fn new(values: Vec<f32>, dim: usize) -> Self {
+        let (moments, steps) = (Moments::zeros(values.len()), vec![0; values.len() / dim.max(1)]);
+        Rows { values, dim, moments, steps }
+    }
+
+    /// The rows with these ids, `[ids, dim] f32`.
+    pub fn gather(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let mut rows = Vec::with_capacity(ids.len() * self.dim);
+        for &id in ids {
+            let row = self.values.get(id as usize * self.dim..(id as usize + 1) * self.dim);
+            rows.extend_from_slice(row.ok_or_else(|| Error::Bug(format!("row {id} is not in the table")))?);
+        }
+        Ok(rows)
+    }
+
+    /// One step of the rows `ids`, each named once, with their gradients `[ids, dim]`.
+    pub fn step(&mut self, ids: &[u32], gradients: &[f32], step: Step) -> Result<()> {
+        if gradients.len() != ids.len() * self.dim || ids.iter().any(|&id| id as usize >= self.steps.len()) {
+            return Err(Error::Bug(format!("{} gradients for {} rows", gradients.len(), ids.len())));
+        }
+        for (&id, gradients) in ids.iter().zip(gradients.chunks_exact(self.dim)) {
+            let (id, range) = (id as usize, id as usize * self.dim..(id as usize + 1) * self.dim);
+            self.steps[id] = self.steps[id].saturating_add(1);
+            let (first, second) = (&mut self.moments.first[range.clone()], &mut self.moments.second[range.clone()]);
+            update(&mut self.values[range], gradients, first, second, self.steps[id], step);
+        }
+        Ok(())
+    }
+}
+
+/// Exponential moving average of some numbers (Polyak averaging).
+pub struct Average(pub Vec<f32>);
+
+impl Average {
+    /// Moves towards `values` by `1 - decay`.
+    pub fn follow(&mut self, values: &[f32], decay: f32) {
+        let pairs = self.0.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
+        pairs.for_each(|(average, values)| {
+            average.iter_mut().zip(values).for_each(|(a, v)| *a = decay * *a + (1.0 - decay) * v);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    const STEP: Step = Step { rate: 0.1, decay: 0.5, scale: 1.0 };
+
+    /// Algorithm 2 in f64, one number.
+    fn expected(mut x: f64, gradients: &[f64], step: Step) -> f64 {
+        let (mut m, mut v) = (0.0, 0.0);
+        let (b1, b2, rate, decay) = (0.9f64, 0.98f64, f64::from(step.rate), f64::from(step.decay));
+        for (t, g) in gradients.iter().enumerate() {
+            let t = t as i32 + 1;
+            m = b1 * m + (1.0 - b1) * g;
+            v = b2 * v + (1.0 - b2) * g * g;
+            let (m_hat, v_hat) = (m / (1.0 - b1.powi(t)), v / (1.0 - b2.powi(t)));
+            x -= rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * x);
+        }
+        x
+    }
+
+    #[test]
+    fn dense_steps_follow_the_algorithm() {
+        let mut dense = Dense::new(&Tensor::new(&[1f32, -2.0], &Device::Cpu).unwrap(), true).unwrap();
+        for gradient in [[0.5f32, -1.0], [0.25, 2.0], [-4.0, 0.0]] {
+            dense.step(&Tensor::new(&gradient, &Device::Cpu).unwrap(), STEP).unwrap();
+        }
+        let values = dense.var.to_vec1::<f32>().unwrap();
+        assert!((f64::from(values[0]) - expected(1.0, &[0.5, 0.25, -4.0], STEP)).abs() < 1e-6);
+        assert!((f64::from(values[1]) - expected(-2.0, &[-1.0, 2.0, 0.0], STEP)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_not_named_stay_and_do_not_age() {
+        let mut rows = Rows::new(vec![1.0, -2.0, 3.0], 1);
+        rows.step(&[0, 2], &[0.5, 1.0], STEP).unwrap();
+        rows.step(&[2], &[-1.0], STEP).unwrap();
+        rows.step(&[0], &[0.25], STEP).unwrap();
+        let expected = [expected(1.0, &[0.5, 0.25], STEP), -2.0, expected(3.0, &[1.0, -1.0], STEP)];
+        for (found, expected) in rows.values.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6);
+        }
+        assert!(rows.step(&[3], &[1.0], STEP).is_err());
+    }
+
+    #[test]
+    fn clipping_limits_the_norm() {
+        assert_eq!(squares(&[3.0, 4.0]), 25.0);
+        assert_eq!(clip(25.0, Some(1.0)), 0.2);
+        assert_eq!(clip(25.0, Some(6.0)), 1.0);
+        assert_eq!(clip(25.0, None), 1.0);
+    }
+}

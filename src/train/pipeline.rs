@@ -1,0 +1,487 @@
+//! The whole of `train`, step by step.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::card::{CardInputs, DataFile as CardFile, card};
+use super::checks::{self, Limits as CheckLimits, Report, Row};
+use super::data::{Line, measure, read};
+use super::evaluate::Metrics;
+use super::fit::{self, Example, Hyper, Progress};
+use super::split::{Grouping, Part, Shares, Split};
+use crate::engine::{Engine, Scratch};
+use crate::error::{Error, Result};
+use crate::lake::{Nonce, Source};
+use crate::model::{self, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, Policy, Weights, calibration};
+use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
+use crate::registry::{Loaded, Registry};
+use crate::sql::{Classifier, Limits};
+use crate::tariff::{Codes, Edition, Subheading};
+use crate::text::{EncodeScratch, Tokenizer};
+
+/// Most rows that the temperature is fitted on: their logits are held at once.
+const MAX_CALIBRATION_ROWS: usize = 10_000;
+
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]` and `[split]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Shape of the network.
+    pub model: ModelRecipe,
+    /// Settings of the fit.
+    pub fit: Hyper,
+    /// Shares of the distinct texts that are kept from the fit.
+    pub split: SplitRecipe,
+}
+
+/// Shape of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// Most pieces of the vocabulary.
+    pub vocab_size: usize,
+    /// Length of an embedding.
+    pub embedding_dim: usize,
+    /// Window widths in tokens.
+    pub widths: Vec<usize>,
+    /// Filters of each width.
+    pub filters: usize,
+    /// Tokens of a text that are looked at.
+    pub max_tokens: usize,
+    /// Dimensions that the output layer goes through; none when it is left out.
+    pub factor_dim: Option<usize>,
+}
+
+impl Default for ModelRecipe {
+    fn default() -> Self {
+        let c = Config::default_text_cnn(DEFAULT_VOCAB, 2);
+        ModelRecipe {
+            vocab_size: DEFAULT_VOCAB,
+            embedding_dim: c.embedding_dim,
+            widths: c.widths,
+            filters: c.filters,
+            max_tokens: c.max_tokens,
+            factor_dim: c.factor_dim,
+        }
+    }
+}
+
+const DEFAULT_VOCAB: usize = 16_000;
+
+/// Shares of the distinct texts that are kept from the fit, 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SplitRecipe {
+    /// Decide when to stop.
+    pub stop: f64,
+    /// Fit the temperature.
+    pub calibrate: f64,
+    /// Set the threshold.
+    pub threshold: f64,
+    /// Measure the finished model.
+    pub test: f64,
+    /// Keep texts that differ in numbers alone on one side.
+    pub without_numbers: bool,
+}
+
+impl Default for SplitRecipe {
+    fn default() -> Self {
+        let s = Shares::default();
+        SplitRecipe { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: 0.05, without_numbers: false }
+    }
+}
+
+/// What to train on, and what the policy must keep.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Files and folders to read.
+    pub inputs: Vec<String>,
+    /// Description column.
+    pub text: String,
+    /// Column with the codes.
+    pub label: String,
+    /// SQL filter over the input's columns.
+    pub where_sql: Option<String>,
+    /// Edition of the codes.
+    pub edition: Edition,
+    /// The codes of the edition, when another list than the built-in one counts.
+    pub codes: Option<Codes>,
+    /// Name in the registry.
+    pub name: String,
+    /// Shape and settings.
+    pub recipe: Recipe,
+    /// When to refuse the data.
+    pub checks: CheckLimits,
+    /// Share of accepted lines that must be right.
+    pub target_precision: f64,
+    /// Share of lines that people can look at; sets the threshold instead of the precision.
+    pub review_budget: Option<f64>,
+    /// Share of accepted texts that goes to people at random.
+    pub audit_ratio: f64,
+    /// Share of the machine.
+    pub limits: Limits,
+    /// When the training began; goes into the manifest.
+    pub created_at: DateTime<Utc>,
+    /// Who trained it.
+    pub created_by: String,
+    /// How to train it again.
+    pub command: String,
+}
+
+/// Watches a training.
+pub trait Watcher {
+    /// The data were checked; nothing has been fitted yet.
+    fn checked(&mut self, report: &Report);
+    /// A step of the fit.
+    fn fitting(&mut self, progress: &Progress);
+    /// Another step begins.
+    fn step(&mut self, name: &str);
+}
+
+/// A model version, new in the registry.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u64,
+    /// SHA-256 of the manifest.
+    pub digest: String,
+    /// What the figures were measured on.
+    pub measured_on: String,
+    /// The figures.
+    pub metrics: Metrics,
+    /// The policy of the bundle.
+    pub policy: Policy,
+}
+
+/// Trains a model version and registers it.
+///
+/// # Errors
+/// `Input` when the checks refuse the data or nothing is left to learn from; `Registry` when it cannot be registered.
+pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
+    let builtin;
+    let codes = match &options.codes {
+        Some(codes) => codes,
+        None => {
+            builtin = Codes::builtin(options.edition);
+            builtin
+        }
+    };
+    let (source, lines) = read(
+        &options.inputs,
+        &options.text,
+        &options.label,
+        options.where_sql.as_deref(),
+        codes,
+        options.limits,
+    )
+    .await?;
+    let report = checks::check(
+        lines.iter().map(|l| Row { text: (!l.text.is_empty()).then_some(l.text.as_str()), label: &l.label }),
+    );
+    watcher.checked(&report);
+    if let Some(reason) = report.refuse(&options.checks) {
+        return Err(Error::Input(reason));
+    }
+    let split = split_of(&options.recipe)?;
+    let parts = Parts::new(&lines, &split, options.checks.repair_zeros)?;
+    watcher.step("vocabulary");
+    let max_tokens = options.recipe.model.max_tokens;
+    let texts = parts.train.iter().map(|(text, _)| *text);
+    let tokenizer = Tokenizer::learn(texts, options.recipe.model.vocab_size, max_tokens)?;
+    let labels = parts.labels();
+    let config = Config {
+        embedding_dim: options.recipe.model.embedding_dim,
+        widths: options.recipe.model.widths.clone(),
+        filters: options.recipe.model.filters,
+        max_tokens,
+        factor_dim: options.recipe.model.factor_dim,
+        ..Config::default_text_cnn(tokenizer.vocab_size(), labels.len())
+    };
+    config.validate().map_err(|e| Error::Usage(e.to_string()))?;
+    let train_rows = examples(&parts.train, &tokenizer, &labels)?;
+    let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
+    watcher.step("fit");
+    let splits = tokenizer.splits()?;
+    let fitted = fit::fit_with_splits(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
+        watcher.fitting(&progress);
+        std::ops::ControlFlow::Continue(())
+    })?;
+    watcher.step("calibration");
+    let tokenizer_json = tokenizer.to_json()?;
+    let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
+    let calibration = judge.calibrate(&parts.calibrate)?;
+    let policy = judge.policy(&parts.threshold, calibration.temperature, options)?;
+    watcher.step("figures");
+    let history = json!({ "best_epoch": fitted.best_epoch, "epochs": fitted.history });
+    let mut draft = Draft {
+        name: options.name.clone(),
+        created_at: options.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        created_by: options.created_by.clone(),
+        program_version: env!("CARGO_PKG_VERSION").into(),
+        seed: options.recipe.fit.seed,
+        data: data_files(&source),
+        config: config.clone(),
+        tokenizer_json,
+        weights: fitted.weights,
+        labels: Labels { edition: options.edition.to_string(), codes: labels },
+        calibration,
+        policy,
+        metrics: json!({}),
+        card: String::new(),
+    };
+    let (measured_on, rows) = if parts.test.is_empty() {
+        let words = "the rows that set the threshold, which flatters the precision of the accepted part";
+        (words.to_string(), &parts.threshold)
+    } else {
+        ("rows that were used for nothing else".to_string(), &parts.test)
+    };
+    // The figures are those of the finished bundle, as it will serve.
+    let (bundle, _) = Bundle::build(draft.clone())?;
+    let loaded = Loaded { name: options.name.clone(), version: 0, bundle };
+    let classifier = Classifier::new(&loaded, &draft.policy)?;
+    let metrics = measure(&classifier, rows)?;
+    draft.metrics = json!({
+        "measured_on": measured_on,
+        "figures": metrics,
+        "fit": history,
+        "checks": report,
+        "recipe": options.recipe,
+    });
+    draft.card = card(&CardInputs {
+        name: &options.name,
+        version: "",
+        program_version: &draft.program_version,
+        created_at: &draft.created_at,
+        owner: &options.created_by,
+        edition: options.edition,
+        files: &card_files(&source),
+        checks: &report,
+        split: &split,
+        part_rows: &parts.rows(),
+        architecture: &json!(config),
+        hyper_parameters: &json!(options.recipe.fit),
+        measured_on: &measured_on,
+        metrics: &metrics,
+        calibration: &json!(draft.calibration),
+        threshold: &threshold_table(&draft.policy),
+        command: &options.command,
+    });
+    watcher.step("register");
+    let policy = draft.policy.clone();
+    let (bundle, files) = Bundle::build(draft)?;
+    let version = registry.register(&options.name, files, &Nonce::new().0.to_string()).await?;
+    Ok(Trained { name: options.name.clone(), version, digest: bundle.digest, measured_on, metrics, policy })
+}
+
+fn split_of(recipe: &Recipe) -> Result<Split> {
+    let s = &recipe.split;
+    let shares = Shares { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: s.test };
+    Split::new(recipe.fit.seed, shares, if s.without_numbers { Grouping::TextWithoutNumbers } else { Grouping::Text })
+}
+
+/// Usable lines by part.
+struct Parts<'a> {
+    train: Vec<(&'a str, Subheading)>,
+    stop: Vec<(&'a str, Subheading)>,
+    calibrate: Vec<(&'a str, Subheading)>,
+    threshold: Vec<(&'a str, Subheading)>,
+    test: Vec<(&'a str, Subheading)>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(lines: &'a [Line], split: &Split, repair_zeros: bool) -> Result<Parts<'a>> {
+        let mut parts = Parts { train: vec![], stop: vec![], calibrate: vec![], threshold: vec![], test: vec![] };
+        for line in lines.iter().filter(|l| !l.text.is_empty()) {
+            let Some(code) = line.label.code(repair_zeros) else { continue };
+            let part = match split.part(&line.text) {
+                Part::Train => &mut parts.train,
+                Part::Stop => &mut parts.stop,
+                Part::Calibrate => &mut parts.calibrate,
+                Part::Threshold => &mut parts.threshold,
+                Part::Test => &mut parts.test,
+            };
+            part.push((line.text.as_str(), code));
+        }
+        for (name, part) in [("stop", &parts.stop), ("calibrate", &parts.calibrate), ("threshold", &parts.threshold)] {
+            if part.is_empty() {
+                return Err(Error::Input(format!(
+                    "no line fell into the part \"{name}\" of the split; give more lines, or raise [split] {name} in \
+                     the recipe"
+                )));
+            }
+        }
+        Ok(parts)
+    }
+
+    fn labels(&self) -> Vec<String> {
+        let codes: BTreeSet<Subheading> = self.train.iter().map(|(_, code)| *code).collect();
+        codes.into_iter().map(|c| c.as_str().to_string()).collect()
+    }
+
+    fn rows(&self) -> Vec<(Part, usize)> {
+        let parts = [&self.train, &self.stop, &self.calibrate, &self.threshold, &self.test];
+        Part::ALL.into_iter().zip(parts).map(|(part, rows)| (part, rows.len())).collect()
+    }
+}
+
+/// Token ids and class of each line whose class is known; equal ones are one example of their number's weight.
+fn examples(lines: &[(&str, Subheading)], tokenizer: &Tokenizer, labels: &[String]) -> Result<Vec<Example>> {
+    let mut counts: BTreeMap<(&str, Subheading), usize> = BTreeMap::new();
+    for line in lines {
+        *counts.entry(*line).or_default() += 1;
+    }
+    let mut scratch = EncodeScratch::default();
+    let mut out = Vec::with_capacity(counts.len());
+    for ((text, code), count) in counts {
+        let Ok(class) = labels.binary_search_by(|l| l.as_str().cmp(code.as_str())) else { continue };
+        let mut tokens = Vec::new();
+        tokenizer.encode(text, &mut scratch, &mut tokens)?;
+        out.push(Example { tokens, class: class as u32, weight: count as f32 });
+    }
+    Ok(out)
+}
+
+/// The fitted network as the engine runs it, before it has a calibration.
+struct Judging<'a> {
+    config: &'a Config,
+    weights: &'a Weights,
+    tokenizer_json: &'a [u8],
+    labels: &'a [String],
+}
+
+impl Judging<'_> {
+    fn engine(&self) -> Result<Engine> {
+        Engine::uncalibrated(self.config, self.weights, self.tokenizer_json, self.labels.to_vec())
+    }
+
+    fn class(&self, code: Subheading) -> Option<u32> {
+        self.labels.binary_search_by(|l| l.as_str().cmp(code.as_str())).ok().map(|c| c as u32)
+    }
+
+    fn calibrate(&self, lines: &[(&str, Subheading)]) -> Result<Calibration> {
+        let lines = &lines[..lines.len().min(MAX_CALIBRATION_ROWS)];
+        let engine = self.engine()?;
+        let logits: Vec<Vec<f32>> = lines
+            .par_chunks(64)
+            .map(|chunk| {
+                let texts: Vec<&str> = chunk.iter().map(|(t, _)| *t).collect();
+                let mut out = Vec::with_capacity(chunk.len());
+                engine.logits(&texts, &mut Scratch::default(), |l, _| out.push(l.to_vec()))?;
+                Ok(out)
+            })
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        let truth: Vec<Option<u32>> = lines.iter().map(|(_, code)| self.class(*code)).collect();
+        let temperature = calibration::fit_first_choice(&logits, &truth)?;
+        let engine = engine.with_temperature(temperature);
+        let texts: Vec<&str> = lines.iter().map(|(t, _)| *t).collect();
+        let mut scores = Vec::with_capacity(texts.len());
+        engine.score(&texts, &mut Scratch::default(), &mut scores)?;
+        let error = |digits: usize, confidence: &dyn Fn(&crate::engine::Score) -> f32| {
+            let right: Vec<bool> = scores
+                .iter()
+                .zip(lines)
+                .map(|(s, (_, code))| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits])
+                .collect();
+            let confidence: Vec<f32> = scores.iter().map(confidence).collect();
+            calibration::expected_calibration_error(&confidence, &right, ECE_BINS)
+        };
+        let (seen, known): (Vec<Vec<f32>>, Vec<u32>) =
+            logits.iter().zip(&truth).filter_map(|(l, t)| Some((l.clone(), (*t)?))).unzip();
+        Ok(Calibration {
+            temperature,
+            rows: lines.len() as u64,
+            texts: texts.iter().collect::<HashSet<_>>().len() as u64,
+            nll_before: calibration::nll(&seen, &known, 1.0),
+            nll_after: calibration::nll(&seen, &known, f64::from(temperature)),
+            ece_subheading: error(6, &|s| s.confidence()),
+            ece_heading: error(4, &|s| s.heading),
+            ece_chapter: error(2, &|s| s.chapter),
+            ece_bins: ECE_BINS as u64,
+        })
+    }
+
+    /// The policy, with the threshold from one judgement a distinct text: repeats are no further evidence.
+    fn policy(&self, lines: &[(&str, Subheading)], temperature: f32, options: &TrainOptions) -> Result<Policy> {
+        let engine = self.engine()?.with_temperature(temperature);
+        let mut seen = HashSet::new();
+        let distinct: Vec<(&str, Subheading)> = lines.iter().filter(|(t, _)| seen.insert(*t)).copied().collect();
+        let texts: Vec<&str> = distinct.iter().map(|(t, _)| *t).collect();
+        let mut scores = Vec::with_capacity(texts.len());
+        engine.score(&texts, &mut Scratch::default(), &mut scores)?;
+        let judged: Vec<Judged> = scores
+            .iter()
+            .zip(&distinct)
+            .map(|(s, (_, code))| Judged {
+                confidence: s.confidence(),
+                right: engine.code(s.top[0].0) == code.as_str(),
+            })
+            .collect();
+        let threshold: Threshold = match options.review_budget {
+            Some(budget) => by_review_budget(&judged, budget),
+            None => by_precision(&judged, options.target_precision, model::policy::BOUND),
+        };
+        let policy = Policy {
+            threshold: threshold.threshold,
+            target_precision: options.target_precision,
+            review_budget: options.review_budget,
+            audit_ratio: options.audit_ratio,
+            evidence: Evidence { rows: lines.len() as u64, ..threshold.evidence },
+            ..Policy::default()
+        };
+        policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
+        Ok(policy)
+    }
+}
+
+const ECE_BINS: usize = 15;
+
+fn data_files(source: &Source) -> Vec<DataFile> {
+    source
+        .files()
+        .iter()
+        .map(|f| DataFile {
+            url: f.url.clone(),
+            size_bytes: f.size_bytes(),
+            e_tag: f.e_tag().map(str::to_string),
+            rows: f.rows,
+        })
+        .collect()
+}
+
+fn card_files(source: &Source) -> Vec<CardFile> {
+    source
+        .files()
+        .iter()
+        .map(|f| CardFile {
+            address: f.url.clone(),
+            rows: f.rows as usize,
+            digest: f.e_tag().map(str::to_string),
+        })
+        .collect()
+}
+
+fn threshold_table(policy: &Policy) -> serde_json::Value {
+    let e = &policy.evidence;
+    json!({
+        "threshold": policy.threshold,
+        "target_precision": policy.target_precision,
+        "bound": policy.bound,
+        "review_budget": policy.review_budget,
+        "audit_ratio": policy.audit_ratio,
+        "evidence_texts": e.texts,
+        "accepted_texts": e.accepted,
+        "errors_among_them": e.errors,
+        "coverage_ratio": e.coverage_ratio,
+        "error_upper_bound": e.error_upper_bound,
+        "method": e.method,
+    })
+}

@@ -1,0 +1,30 @@
+//! One integration-test binary; each module is a chapter of behaviour.
+//!
+//! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
+
+mod support {
+    //! What several chapters stand on: the program, a trained model, sample lines, servers.
+    pub mod lab;
+    pub mod servers;
+}
+
+/// What the house rules and documents say, held to the code.
+mod architecture;
+/// Crooked input: each kind ends as documented, and neighbours do not notice.
+mod bad_input;
+/// Bundles that were tampered with.
+mod bundles;
+/// The main job, its table, its views, its second start.
+mod classify;
+/// Every command's output, errors and exit codes.
+mod commands;
+/// Killed at every stage, raced, and started again.
+mod crash;
+/// The same text gives the same bytes, however it comes.
+mod determinism;
+/// Real declarations, where they are at hand.
+mod real_lines;
+/// The same job against S3 servers.
+mod s3;
+/// Training: checks, splits, seeds.
+mod training;

@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+"""Prints the keys below an S3 prefix as a JSON list. Settings are the AWS_* variables."""
+
+import json
+import os
+import sys
+import urllib.parse
+
+import boto3
+from botocore.config import Config
+
+url = urllib.parse.urlparse(sys.argv[1])
+client = boto3.client(
+    "s3",
+    endpoint_url=os.environ["AWS_ENDPOINT"],
+    region_name=os.environ.get("AWS_REGION", "us-east-1"),
+    config=Config(s3={"addressing_style": "path"}),
+)
+pages = client.get_paginator("list_objects_v2").paginate(Bucket=url.netloc, Prefix=url.path.lstrip("/"))
+print(json.dumps([o["Key"] for page in pages for o in page.get("Contents", [])]))

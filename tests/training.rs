@@ -1,0 +1,176 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use serde_json::{Value, json};
+
+use crate::support::lab::{RECIPE, folder, lab, ok, path, run, write_parquet};
+use crate::support::servers::python_lines;
+
+fn write(file: &Path, texts: Vec<Option<String>>, labels: ArrayRef) {
+    let text: ArrayRef = Arc::new(texts.into_iter().collect::<StringArray>());
+    write_parquet(file, vec![("description", text), ("code", labels)]);
+}
+
+fn train_args<'a>(input: &'a str, registry: &'a str) -> Vec<&'a str> {
+    vec!["train", "--input", input, "--label", "code", "--registry", registry, "--recipe", &lab().recipe]
+}
+
+#[test]
+fn a_training_reports_its_checks_before_it_fits_and_its_figures_after() {
+    let dir = folder();
+    let registry = path(dir.path(), "models");
+    let ended = run(&[
+        "train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe,
+        "--target-precision", "0.9",
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("checks of the labelled lines") && ended.err.contains("20,000"), "{}", ended.err);
+    assert!(ended.out.contains("hs@1 registered") && ended.out.contains("used for nothing else"), "{}", ended.out);
+    let version = dir.path().join("models/hs/versions/1");
+    let metrics: Value = serde_json::from_slice(&std::fs::read(version.join("metrics.json")).unwrap()).unwrap();
+    let figures = &metrics["figures"];
+    assert!(figures["accuracy"]["hs6"].as_f64().unwrap() > 0.5, "{}", figures["accuracy"]);
+    let policy: Value = serde_json::from_slice(&std::fs::read(version.join("policy.json")).unwrap()).unwrap();
+    let evidence = &policy["evidence"];
+    assert!(evidence["error_upper_bound"].as_f64().unwrap() <= 0.1 + 1e-9, "{evidence}");
+    assert!(evidence["accepted"].as_u64().unwrap() > 0);
+    // A second training is another version beside it; the first is untouched.
+    let first = std::fs::read(version.join("manifest.json")).unwrap();
+    ok(&["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe]);
+    assert!(dir.path().join("models/hs/versions/2/manifest.json").exists());
+    assert_eq!(std::fs::read(version.join("manifest.json")).unwrap(), first);
+}
+
+#[test]
+fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
+    let dir = folder();
+    let mut weights = Vec::new();
+    for (name, seed) in [("a", "5"), ("b", "5"), ("c", "6")] {
+        let registry = path(dir.path(), name);
+        ok(&[
+            "train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe,
+            "--seed", seed, "--where", "line_id < 'L0000006000'",
+        ]);
+        let version = dir.path().join(name).join("hs/versions/1");
+        let read = |file: &str| std::fs::read(version.join(file)).unwrap();
+        weights.push((read("model.safetensors"), read("tokenizer.json"), read("policy.json"), read("calibration.json")));
+    }
+    assert!(weights[0] == weights[1], "the same seed");
+    assert!(weights[0].0 != weights[2].0, "another seed");
+}
+
+#[test]
+fn labels_that_are_no_codes_of_the_edition_are_named_and_refused() {
+    let dir = folder();
+    let registry = path(dir.path(), "models");
+    let texts = || (0..600).map(|i| Some(format!("goods number {i} of kind {}", i % 7))).collect::<Vec<_>>();
+    let cases: Vec<(&str, ArrayRef, &str)> = vec![
+        // 851712 is gone in 2022, 847130 is there.
+        ("edition", Arc::new((0..600).map(|i| Some(["851712", "847130"][i % 2])).collect::<StringArray>()), "851712"),
+        ("unknown", Arc::new((0..600).map(|i| Some(["999998", "847130"][i % 2])).collect::<StringArray>()), "999998"),
+        // A number column has lost the zero of chapter 01.
+        ("zeros", Arc::new((0..600).map(|i| Some([10121, 847130][i % 2])).collect::<Int64Array>()), "repair-zeros"),
+        ("one", Arc::new((0..600).map(|_| Some("847130")).collect::<StringArray>()), "class"),
+        ("nulls", Arc::new((0..600).map(|_| None::<&str>).collect::<StringArray>()), ""),
+        ("words", Arc::new((0..600).map(|_| Some("laptop")).collect::<StringArray>()), ""),
+    ];
+    for (name, labels, word) in cases {
+        let file = dir.path().join(name).join("a.parquet");
+        write(&file, texts(), labels);
+        let ended = run(&train_args(file.to_str().unwrap(), &registry));
+        assert_eq!(ended.code, 20, "{name}: {}", ended.err);
+        assert!(ended.err.contains(word), "{name}: {}", ended.err);
+        assert!(!ended.err.contains("goods number"), "no description in a message");
+    }
+    assert!(!Path::new(&registry).join("hs").exists(), "nothing was registered");
+    // Repaired on request.
+    let file = dir.path().join("zeros/a.parquet");
+    let mut args = train_args(file.to_str().unwrap(), &registry);
+    args.push("--repair-zeros");
+    ok(&args);
+}
+
+#[test]
+fn too_few_lines_are_refused_with_the_next_step() {
+    let dir = folder();
+    let file = dir.path().join("few.parquet");
+    let labels: ArrayRef = Arc::new((0..10).map(|i| Some(["847130", "610910"][i % 2])).collect::<StringArray>());
+    write(&file, (0..10).map(|i| Some(format!("goods {i}"))).collect(), labels);
+    let ended = run(&train_args(file.to_str().unwrap(), &path(dir.path(), "models")));
+    assert_eq!(ended.code, 20, "{}", ended.err);
+}
+
+#[test]
+fn a_nomenclature_file_replaces_the_built_in_codes() {
+    let dir = folder();
+    let csv = dir.path().join("nomenclature.csv");
+    let head = "hs_code,level,parent,section,description\n";
+    std::fs::write(&csv, format!("{head}84,2,,XVI,a\n8471,4,84,XVI,b\n847130,6,8471,XVI,c\n")).unwrap();
+    let mut args = vec![
+        "train", "--input", &lab().labelled, "--label", "hs6", "--recipe", &lab().recipe, "--nomenclature",
+        csv.to_str().unwrap(),
+    ];
+    let registry = path(dir.path(), "models");
+    args.extend(["--registry", &registry]);
+    let ended = run(&args);
+    assert_eq!(ended.code, 20, "{}", ended.err);
+    std::fs::write(&csv, format!("{head}8471,4,84,XVI,b\n")).unwrap();
+    let ended = run(&args);
+    assert_eq!(ended.code, 20);
+    assert!(ended.err.contains("nomenclature.csv") && ended.err.contains("84"), "{}", ended.err);
+}
+
+#[test]
+fn a_recipe_with_a_word_that_is_not_one_is_a_usage_error() {
+    let dir = folder();
+    let recipe = path(dir.path(), "recipe.toml");
+    std::fs::write(&recipe, RECIPE.replace("epochs", "epoks")).unwrap();
+    let ended = run(&["train", "--input", &lab().labelled, "--label", "hs6", "--registry", "x", "--recipe", &recipe]);
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    assert!(ended.err.contains("epoks"), "{}", ended.err);
+}
+
+/// The ids of the Hugging Face library, from the raw description, on sample lines and on hostile Unicode.
+#[test]
+fn the_hugging_face_library_gives_the_same_ids() {
+    let json = format!("{}/hs/versions/1/tokenizer.json", lab().registry);
+    let tokenizer = harmonize::text::Tokenizer::from_json(&std::fs::read(&json).unwrap()).unwrap();
+    let mut texts: Vec<String> = vec![
+        "70CTNS X 120 PCS PLASTIC WATER BOTTLES[500ML]".into(),
+        "ＦＵＬＬ　ＷＩＤＴＨ ½ ﬁne №5 Straße İstanbul ǅ".into(),
+        "\u{feff}zero\u{200b}width\u{0000}nul\u{0085}next\u{2028}line".into(),
+        "قمصان ١٢٣ हिन्दी ４２ 中文鋼螺栓 😀🚢 e\u{301}\u{302}".into(),
+        "SN: 00000000000000001234567890123456789".into(),
+        "a".repeat(2000),
+    ];
+    let spec = harmonize::sample::Spec { rows: 3000, seed: 9, ..Default::default() };
+    let chunk = harmonize::sample::chunk(&spec, 0).unwrap();
+    let column = chunk.column_by_name("description").unwrap();
+    texts.extend(arrow::array::AsArray::as_string::<i32>(column.as_ref()).iter().flatten().map(str::to_string));
+    // SplitMix64 (Steele, Lea, Flood 2014) over all of Unicode.
+    let mut state = 3u64;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    for _ in 0..3000 {
+        let planes = [0x80, 0x800, 0x3000, 0x11_0000][(random() % 4) as usize];
+        let text: String = (0..random() % 24).filter_map(|_| char::from_u32((random() % planes) as u32)).collect();
+        texts.push(text);
+    }
+    let lines: Vec<Value> = texts.iter().map(|t| json!(t)).collect();
+    let theirs = python_lines("tokenizer_ids.py", &[&json], &lines);
+    let (mut normalised, mut ids) = (String::new(), Vec::new());
+    let mut scratch = Default::default();
+    for (text, theirs) in texts.iter().zip(theirs) {
+        let cut = harmonize::text::normalise(text, &mut normalised).truncated;
+        tokenizer.encode(&normalised, &mut scratch, &mut ids).unwrap();
+        if !cut {
+            assert_eq!(json!(ids), theirs, "{text:?}");
+        }
+    }
+}
