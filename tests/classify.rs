@@ -203,6 +203,16 @@ fn files_have_a_sensible_size_and_the_target_is_kept() {
 }
 
 #[test]
+fn every_page_that_we_write_carries_a_crc_that_pyarrow_verifies() {
+    let dir = folder();
+    let lake = path(dir.path(), "lake");
+    ok(&classify_args(&lab().lines, &lake));
+    let files = parquet_files(&dir.path().join("lake/predictions"));
+    let names: Vec<&str> = files.iter().map(|f| f.to_str().unwrap()).collect();
+    assert_eq!(python("check_pages.py", &names, &[])["rows"], 140_000);
+}
+
+#[test]
 fn a_delta_table_as_input_is_read_at_its_current_version() {
     let dir = folder();
     let (first, second) = (path(dir.path(), "first"), path(dir.path(), "second"));

@@ -12,7 +12,6 @@ use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::jobs::OnBadFile;
 use crate::lake::{Nonce, Place, Source, SourceOptions, Table};
-use crate::tariff::{Codes, Edition};
 
 #[derive(Args)]
 #[command(after_help = "Takes the flags of classify and does none of its work. Every line says ok or what is wrong and \
@@ -82,14 +81,13 @@ async fn input(job: &Job) -> Result<String> {
 async fn model(job: &Job) -> Result<String> {
     let loaded = job.registry.load(&job.model).await?;
     let bundle = &loaded.bundle;
-    let edition: Edition = bundle.labels.edition.parse()?;
-    bundle.check_labels(|code| Codes::builtin(edition).contains(code))?;
     let (policy, origin) = job.options.policy.apply(&bundle.policy)?;
     Ok(format!(
-        "{}@{}, {} subheadings of edition {edition}, threshold {} ({origin}), digest {}",
+        "{}@{}, {} subheadings of edition {}, threshold {} ({origin}), digest {}",
         loaded.name,
         loaded.version,
         count(bundle.labels.codes.len() as u64),
+        bundle.labels.edition,
         policy.threshold,
         &bundle.digest[..12]
     ))

@@ -30,7 +30,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     rows: u64,
     /// Labelled lines to train on
-    #[arg(long, value_name = "N", default_value_t = 30_000)]
+    #[arg(long, value_name = "N", default_value_t = 60_000)]
     train_rows: u64,
 }
 
@@ -73,7 +73,7 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
         store_text: StoreText::All,
         on_bad_file: OnBadFile::Fail,
         limits,
-        target_file_bytes: 128 << 20,
+        target_file_bytes: 64 << 20,
         started_at: Utc::now(),
     };
     let bar = Arc::new(LineBar::new());

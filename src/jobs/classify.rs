@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -343,15 +344,19 @@ impl Run<'_> {
             stats_columns: Contract::Predictions.stats().to_vec(),
         };
         let mut tasks = JoinSet::new();
+        let stop = Arc::new(AtomicBool::new(false));
         for mut stream in streams {
             let mut writer = table.writer(&sink).map_err(early)?;
             let identity = self.classifier.identity.clone();
             let mut rows = RowMaker::new(Arc::clone(writer.schema()), identity, self.id(), self.options.store_text);
-            let progress = Arc::clone(progress);
+            let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
             tasks.spawn(async move {
                 let written: Result<()> = async {
                     while let Some(batch) = stream.next().await {
                         let batch: RecordBatch = batch?;
+                        if stop.load(Ordering::Relaxed) {
+                            return Err(Error::Bug("stopped because another task failed".into()));
+                        }
                         writer.write(&rows.make(&batch)?).await?;
                         progress.advance(batch.num_rows() as u64);
                     }
@@ -359,11 +364,8 @@ impl Run<'_> {
                 }
                 .await;
                 match written {
-                    Ok(()) => Ok((writer.close().await?, rows.counts)),
-                    Err(e) => {
-                        writer.abort().await;
-                        Err(e)
-                    }
+                    Ok(()) => writer.close().await.map(|files| (files, rows.counts)).map_err(|e| (e, Vec::new())),
+                    Err(e) => Err((e, writer.abort())),
                 }
             });
         }
@@ -374,15 +376,16 @@ impl Run<'_> {
                     files.extend(new);
                     counts.merge(counted);
                 }
-                Ok(Err(e)) => {
+                // The others stop by themselves, so that every finished file is known and removed.
+                Ok(Err((e, finished))) => {
+                    stop.store(true, Ordering::Relaxed);
                     failed.get_or_insert(e);
-                    tasks.abort_all();
+                    files.extend(finished);
                 }
-                Err(e) if e.is_cancelled() => {}
                 // A corrupt page can make a decoder panic: for the caller it is content that cannot be read.
                 Err(e) => {
+                    stop.store(true, Ordering::Relaxed);
                     failed.get_or_insert(Error::Input(format!("a task gave up: {e}")));
-                    tasks.abort_all();
                 }
             }
         }

@@ -91,7 +91,7 @@ impl RunRecord {
             return Ok(());
         }
         let options =
-            SinkOptions { run_date: None, target_file_bytes: u64::MAX, stats_columns: contract.stats().to_vec() };
+            SinkOptions { run_date: None, target_file_bytes: 16 << 20, stats_columns: contract.stats().to_vec() };
         let mut writer = table.writer(&options)?;
         writer.write(&self.to_batch()?).await?;
         let files = writer.close().await?;

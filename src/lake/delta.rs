@@ -4,29 +4,22 @@
 //! service and no vendor SDK are needed. Data files become visible through [`Table::append`] alone.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::sync::{Arc, Once};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use delta_kernel::expressions::Scalar;
-use delta_kernel::table_properties::DataSkippingNumIndexedCols;
-use deltalake::datafile::writer::{PartitionWriter, PartitionWriterConfig};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake::kernel::{Action, Add, StructField, StructType, Transaction};
+use deltalake::kernel::{Action, StructField, StructType, Transaction};
 use deltalake::logstore::{LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder};
 use futures::TryStreamExt;
-use indexmap::IndexMap;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use url::Url;
 
 use super::Place;
 use super::commit::{Nonce, Outcome};
+use super::writer::{NewFile, SinkOptions, TableWriter};
 use crate::error::{Context, Error, Result};
 
 /// A Delta table at one version.
@@ -34,25 +27,6 @@ use crate::error::{Context, Error, Result};
 pub struct Table {
     place: Place,
     inner: DeltaTable,
-}
-
-/// A data file that has been written and is not yet visible.
-#[derive(Clone, Debug)]
-pub struct NewFile {
-    add: Add,
-    rows: u64,
-}
-
-impl NewFile {
-    /// Rows in it.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Size in bytes.
-    pub fn size_bytes(&self) -> u64 {
-        u64::try_from(self.add.size).unwrap_or(0)
-    }
 }
 
 /// Identity that a commit carries.
@@ -64,32 +38,16 @@ pub struct RunTag {
     pub nonce: Nonce,
 }
 
-/// How data files are written.
-#[derive(Clone, Debug)]
-pub struct SinkOptions {
-    /// Value of the partition column `run_date`, in days since 1970-01-01; `None` for an unpartitioned table.
-    pub run_date: Option<i32>,
-    /// Size at which a file is closed and the next begun, in bytes.
-    pub target_file_bytes: u64,
-    /// Columns whose minimum and maximum go into the log; others are left out to keep it small.
-    pub stats_columns: Vec<String>,
-}
-
 impl Table {
     /// Opens the table at `place`; `None` when there is none.
     pub async fn open(place: &Place) -> Result<Option<Table>> {
-        let mut inner = handle(place)?;
-        match inner.load().await {
-            Ok(()) => Ok(Some(Table { place: place.clone(), inner })),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => {
-                // The kernel reports an empty folder in several ways: ask the store itself.
-                if place.objects("_delta_log").await?.is_empty() {
-                    return Ok(None);
-                }
-                Err(e).context(|| format!("cannot open the table {}", place.url()))
-            }
+        // Asked of the store itself: the kernel reports an empty folder in several ways.
+        if place.objects("_delta_log").await?.is_empty() {
+            return Ok(None);
         }
+        let mut inner = handle(place)?;
+        inner.load().await.context(|| format!("cannot open the table {}", place.url()))?;
+        Ok(Some(Table { place: place.clone(), inner }))
     }
 
     /// Opens the table at `place`, creating it empty when there is none.
@@ -177,35 +135,9 @@ impl Table {
 
     /// A writer of data files for this table; each task has its own.
     pub fn writer(&self, options: &SinkOptions) -> Result<TableWriter> {
-        let mut partition: IndexMap<String, Scalar> = IndexMap::new();
-        let mut file_schema = self.schema()?;
-        if let Some(days) = options.run_date {
-            partition.insert("run_date".into(), Scalar::Date(days));
-            let kept: Vec<_> = file_schema.fields().iter().filter(|f| f.name() != "run_date").cloned().collect();
-            file_schema = Arc::new(Schema::new(kept));
-        }
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-            .set_created_by(format!("harmonize {}", env!("CARGO_PKG_VERSION")))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_max_row_group_row_count(Some(1 << 20))
-            .build();
-        let config = PartitionWriterConfig::try_new(
-            Arc::clone(&file_schema),
-            partition,
-            Some(properties),
-            NonZeroU64::new(options.target_file_bytes),
-            None,
-            None,
-            None,
-        )?;
-        let writer = PartitionWriter::try_with_config(
-            self.inner.object_store(),
-            config,
-            DataSkippingNumIndexedCols::NumColumns(0),
-            Some(options.stats_columns.clone()),
-        )?;
-        Ok(TableWriter { writer, schema: file_schema, rows: 0 })
+        let all = self.schema()?;
+        let kept: Vec<_> = all.fields().iter().filter(|f| f.name() != "run_date" || options.run_date.is_none()).cloned().collect();
+        TableWriter::new(self.place.clone(), Arc::new(Schema::new(kept)), options.clone())
     }
 
     /// Makes `files` visible in one atomic commit that carries `tag` and `metadata`.
@@ -290,56 +222,6 @@ fn same_kind(a: &arrow::datatypes::DataType, b: &arrow::datatypes::DataType) -> 
     }
 }
 
-/// Writes batches of one partition to data files that nobody sees before they are committed.
-pub struct TableWriter {
-    writer: PartitionWriter,
-    schema: SchemaRef,
-    rows: u64,
-}
-
-impl TableWriter {
-    /// Columns that a batch must have: the table's without its partition column.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// Adds a batch.
-    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.rows += batch.num_rows() as u64;
-        self.writer.write(batch).await.context(|| "cannot write a data file")
-    }
-
-    /// Finishes the files.
-    ///
-    /// # Errors
-    /// `Bug` when the files hold another number of rows than were written.
-    pub async fn close(self) -> Result<Vec<NewFile>> {
-        let rows = self.rows;
-        let adds = self.writer.close().await.context(|| "cannot finish a data file")?;
-        let mut files = Vec::with_capacity(adds.len());
-        for mut add in adds {
-            add.data_change = true;
-            let stats = add.get_stats().ok().flatten();
-            let counted = stats.and_then(|s| u64::try_from(s.num_records).ok());
-            let Some(counted) = counted else {
-                return Err(Error::Bug(format!("data file {} does not say how many rows it holds", add.path)));
-            };
-            files.push(NewFile { add, rows: counted });
-        }
-        let counted: u64 = files.iter().map(NewFile::rows).sum();
-        if counted != rows {
-            return Err(Error::Bug(format!("{rows} rows were written, the data files hold {counted}")));
-        }
-        Ok(files)
-    }
-
-    /// Gives up; unfinished uploads are taken back.
-    pub async fn abort(self) {
-        // Nothing of it is visible; an upload that cannot be taken back is left to the store's own clean-up.
-        let _ = self.writer.abort().await;
-    }
-}
-
 /// Removes data files that were never committed. Only for a run that is known not to have committed.
 pub async fn discard(table: &Table, files: &[NewFile]) {
     for file in files {
@@ -417,7 +299,7 @@ trait FromArrow: Sized {
 
 impl FromArrow for StructType {
     fn try_from_arrow_schema(schema: &Schema) -> Result<Vec<StructField>> {
-        use delta_kernel::engine::arrow_conversion::TryFromArrow;
+        use deltalake::kernel::engine::arrow_conversion::TryFromArrow;
         let kernel = StructType::try_from_arrow(schema).map_err(|e| Error::Bug(e.to_string()))?;
         Ok(kernel.fields().cloned().collect())
     }

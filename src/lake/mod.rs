@@ -3,6 +3,7 @@
 //! Reads are pinned by size and ETag, writes become visible by one atomic commit alone.
 //! This room knows nothing of models or predictions.
 
+mod checksum;
 mod commit;
 mod delta;
 mod durable;
@@ -10,9 +11,11 @@ mod place;
 mod reader;
 mod scan;
 mod source;
+mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};
-pub use delta::{NewFile, RunTag, SinkOptions, Table, TableWriter, discard};
+pub use delta::{RunTag, Table, discard};
 pub use place::{Listed, Place};
 pub use scan::InputTable;
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
+pub use writer::{NewFile, SinkOptions, TableWriter};

@@ -79,10 +79,7 @@ impl Config {
             return refuse(format!("{name} is {value}, it must be 1 to {MAX_DIMENSION}"));
         }
         if self.widths.iter().any(|&w| w == 0 || w > MAX_WIDTH) || !self.widths.is_sorted_by(|a, b| a < b) {
-            return refuse(format!(
-                "widths {:?} must rise and lie between 1 and {MAX_WIDTH}",
-                self.widths
-            ));
+            return refuse(format!("widths {:?} must rise and lie between 1 and {MAX_WIDTH}", self.widths));
         }
         if self.vocab_size < 2 {
             return refuse("vocab_size leaves no room for the padding and the unknown token".to_string());
@@ -100,11 +97,7 @@ impl Config {
         let convs = width.checked_mul(self.filters)?.checked_mul(self.embedding_dim)?;
         let projection = self.factor_dim.unwrap_or(0).checked_mul(self.features())?;
         let output = self.classes.checked_mul(self.output_dim() + 1)?;
-        embedding
-            .checked_add(convs)?
-            .checked_add(projection)?
-            .checked_add(output)?
-            .checked_add(self.features())
+        embedding.checked_add(convs)?.checked_add(projection)?.checked_add(output)?.checked_add(self.features())
     }
 }
 
@@ -134,10 +127,7 @@ mod tests {
 
     #[test]
     fn config_survives_json() {
-        let config = Config {
-            factor_dim: Some(8),
-            ..Config::default_text_cnn(100, 10)
-        };
+        let config = Config { factor_dim: Some(8), ..Config::default_text_cnn(100, 10) };
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
     }

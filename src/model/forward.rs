@@ -16,13 +16,7 @@ use super::weights::Weights;
 pub fn features(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
     let tokens = &tokens[..tokens.len().min(config.max_tokens)];
     let dim = config.embedding_dim;
-    let row = |token: u32| {
-        weights
-            .embedding
-            .chunks_exact(dim)
-            .nth(token as usize)
-            .unwrap_or_default()
-    };
+    let row = |token: u32| weights.embedding.chunks_exact(dim).nth(token as usize).unwrap_or_default();
     let mut features = Vec::with_capacity(config.features());
     for conv in &weights.convs {
         for (kernel, bias) in conv.weight.chunks_exact(dim * conv.width).zip(&conv.bias) {
@@ -47,15 +41,10 @@ pub fn features(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> 
 pub fn forward(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
     let mut hidden = features(config, weights, tokens);
     if let Some(projection) = &weights.projection {
-        hidden = projection
-            .chunks_exact(hidden.len())
-            .map(|row| dot(row, &hidden))
-            .collect();
+        hidden = projection.chunks_exact(hidden.len()).map(|row| dot(row, &hidden)).collect();
     }
     let rows = weights.output.chunks_exact(hidden.len());
-    rows.zip(&weights.output_bias)
-        .map(|(row, bias)| dot(row, &hidden) + bias)
-        .collect()
+    rows.zip(&weights.output_bias).map(|(row, bias)| dot(row, &hidden) + bias).collect()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -79,16 +68,8 @@ mod tests {
         let weights = Weights {
             embedding: vec![0.0, 1.0, 2.0, -3.0],
             convs: vec![
-                Conv {
-                    width: 1,
-                    weight: vec![1.0],
-                    bias: vec![-1.0],
-                },
-                Conv {
-                    width: 2,
-                    weight: vec![1.0, -2.0],
-                    bias: vec![0.5],
-                },
+                Conv { width: 1, weight: vec![1.0], bias: vec![-1.0] },
+                Conv { width: 2, weight: vec![1.0, -2.0], bias: vec![0.5] },
             ],
             projection: None,
             output: vec![1.0, 10.0, 2.0, 0.0],
@@ -112,14 +93,8 @@ mod tests {
     #[test]
     fn padding_and_tokens_beyond_the_limit_change_nothing() {
         let (config, weights) = model();
-        assert_eq!(
-            features(&config, &weights, &[2, 3, 0]),
-            features(&config, &weights, &[2, 3])
-        );
-        assert_eq!(
-            features(&config, &weights, &[2, 3, 0, 2, 2]),
-            features(&config, &weights, &[2, 3])
-        );
+        assert_eq!(features(&config, &weights, &[2, 3, 0]), features(&config, &weights, &[2, 3]));
+        assert_eq!(features(&config, &weights, &[2, 3, 0, 2, 2]), features(&config, &weights, &[2, 3]));
     }
 
     #[test]

@@ -49,20 +49,12 @@ impl Weights {
         found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
         let expected = tensors(config);
         if found.len() != expected.len() {
-            return Err(Error::Bug(format!(
-                "{} tensors where {} belong",
-                found.len(),
-                expected.len()
-            )));
+            return Err(Error::Bug(format!("{} tensors where {} belong", found.len(), expected.len())));
         }
         let mut named = Vec::with_capacity(expected.len());
         for ((name, shape), values) in expected.into_iter().zip(found) {
             check_values(&name, values, &shape)?;
-            named.push((
-                name,
-                shape,
-                values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
-            ));
+            named.push((name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
         }
         let mut views = Vec::with_capacity(named.len());
         for (name, shape, bytes) in &named {
@@ -78,26 +70,17 @@ impl Weights {
         config.validate()?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| refused(format_args!("{e}")))?;
         let expected = tensors(config);
-        if let Some(extra) = file
-            .names()
-            .into_iter()
-            .find(|name| !expected.iter().any(|(n, _)| n == name))
-        {
+        if let Some(extra) = file.names().into_iter().find(|name| !expected.iter().any(|(n, _)| n == name)) {
             return Err(refused(format_args!("{extra} is not a tensor of this model")));
         }
         let mut found = Vec::with_capacity(expected.len());
         for (name, shape) in &expected {
-            let view = file
-                .tensor(name)
-                .map_err(|_| refused(format_args!("{name} is missing")))?;
+            let view = file.tensor(name).map_err(|_| refused(format_args!("{name} is missing")))?;
             if view.dtype() != Dtype::F32 {
                 return Err(refused(format_args!("{name} has type {:?}, not F32", view.dtype())));
             }
             if view.shape() != shape.as_slice() {
-                return Err(refused(format_args!(
-                    "{name} has shape {:?}, the config says {shape:?}",
-                    view.shape()
-                )));
+                return Err(refused(format_args!("{name} has shape {:?}, the config says {shape:?}", view.shape())));
             }
             found.push((name, shape, view));
         }
@@ -114,47 +97,25 @@ impl Weights {
     /// From the tensors in the order of [`tensors`].
     fn assemble(values: Vec<Vec<f32>>, config: &Config) -> Result<Weights> {
         let mut values = values.into_iter();
-        let mut next = || {
-            values
-                .next()
-                .ok_or_else(|| Error::Bug("a tensor is missing".to_string()))
-        };
+        let mut next = || values.next().ok_or_else(|| Error::Bug("a tensor is missing".to_string()));
         let embedding = next()?;
         if embedding.iter().take(config.embedding_dim).any(|&v| v != 0.0) {
-            return Err(refused(format_args!(
-                "embedding.weight row 0, the padding, is not zero"
-            )));
+            return Err(refused(format_args!("embedding.weight row 0, the padding, is not zero")));
         }
         let mut convs = Vec::with_capacity(config.widths.len());
         for &width in &config.widths {
-            convs.push(Conv {
-                width,
-                weight: next()?,
-                bias: next()?,
-            });
+            convs.push(Conv { width, weight: next()?, bias: next()? });
         }
         let projection = config.factor_dim.map(|_| next()).transpose()?;
-        Ok(Weights {
-            embedding,
-            convs,
-            projection,
-            output: next()?,
-            output_bias: next()?,
-        })
+        Ok(Weights { embedding, convs, projection, output: next()?, output_bias: next()? })
     }
 }
 
 /// Names and shapes of the file's tensors.
 fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
-    let mut all = vec![(
-        "embedding.weight".to_string(),
-        vec![config.vocab_size, config.embedding_dim],
-    )];
+    let mut all = vec![("embedding.weight".to_string(), vec![config.vocab_size, config.embedding_dim])];
     for (n, &width) in config.widths.iter().enumerate() {
-        all.push((
-            format!("convs.{n}.weight"),
-            vec![config.filters, config.embedding_dim, width],
-        ));
+        all.push((format!("convs.{n}.weight"), vec![config.filters, config.embedding_dim, width]));
         all.push((format!("convs.{n}.bias"), vec![config.filters]));
     }
     if let Some(factor_dim) = config.factor_dim {
@@ -168,10 +129,7 @@ fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
 fn check_values(name: &str, values: &[f32], shape: &[usize]) -> Result<()> {
     let expected: usize = shape.iter().product();
     if values.len() != expected {
-        return Err(refused(format_args!(
-            "{name} has {} numbers, its shape {shape:?} needs {expected}",
-            values.len()
-        )));
+        return Err(refused(format_args!("{name} has {} numbers, its shape {shape:?} needs {expected}", values.len())));
     }
     match values.iter().position(|v| !v.is_finite()) {
         Some(at) => Err(refused(format_args!("{name} holds {} at place {at}", values[at]))),
@@ -188,16 +146,8 @@ mod tests {
     use super::*;
 
     fn config() -> Config {
-        let small = Config {
-            embedding_dim: 3,
-            filters: 2,
-            widths: vec![1, 3],
-            ..Config::default_text_cnn(5, 4)
-        };
-        Config {
-            factor_dim: Some(2),
-            ..small
-        }
+        let small = Config { embedding_dim: 3, filters: 2, widths: vec![1, 3], ..Config::default_text_cnn(5, 4) };
+        Config { factor_dim: Some(2), ..small }
     }
 
     fn weights(config: &Config) -> Weights {
@@ -224,13 +174,7 @@ mod tests {
 
     #[test]
     fn weights_survive_the_file() {
-        for config in [
-            config(),
-            Config {
-                factor_dim: None,
-                ..config()
-            },
-        ] {
+        for config in [config(), Config { factor_dim: None, ..config() }] {
             let weights = weights(&config);
             let bytes = weights.to_safetensors(&config).unwrap();
             assert_eq!(Weights::from_safetensors(&bytes, &config).unwrap(), weights);
@@ -242,45 +186,11 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_by_name() {
         let config = config();
         let bytes = weights(&config).to_safetensors(&config).unwrap();
+        assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 2]"));
+        assert!(message(&bytes, &Config { factor_dim: None, ..config.clone() }).contains("fc.projection"));
+        assert!(message(&bytes, &Config { widths: vec![1], ..config.clone() }).contains("convs.1"));
         assert!(
-            message(
-                &bytes,
-                &Config {
-                    classes: 5,
-                    ..config.clone()
-                }
-            )
-            .contains("fc.weight has shape [4, 2]")
-        );
-        assert!(
-            message(
-                &bytes,
-                &Config {
-                    factor_dim: None,
-                    ..config.clone()
-                }
-            )
-            .contains("fc.projection")
-        );
-        assert!(
-            message(
-                &bytes,
-                &Config {
-                    widths: vec![1],
-                    ..config.clone()
-                }
-            )
-            .contains("convs.1")
-        );
-        assert!(
-            message(
-                &bytes,
-                &Config {
-                    widths: vec![1, 3, 4],
-                    ..config.clone()
-                }
-            )
-            .contains("convs.2.weight is miss")
+            message(&bytes, &Config { widths: vec![1, 3, 4], ..config.clone() }).contains("convs.2.weight is miss")
         );
     }
 

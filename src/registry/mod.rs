@@ -8,6 +8,7 @@
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::model::manifest::{FILES, MANIFEST, MAX_MANIFEST_BYTES};
+use crate::tariff::{Codes, Edition};
 use crate::model::{Bundle, Files, Manifest};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -151,9 +152,11 @@ impl Registry {
         else {
             return Err(self.absent(model).await);
         };
-        let bundle = read(&folder, &model.name, &manifest)
-            .await
-            .context(|| format!("{}@{version}", model.name))?;
+        let named = || format!("{}@{version}", model.name);
+        let bundle = read(&folder, &model.name, &manifest).await.context(named)?;
+        // A model must never answer with a code that its edition does not have.
+        let edition: Edition = bundle.labels.edition.parse().map_err(as_refusal).context(named)?;
+        bundle.check_labels(|code| Codes::builtin(edition).contains(code)).context(named)?;
         Ok(Loaded {
             name: model.name.clone(),
             version,
@@ -229,7 +232,7 @@ impl Registry {
     async fn absent(&self, model: &ModelRef) -> Error {
         match self.known(&model.name).await {
             Ok(known) => Error::Registry(format!(
-                "{model} is not in {}; {known}, or train one: harmonize train --registry {} --model {}",
+                "{model} is not in {}; {known}, or train one: harmonize train --registry {} --name {}",
                 self.place.url(),
                 self.place.url(),
                 model.name

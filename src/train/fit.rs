@@ -39,6 +39,8 @@ pub struct Hyper {
     pub batch_rows: usize,
     /// Highest learning rate of AdamW.
     pub learning_rate: f64,
+    /// The embedding's learning rate as a multiple: a rare token is in few batches, and must move in those.
+    pub embedding_rate_ratio: f64,
     /// Share of all steps in which the rate rises from 0.
     pub warmup_ratio: f64,
     /// The rate falls along a cosine to this share of the highest.
@@ -72,21 +74,22 @@ pub struct Hyper {
 impl Default for Hyper {
     fn default() -> Self {
         Hyper {
-            epochs: 12,
-            batch_rows: 128,
-            learning_rate: 1.5e-3,
+            epochs: 18,
+            batch_rows: 64,
+            learning_rate: 2e-3,
+            embedding_rate_ratio: 2.0,
             warmup_ratio: 0.05,
             final_rate_ratio: 0.02,
-            weight_decay: 0.01,
+            weight_decay: 0.02,
             embedding_decay: 0.0,
-            dropout: 0.4,
+            dropout: 0.5,
             token_dropout: 0.1,
-            split_ratio: 0.1,
+            split_ratio: 0.03,
             label_smoothing: 0.1,
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
-            patience: 4,
+            patience: 8,
             seed: 17,
             max_secs: None,
         }
@@ -110,6 +113,7 @@ impl Hyper {
         }
         let amounts = [
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE),
+            ("embedding_rate_ratio", self.embedding_rate_ratio, 0.0),
             ("weight_decay", self.weight_decay, 0.0),
             ("embedding_decay", self.embedding_decay, 0.0),
             ("rarity_power", self.rarity_power, 0.0),
@@ -183,6 +187,7 @@ pub struct Fitted {
 }
 
 /// [`fit_with_splits`] without splits: no token is taken apart.
+#[cfg(test)]
 pub fn fit(
     config: &Config,
     hyper: &Hyper,

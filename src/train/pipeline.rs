@@ -1,6 +1,6 @@
 //! The whole of `train`, step by step.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rayon::prelude::*;
@@ -330,19 +330,15 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Token ids and class of each line whose class is known; equal ones are one example of their number's weight.
+/// Token ids and class of each line whose class is known. Repeats stay: how often a text comes is part of the evidence.
 fn examples(lines: &[(&str, Subheading)], tokenizer: &Tokenizer, labels: &[String]) -> Result<Vec<Example>> {
-    let mut counts: BTreeMap<(&str, Subheading), usize> = BTreeMap::new();
-    for line in lines {
-        *counts.entry(*line).or_default() += 1;
-    }
     let mut scratch = EncodeScratch::default();
-    let mut out = Vec::with_capacity(counts.len());
-    for ((text, code), count) in counts {
+    let mut out = Vec::with_capacity(lines.len());
+    for (text, code) in lines {
         let Ok(class) = labels.binary_search_by(|l| l.as_str().cmp(code.as_str())) else { continue };
         let mut tokens = Vec::new();
         tokenizer.encode(text, &mut scratch, &mut tokens)?;
-        out.push(Example { tokens, class: class as u32, weight: count as f32 });
+        out.push(Example { tokens, class: class as u32, weight: 1.0 });
     }
     Ok(out)
 }

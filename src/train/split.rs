@@ -51,8 +51,8 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Self {
         Shares {
-            stop: 0.03,
-            calibrate: 0.04,
+            stop: 0.025,
+            calibrate: 0.025,
             threshold: 0.06,
             test: 0.0,
         }
@@ -289,7 +289,7 @@ mod tests {
                     .contains("less than 1")
             );
         }
-        assert!((Shares::default().train() - 0.87).abs() < 1e-12);
+        assert!((Shares::default().train() - 0.89).abs() < 1e-12);
     }
 
     /// First 16 bytes of the BLAKE3 of the empty input, from the test vectors of the BLAKE3 team.

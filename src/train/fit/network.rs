@@ -109,7 +109,8 @@ impl<'a> Network<'a> {
         for (dense, gradient) in self.dense.iter_mut().zip(&found.dense) {
             dense.step(gradient, step)?;
         }
-        let row_step = Step { decay: hyper.embedding_decay as f32, ..step };
+        let row_rate = (rate * hyper.embedding_rate_ratio) as f32;
+        let row_step = Step { rate: row_rate, decay: hyper.embedding_decay as f32, scale };
         // The padding row is never part of a line, so it keeps its zeros.
         self.embedding.step(&found.ids, &found.rows, row_step)?;
         self.steps += 1;

@@ -1,0 +1,214 @@
+//! Data files of a Delta table: written whole, with page CRCs, seen by nobody before a commit names them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
+use chrono::{Days, NaiveDate};
+use deltalake::kernel::Add;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::statistics::Statistics;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Place;
+use super::checksum::with_page_crcs;
+use crate::error::{Context, Error, Result};
+
+/// A data file that has been written and is not yet visible.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    pub(super) add: Add,
+    rows: u64,
+}
+
+impl NewFile {
+    /// Rows in it.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        u64::try_from(self.add.size).unwrap_or(0)
+    }
+}
+
+/// How data files are written.
+#[derive(Clone, Debug)]
+pub struct SinkOptions {
+    /// Value of the partition column `run_date`, in days since 1970-01-01; `None` for an unpartitioned table.
+    pub run_date: Option<i32>,
+    /// Size at which a file is closed and the next begun, in bytes. A file is held in memory until then.
+    pub target_file_bytes: u64,
+    /// Columns whose minimum and maximum go into the log; others are left out to keep it small.
+    pub stats_columns: Vec<String>,
+}
+
+/// Writes batches of one partition to data files that nobody sees before they are committed.
+pub struct TableWriter {
+    place: Place,
+    schema: SchemaRef,
+    options: SinkOptions,
+    properties: WriterProperties,
+    current: Option<ArrowWriter<Vec<u8>>>,
+    done: Vec<NewFile>,
+    rows: u64,
+}
+
+impl TableWriter {
+    pub(super) fn new(place: Place, schema: SchemaRef, options: SinkOptions) -> Result<TableWriter> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+            .set_created_by(format!("harmonize {}", env!("CARGO_PKG_VERSION")))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            // Page indexes would have to be moved when the checksums go in.
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(Some(1 << 18))
+            .build();
+        Ok(TableWriter { place, schema, options, properties, current: None, done: Vec::new(), rows: 0 })
+    }
+
+    /// Columns that a batch must have: the table's without its partition column.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Adds a batch.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut writer = match self.current.take() {
+            Some(writer) => writer,
+            None => ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), Some(self.properties.clone()))?,
+        };
+        writer.write(batch).context(|| "cannot encode a data file")?;
+        self.rows += batch.num_rows() as u64;
+        if (writer.bytes_written() + writer.in_progress_size()) as u64 >= self.options.target_file_bytes {
+            self.finish(writer).await?;
+        } else {
+            self.current = Some(writer);
+        }
+        Ok(())
+    }
+
+    /// Finishes the files.
+    ///
+    /// # Errors
+    /// `Bug` when the files hold another number of rows than were written.
+    pub async fn close(mut self) -> Result<Vec<NewFile>> {
+        if let Some(writer) = self.current.take() {
+            self.finish(writer).await?;
+        }
+        let counted: u64 = self.done.iter().map(NewFile::rows).sum();
+        if counted != self.rows {
+            return Err(Error::Bug(format!("{} rows were written, the data files hold {counted}", self.rows)));
+        }
+        Ok(self.done)
+    }
+
+    /// Gives up; the files that were finished are handed back to be discarded.
+    pub fn abort(self) -> Vec<NewFile> {
+        self.done
+    }
+
+    async fn finish(&mut self, writer: ArrowWriter<Vec<u8>>) -> Result<()> {
+        let (bytes, footer) = with_page_crcs(&Bytes::from(writer.into_inner()?))?;
+        let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
+        let date = self.options.run_date.map(iso_date);
+        let folder = date.as_ref().map(|d| format!("run_date={d}/")).unwrap_or_default();
+        let path = format!("{folder}part-{}.zstd.parquet", Uuid::new_v4());
+        let size = bytes.len() as i64;
+        self.place.put(&path, bytes).await.context(|| "cannot write a data file")?;
+        let add = Add {
+            path,
+            partition_values: date.map(|d| HashMap::from([("run_date".to_string(), Some(d))])).unwrap_or_default(),
+            size,
+            modification_time: chrono::Utc::now().timestamp_millis(),
+            data_change: true,
+            stats: Some(self.stats(&footer).to_string()),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        };
+        self.done.push(NewFile { add, rows });
+        Ok(())
+    }
+
+    /// Delta's per-file statistics: rows, and the range of the chosen columns.
+    fn stats(&self, footer: &ParquetMetaData) -> Value {
+        let (mut low, mut high) = (Map::new(), Map::new());
+        for name in &self.options.stats_columns {
+            let Some((_, field)) = self.schema.column_with_name(name) else { continue };
+            let chunks = footer.row_groups().iter().flat_map(|g| g.columns()).filter(|c| c.column_path().string() == *name);
+            let mut range: Option<(Value, Value)> = None;
+            for chunk in chunks {
+                let Some((min, max)) = chunk.statistics().and_then(|s| bounds(s, field.data_type())) else { continue };
+                range = Some(match range {
+                    None => (min, max),
+                    Some((a, b)) => {
+                        (if less(&min, &a) { min } else { a }, if less(&b, &max) { max } else { b })
+                    }
+                });
+            }
+            if let Some((min, max)) = range {
+                low.insert(name.clone(), min);
+                high.insert(name.clone(), max);
+            }
+        }
+        json!({"numRecords": footer.file_metadata().num_rows(), "minValues": low, "maxValues": high})
+    }
+}
+
+/// Exact bounds of a column chunk, for the types that the contracts ask statistics of.
+fn bounds(statistics: &Statistics, kind: &DataType) -> Option<(Value, Value)> {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Value::from);
+    match (statistics, kind) {
+        (Statistics::Int64(s), DataType::Int64) => Some((json!(s.min_opt()?), json!(s.max_opt()?))),
+        (Statistics::Float(s), DataType::Float32) => {
+            Some((json!(f64::from(*s.min_opt()?)), json!(f64::from(*s.max_opt()?))))
+        }
+        (Statistics::ByteArray(s), DataType::Utf8 | DataType::Utf8View)
+            if statistics.min_is_exact() && statistics.max_is_exact() =>
+        {
+            Some((text(s.min_opt()?.data())?, text(s.max_opt()?.data())?))
+        }
+        _ => None,
+    }
+}
+
+fn less(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a < b,
+        (a, b) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a < b,
+            _ => a.as_f64() < b.as_f64(),
+        },
+    }
+}
+
+fn iso_date(days: i32) -> String {
+    let epoch = NaiveDate::default();
+    let date = match u64::try_from(days) {
+        Ok(after) => epoch.checked_add_days(Days::new(after)),
+        Err(_) => epoch.checked_sub_days(Days::new(u64::from(days.unsigned_abs()))),
+    };
+    date.unwrap_or(epoch).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_iso_days_from_1970() {
+        assert_eq!(iso_date(0), "1970-01-01");
+        assert_eq!(iso_date(20_779), "2026-11-22");
+        assert_eq!(iso_date(-1), "1969-12-31");
+    }
+}
