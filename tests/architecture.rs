@@ -65,8 +65,7 @@ fn every_room_imports_only_what_the_architecture_allows() {
         let code = std::fs::read_to_string(&file).unwrap();
         let code = code.split("#[cfg(test)]").next().unwrap();
         for (at, _) in code.match_indices("crate::") {
-            let used: String =
-                code[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let used: String = code[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             let exported = matches!(used.as_str(), "Error" | "Result");
             let ok = exported || used == room || may.contains(&used);
             assert!(ok, "{} uses crate::{used}, which the table does not allow {room}", inside.display());

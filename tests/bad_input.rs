@@ -18,10 +18,9 @@ use crate::support::lab::{
 /// A file whose `description` is declared as UTF-8 and holds these bytes.
 fn write_raw(file: &Path, rows: &[Option<&[u8]>]) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let schema = parse_message_type(
-        "message m { required binary line_id (UTF8); optional binary description (UTF8); }",
-    )
-    .unwrap();
+    let schema =
+        parse_message_type("message m { required binary line_id (UTF8); optional binary description (UTF8); }")
+            .unwrap();
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer =
         SerializedFileWriter::new(std::fs::File::create(file).unwrap(), Arc::new(schema), properties).unwrap();

@@ -77,19 +77,12 @@ fn a_filter_is_applied_before_scoring_and_its_lines_are_proved() {
     let mut args = classify_args(&lab().lines, &lake);
     args.extend(["--where", "origin = 'CN' AND description LIKE '%BOX%'"]);
     ok(&args);
-    let wanted = python(
-        "count_lines.py",
-        &[&lab().lines, "origin = 'CN' AND description LIKE '%BOX%'"],
-        &[],
-    );
+    let wanted = python("count_lines.py", &[&lab().lines, "origin = 'CN' AND description LIKE '%BOX%'"], &[]);
     assert!(wanted["rows"].as_i64().unwrap() > 20, "{wanted}");
     assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), wanted["rows"].as_i64().unwrap());
     // Addresses are those of the file, not of the filtered stream.
-    let addressed = python(
-        "count_lines.py",
-        &[&lab().lines, "origin = 'CN' AND description LIKE '%BOX%'", "--addresses"],
-        &[],
-    );
+    let addressed =
+        python("count_lines.py", &[&lab().lines, "origin = 'CN' AND description LIKE '%BOX%'", "--addresses"], &[]);
     let got = read(&lake, "predictions", "SELECT line_id, source_row FROM t ORDER BY line_id LIMIT 50");
     assert_eq!(addressed["addresses"].as_array().unwrap()[..50], got[..50]);
 }
@@ -102,8 +95,7 @@ fn each_row_is_scored_once() {
     runtime.block_on(async {
         let place = Place::open(&lab().registry).unwrap();
         let loaded = harmonize::registry::Registry::new(place).load(&"hs@1".parse().unwrap()).await.unwrap();
-        let classifier =
-            Arc::new(harmonize::sql::Classifier::new(&loaded, &loaded.bundle.policy).unwrap());
+        let classifier = Arc::new(harmonize::sql::Classifier::new(&loaded, &loaded.bundle.policy).unwrap());
         let context = session(Limits { memory_bytes: 1 << 28, threads: 2 }).unwrap();
         let texts: StringArray = (0..1000).map(|i| Some(format!("steel bolt {i}"))).collect();
         let batch =
@@ -128,8 +120,13 @@ fn every_view_plans_runs_and_yields_the_columns_that_it_promises() {
             let context = session(Limits { memory_bytes: 1 << 30, threads: 2 }).unwrap();
             register_lake(&context, &Place::open(at).unwrap()).await.unwrap();
             for (name, text) in VIEWS {
-                let promised: Vec<&str> =
-                    text.lines().find_map(|l| l.strip_prefix("-- yields:")).unwrap().split(',').map(str::trim).collect();
+                let promised: Vec<&str> = text
+                    .lines()
+                    .find_map(|l| l.strip_prefix("-- yields:"))
+                    .unwrap()
+                    .split(',')
+                    .map(str::trim)
+                    .collect();
                 let frame = context.table(name).await.unwrap();
                 let columns: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
                 assert_eq!(columns, promised, "{name}");

@@ -3,10 +3,14 @@ use crate::support::lab::{classify_args, folder, harmonize, lab, ok, path, run, 
 #[test]
 fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
     let help = ok(&["--help"]);
-    for word in ["demo", "sample", "train", "evaluate", "classify", "predict", "sql", "check", "completions", "Exit codes"] {
+    for word in
+        ["demo", "sample", "train", "evaluate", "classify", "predict", "sql", "check", "completions", "Exit codes"]
+    {
         assert!(help.contains(word), "{word}");
     }
-    for args in [&["classify"][..], &["frobnicate"], &["sample"], &["train", "--label", "x"], &["classify", "--threads", "0"]] {
+    for args in
+        [&["classify"][..], &["frobnicate"], &["sample"], &["train", "--label", "x"], &["classify", "--threads", "0"]]
+    {
         let ended = run(args);
         assert_eq!(ended.code, 2, "{args:?}: {}", ended.err);
         assert!(!ended.err.is_empty());
@@ -45,7 +49,8 @@ fn settings_come_from_flags_then_environment_then_file_and_check_says_which() {
 #[test]
 fn check_tells_everything_that_is_wrong_and_ends_with_the_code_of_the_first() {
     let dir = folder();
-    let ended = run(&["check", "--input", &path(dir.path(), "none"), "--lake", &path(dir.path(), "lake"), "--model", "hs@3"]);
+    let ended =
+        run(&["check", "--input", &path(dir.path(), "none"), "--lake", &path(dir.path(), "lake"), "--model", "hs@3"]);
     assert_eq!(ended.code, 20, "{}", ended.out);
     assert_eq!(ended.out.matches("  FAIL ").count(), 2, "{}", ended.out);
     assert!(ended.out.contains("hs@3") && ended.out.contains("no Parquet files"), "{}", ended.out);
@@ -79,12 +84,24 @@ fn sql_reads_and_predicts_and_does_not_write() {
     let lake = path(dir.path(), "lake");
     let registry = &lab().registry;
     let out = ok(&[
-        "sql", "--lake", &lake, "--registry", registry, "--model", "hs@1", "--input", &lab().lines, "--format", "csv",
+        "sql",
+        "--lake",
+        &lake,
+        "--registry",
+        registry,
+        "--model",
+        "hs@1",
+        "--input",
+        &lab().lines,
+        "--format",
+        "csv",
         "SELECT count(*) AS n, count(p) AS m FROM (SELECT hs_predict(description) AS p FROM lines WHERE origin = 'DE')",
     ]);
     let numbers: Vec<&str> = out.lines().nth(1).unwrap().split(',').collect();
     assert!(numbers[0].parse::<u64>().unwrap() > 100 && numbers[0] == numbers[1], "{out}");
-    for query in ["CREATE TABLE x AS SELECT 1", "DROP VIEW review_queue", "SET x = 1", "COPY (SELECT 1) TO 'x.csv'", "SELEC 1"] {
+    for query in
+        ["CREATE TABLE x AS SELECT 1", "DROP VIEW review_queue", "SET x = 1", "COPY (SELECT 1) TO 'x.csv'", "SELEC 1"]
+    {
         let ended = run(&["sql", "--lake", &lake, query]);
         assert_eq!(ended.code, 2, "{query}: {}{}", ended.out, ended.err);
     }
@@ -95,7 +112,17 @@ fn sql_reads_and_predicts_and_does_not_write() {
 #[test]
 fn evaluate_measures_on_labelled_lines_and_says_what_it_left_out() {
     let registry = &lab().registry;
-    let args = ["evaluate", "--input", &lab().labelled, "--label", "hs6", "--registry", registry, "--where", "line_id > 'L0000015000'"];
+    let args = [
+        "evaluate",
+        "--input",
+        &lab().labelled,
+        "--label",
+        "hs6",
+        "--registry",
+        registry,
+        "--where",
+        "line_id > 'L0000015000'",
+    ];
     let out = ok(&args);
     assert!(out.contains("right at 6 / 4 / 2 digits") && out.contains("without a code of edition 2022"), "{out}");
     let mut json = args.to_vec();
@@ -134,10 +161,12 @@ fn sample_refuses_a_folder_that_holds_lines() {
 #[test]
 fn the_demo_goes_all_the_way_and_the_commands_that_it_names_work() {
     let dir = folder();
-    let out = harmonize(&["demo", "--rows", "20000", "--train-rows", "12000"]).current_dir(dir.path()).output().unwrap();
+    let out =
+        harmonize(&["demo", "--rows", "20000", "--train-rows", "12000"]).current_dir(dir.path()).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
-    for word in ["lines/s", "accepted", "for review", "refused", "that it did not train on", "review queue", "Try next"] {
+    for word in ["lines/s", "accepted", "for review", "refused", "that it did not train on", "review queue", "Try next"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
     let commands: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("  harmonize ")).collect();

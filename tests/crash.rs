@@ -40,7 +40,10 @@ fn lines(dir: &std::path::Path) -> String {
     let texts: StringArray = (0..3000).map(|i| Some(format!("steel bolts lot {i}"))).collect();
     let text: ArrayRef = Arc::new(texts);
     for file in ["a.parquet", "b.parquet"] {
-        write_parquet(&dir.join("in").join(file), vec![("line_id", Arc::clone(&text)), ("description", Arc::clone(&text))]);
+        write_parquet(
+            &dir.join("in").join(file),
+            vec![("line_id", Arc::clone(&text)), ("description", Arc::clone(&text))],
+        );
     }
     path(dir, "in")
 }

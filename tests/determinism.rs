@@ -15,9 +15,7 @@ use crate::support::lab::{folder, lab, number, ok, path, read};
 
 fn loaded() -> Loaded {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime
-        .block_on(Registry::new(Place::open(&lab().registry).unwrap()).load(&"hs@1".parse().unwrap()))
-        .unwrap()
+    runtime.block_on(Registry::new(Place::open(&lab().registry).unwrap()).load(&"hs@1".parse().unwrap())).unwrap()
 }
 
 fn classifier() -> Classifier {
@@ -142,7 +140,9 @@ fn threads_memory_files_and_order_change_no_prediction() {
     let dir = folder();
     let columns = "line_id, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, \
                    alternatives, decision, reasons";
-    let query = format!("SELECT md5(string_agg(r, '|' ORDER BY r)) AS n FROM (SELECT CAST(({columns}) AS VARCHAR) AS r FROM t)");
+    let query = format!(
+        "SELECT md5(string_agg(r, '|' ORDER BY r)) AS n FROM (SELECT CAST(({columns}) AS VARCHAR) AS r FROM t)"
+    );
     let one_file = path(dir.path(), "one");
     ok(&["sample", "--output", &one_file, "--rows", "140000", "--seed", "2"]);
     let mut digests = Vec::new();
@@ -154,7 +154,8 @@ fn threads_memory_files_and_order_change_no_prediction() {
     ];
     for (i, (input, flags)) in ways.into_iter().enumerate() {
         let lake = path(dir.path(), &format!("lake{i}"));
-        let mut args = vec!["classify", "--input", input, "--id", "line_id", "--lake", &lake, "--registry", &lab().registry];
+        let mut args =
+            vec!["classify", "--input", input, "--id", "line_id", "--lake", &lake, "--registry", &lab().registry];
         args.extend(flags);
         ok(&args);
         assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 140_000);

@@ -22,16 +22,38 @@ fn a_small_model_trains_on_real_lines_and_is_measured_on_a_fold_that_it_has_not_
     let recipe = path(dir.path(), "recipe.toml");
     std::fs::write(
         &recipe,
-        "[model]\nvocab_size = 4000\nembedding_dim = 48\nfilters = 48\nwidths = [1, 2, 3]\n[fit]\nepochs = 3\n",
+        "[model]\nvocab_size = 4000\nembedding_dim = 48\nfilters = 48\nwidths = [1, 2, 3]\n[fit]\nteachers = 0\nepochs = 8\ndropout = 0.2\nlearning_rate = 0.004\n",
     )
     .unwrap();
     let input = file.to_str().unwrap();
     ok(&[
-        "train", "--input", input, "--label", "hs6_2017", "--edition", "2017", "--registry", &registry, "--recipe", &recipe,
-        "--where", "fold IN (0, 1, 2)", "--test-share", "0",
+        "train",
+        "--input",
+        input,
+        "--label",
+        "hs6_2017",
+        "--edition",
+        "2017",
+        "--registry",
+        &registry,
+        "--recipe",
+        &recipe,
+        "--where",
+        "fold IN (0, 1, 2)",
+        "--test-share",
+        "0",
     ]);
     let out = ok(&[
-        "evaluate", "--input", input, "--label", "hs6_2017", "--registry", &registry, "--where", "fold = 9", "--json",
+        "evaluate",
+        "--input",
+        input,
+        "--label",
+        "hs6_2017",
+        "--registry",
+        &registry,
+        "--where",
+        "fold = 9",
+        "--json",
     ]);
     let figures: serde_json::Value = serde_json::from_str(&out).unwrap();
     // A majority class is right on 7 %; nearest neighbour on all ten folds on 62 %.
@@ -45,11 +67,13 @@ fn real_lines_get_the_ids_of_the_hugging_face_library() {
     let Some(file) = labelled() else { return };
     let json = format!("{}/hs/versions/1/tokenizer.json", crate::support::lab::lab().registry);
     let tokenizer = harmonize::text::Tokenizer::from_json(&std::fs::read(&json).unwrap()).unwrap();
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap());
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap());
     let mut texts: Vec<String> = Vec::new();
     for batch in reader.unwrap().build().unwrap() {
         let batch = batch.unwrap();
-        let column = arrow::compute::cast(batch.column_by_name("description").unwrap(), &arrow::datatypes::DataType::Utf8);
+        let column =
+            arrow::compute::cast(batch.column_by_name("description").unwrap(), &arrow::datatypes::DataType::Utf8);
         texts.extend(column.unwrap().as_string::<i32>().iter().flatten().map(str::to_string));
     }
     assert!(texts.len() > 50_000);

@@ -4,28 +4,35 @@ use crate::support::servers::{S3, python};
 /// Lines, lake and registry on S3; written, read back by others, and done again.
 fn the_job(s3: &S3) {
     let env = s3.env();
-    let (lines, labelled, lake, registry) =
-        (s3.url("lines"), s3.url("labelled"), s3.url("lake"), s3.url("models"));
+    let (lines, labelled, lake, registry) = (s3.url("lines"), s3.url("labelled"), s3.url("lake"), s3.url("models"));
     ok_with(&["sample", "--output", &lines, "--rows", "5000", "--seed", "3"], &env);
     ok_with(&["sample", "--output", &labelled, "--rows", "8000", "--labelled", "--classes", "40"], &env);
     ok_with(
         &[
-            "train", "--input", &labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe,
-            "--target-precision", "0.8",
+            "train",
+            "--input",
+            &labelled,
+            "--label",
+            "hs6",
+            "--registry",
+            &registry,
+            "--recipe",
+            &lab().recipe,
+            "--target-precision",
+            "0.8",
         ],
         &env,
     );
-    let args = ["classify", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry, "--model", "hs@1"];
+    let args =
+        ["classify", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry, "--model", "hs@1"];
     assert!(ok_with(&args, &env).contains("5,000"));
     for engine in ["duckdb", "deltalake"] {
         let table = python("read_delta.py", &[&format!("{lake}/predictions"), "--engine", engine, "--no-data"], &env);
         assert_eq!(table["rows"], 5000, "{engine}");
     }
     assert!(ok_with(&args, &env).contains("already done"));
-    let check = ok_with(
-        &["check", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry],
-        &env,
-    );
+    let check =
+        ok_with(&["check", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry], &env);
     assert_eq!(check.matches("  ok   ").count(), 4, "{check}");
     assert!(check.contains("takes conditional PUT") && !check.contains("testtest"), "{check}");
     let keys = python("s3_list.py", &[&lake], &env).to_string();
@@ -52,7 +59,8 @@ fn predictions_do_not_depend_on_where_the_lines_are() {
     let (here, there) = (path(dir.path(), "lines"), s3.url("lines"));
     ok(&["sample", "--output", &here, "--rows", "3000", "--seed", "5"]);
     ok_with(&["sample", "--output", &there, "--rows", "3000", "--seed", "5"], &s3.env());
-    let columns = "line_id, source_row, description, text_digest, hs6, confidence, margin, alternatives, decision, reasons";
+    let columns =
+        "line_id, source_row, description, text_digest, hs6, confidence, margin, alternatives, decision, reasons";
     let query = format!("SELECT {columns} FROM t ORDER BY line_id");
     let mut answers = Vec::new();
     for (input, lake) in [(&here, path(dir.path(), "lake")), (&there, s3.url("lake"))] {
@@ -83,10 +91,8 @@ fn wrong_keys_and_missing_rights_end_with_22_and_name_the_place() {
     assert_eq!(ended.code, 22, "{}", ended.err);
     let keys = python("s3_list.py", &[&lake], &s3.env());
     assert_eq!(keys.as_array().unwrap().len(), 0, "{keys}");
-    let check = run_with(
-        &["check", "--input", &lines, "--lake", &lake, "--registry", &lab().registry],
-        &s3.read_only_keys(),
-    );
+    let check =
+        run_with(&["check", "--input", &lines, "--lake", &lake, "--registry", &lab().registry], &s3.read_only_keys());
     assert_eq!(check.code, 22, "{}{}", check.out, check.err);
     assert!(check.out.contains("FAIL commit"), "{}", check.out);
 }
@@ -99,6 +105,9 @@ fn a_server_that_is_not_there_ends_with_31() {
             *value = "http://127.0.0.1:9".into();
         }
     }
-    let ended = run_with(&["classify", "--input", "s3://nowhere/x", "--lake", "s3://nowhere/lake", "--registry", &lab().registry], &env);
+    let ended = run_with(
+        &["classify", "--input", "s3://nowhere/x", "--lake", "s3://nowhere/lake", "--registry", &lab().registry],
+        &env,
+    );
     assert_eq!(ended.code, 31, "{}", ended.err);
 }

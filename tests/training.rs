@@ -21,8 +21,17 @@ fn a_training_reports_its_checks_before_it_fits_and_its_figures_after() {
     let dir = folder();
     let registry = path(dir.path(), "models");
     let ended = run(&[
-        "train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe,
-        "--target-precision", "0.9",
+        "train",
+        "--input",
+        &lab().labelled,
+        "--label",
+        "hs6",
+        "--registry",
+        &registry,
+        "--recipe",
+        &lab().recipe,
+        "--target-precision",
+        "0.9",
     ]);
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(ended.err.contains("checks of the labelled lines") && ended.err.contains("20,000"), "{}", ended.err);
@@ -49,12 +58,28 @@ fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
     for (name, seed) in [("a", "5"), ("b", "5"), ("c", "6")] {
         let registry = path(dir.path(), name);
         ok(&[
-            "train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe,
-            "--seed", seed, "--where", "line_id < 'L0000006000'",
+            "train",
+            "--input",
+            &lab().labelled,
+            "--label",
+            "hs6",
+            "--registry",
+            &registry,
+            "--recipe",
+            &lab().recipe,
+            "--seed",
+            seed,
+            "--where",
+            "line_id < 'L0000006000'",
         ]);
         let version = dir.path().join(name).join("hs/versions/1");
         let read = |file: &str| std::fs::read(version.join(file)).unwrap();
-        weights.push((read("model.safetensors"), read("tokenizer.json"), read("policy.json"), read("calibration.json")));
+        weights.push((
+            read("model.safetensors"),
+            read("tokenizer.json"),
+            read("policy.json"),
+            read("calibration.json"),
+        ));
     }
     assert!(weights[0] == weights[1], "the same seed");
     assert!(weights[0].0 != weights[2].0, "another seed");
@@ -71,7 +96,7 @@ fn labels_that_are_no_codes_of_the_edition_are_named_and_refused() {
         ("unknown", Arc::new((0..600).map(|i| Some(["999998", "847130"][i % 2])).collect::<StringArray>()), "999998"),
         // A number column has lost the zero of chapter 01.
         ("zeros", Arc::new((0..600).map(|i| Some([10121, 847130][i % 2])).collect::<Int64Array>()), "repair-zeros"),
-        ("one", Arc::new((0..600).map(|_| Some("847130")).collect::<StringArray>()), "class"),
+        ("one", Arc::new((0..600).map(|_| Some("847130")).collect::<StringArray>()), "at least 2 are needed"),
         ("nulls", Arc::new((0..600).map(|_| None::<&str>).collect::<StringArray>()), ""),
         ("words", Arc::new((0..600).map(|_| Some("laptop")).collect::<StringArray>()), ""),
     ];
@@ -108,7 +133,14 @@ fn a_nomenclature_file_replaces_the_built_in_codes() {
     let head = "hs_code,level,parent,section,description\n";
     std::fs::write(&csv, format!("{head}84,2,,XVI,a\n8471,4,84,XVI,b\n847130,6,8471,XVI,c\n")).unwrap();
     let mut args = vec![
-        "train", "--input", &lab().labelled, "--label", "hs6", "--recipe", &lab().recipe, "--nomenclature",
+        "train",
+        "--input",
+        &lab().labelled,
+        "--label",
+        "hs6",
+        "--recipe",
+        &lab().recipe,
+        "--nomenclature",
         csv.to_str().unwrap(),
     ];
     let registry = path(dir.path(), "models");

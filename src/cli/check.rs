@@ -14,8 +14,10 @@ use crate::jobs::OnBadFile;
 use crate::lake::{Nonce, Place, Source, SourceOptions, Table};
 
 #[derive(Args)]
-#[command(after_help = "Takes the flags of classify and does none of its work. Every line says ok or what is wrong and \
-                        what to do; the exit code is that of the first thing that is wrong.")]
+#[command(
+    after_help = "Takes the flags of classify and does none of its work. Every line says ok or what is wrong and \
+                        what to do; the exit code is that of the first thing that is wrong."
+)]
 pub struct CheckArgs {
     #[command(flatten)]
     job: ClassifyArgs,

@@ -47,7 +47,11 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
     let root = Place::open(&args.folder.to_string_lossy())?;
     let (labelled, lines, lake) = (root.child("labelled"), root.child("lines"), root.child("lake"));
 
-    println!("1/4  Writing synthetic shipment lines: {} labelled, {} to classify", count(args.train_rows), count(args.rows));
+    println!(
+        "1/4  Writing synthetic shipment lines: {} labelled, {} to classify",
+        count(args.train_rows),
+        count(args.rows)
+    );
     let spec = Spec { rows: args.train_rows, seed: 1, labelled: true, ..Spec::default() };
     sample::write(&spec, &labelled, 1 << 20, cores, |_| {}).await?;
     let spec = Spec { rows: args.rows, seed: 2, ..Spec::default() };

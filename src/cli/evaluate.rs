@@ -8,8 +8,10 @@ use crate::error::{Error, Result};
 use crate::train::{EvaluateOptions, Metrics, evaluate_model};
 
 #[derive(Args)]
-#[command(after_help = "Give lines that the model was not trained on, for example with --where. Rows whose label is no \
-                        code of the model's edition are left out and counted.")]
+#[command(
+    after_help = "Give lines that the model was not trained on, for example with --where. Rows whose label is no \
+                        code of the model's edition are left out and counted."
+)]
 pub struct EvaluateArgs {
     #[command(flatten)]
     input: InputArgs,

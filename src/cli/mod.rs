@@ -47,7 +47,13 @@ struct Global {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "HARMONIZE_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or a filter such as harmonize=debug
-    #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "HARMONIZE_LOG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        default_value = "warn,deltalake_core=off",
+        env = "HARMONIZE_LOG"
+    )]
     log: String,
 }
 

@@ -47,7 +47,8 @@ pub async fn run(args: PredictArgs, matches: &ArgMatches) -> Result<u8> {
         Format::Table => {
             for name in ["hs6", "confidence", "confidence_heading", "decision", "reasons"] {
                 if let Some(column) = predictions.column_by_name(name) {
-                    let shown = if column.data_type() == &DataType::Float32 { round(column) } else { Arc::clone(column) };
+                    let shown =
+                        if column.data_type() == &DataType::Float32 { round(column) } else { Arc::clone(column) };
                     fields.push(Field::new(name, column.data_type().clone(), true));
                     columns.push(shown);
                 }

@@ -16,8 +16,22 @@ use crate::sql::Limits;
 
 /// Keys that `job.toml` may have.
 const KEYS: [&str; 16] = [
-    "input", "text", "id", "where", "lake", "registry", "model", "memory", "threads", "store-text", "on-bad-file",
-    "target-file-size", "threshold", "audit-ratio", "label", "edition",
+    "input",
+    "text",
+    "id",
+    "where",
+    "lake",
+    "registry",
+    "model",
+    "memory",
+    "threads",
+    "store-text",
+    "on-bad-file",
+    "target-file-size",
+    "threshold",
+    "audit-ratio",
+    "label",
+    "edition",
 ];
 
 /// Flags that several commands share: the lake, the registry, the machine.

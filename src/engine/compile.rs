@@ -81,8 +81,7 @@ impl Tables {
             }
         });
         drop(exact);
-        let feature_unit: Vec<f32> =
-            scale.iter().zip(&shift).map(|(&s, &shift)| (1u32 << shift) as f32 / s).collect();
+        let feature_unit: Vec<f32> = scale.iter().zip(&shift).map(|(&s, &shift)| (1u32 << shift) as f32 / s).collect();
         let (output, unit) = output_layer(config, weights, &feature_unit);
         Ok(Tables {
             vocab,

@@ -184,7 +184,9 @@ mod tests {
             let wide: Vec<i64> = features
                 .chunks(length)
                 .flat_map(|x| {
-                    weights.chunks(length).map(move |w| x.iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum())
+                    weights
+                        .chunks(length)
+                        .map(move |w| x.iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum())
                 })
                 .collect();
             for kernel in Kernel::available() {

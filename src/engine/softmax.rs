@@ -121,7 +121,8 @@ mod tests {
             for (digits, p) in [(4, got.heading), (2, got.chapter)] {
                 let code = &codes[got.top[0].0 as usize][..digits];
                 let exact: f64 =
-                    powers.iter().zip(&codes).filter(|(_, c)| &c[..digits] == code).map(|(p, _)| p).sum::<f64>() / total;
+                    powers.iter().zip(&codes).filter(|(_, c)| &c[..digits] == code).map(|(p, _)| p).sum::<f64>()
+                        / total;
                 assert!((f64::from(p) - exact).abs() < 1e-5);
             }
             assert!(got.confidence() <= got.heading && got.heading <= got.chapter);

@@ -22,7 +22,9 @@ use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
-use crate::lake::{Committed, InputTable, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
+use crate::lake::{
+    Committed, InputTable, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard,
+};
 use crate::model::Policy;
 use crate::policy::Decision;
 use crate::registry::Loaded;
@@ -277,18 +279,12 @@ impl Run<'_> {
         let table = context.table("lines").await?;
         // In a filter the description is text; for scoring it stays as the bytes that were read.
         let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
-        columns.extend(
-            table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())),
-        );
+        columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
         let mut lines = table.select(columns)?;
         if let Some(filter) = &self.options.where_sql {
             let parsed = lines.parse_sql_expr(filter).map_err(|e| {
                 let there: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
-                Error::Usage(format!(
-                    "--where {filter}: {}; the columns are: {}",
-                    Error::from(e),
-                    there.join(", ")
-                ))
+                Error::Usage(format!("--where {filter}: {}; the columns are: {}", Error::from(e), there.join(", ")))
             })?;
             lines = lines.filter(parsed).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
         }

@@ -150,7 +150,9 @@ fn shown(value: &[u8]) -> std::borrow::Cow<'_, str> {
     let text = match std::str::from_utf8(near) {
         Ok(text) => std::borrow::Cow::Borrowed(text),
         // Cut inside a character: that one is beyond the bound.
-        Err(e) if e.error_len().is_none() && near.len() < value.len() => String::from_utf8_lossy(&near[..e.valid_up_to()]),
+        Err(e) if e.error_len().is_none() && near.len() < value.len() => {
+            String::from_utf8_lossy(&near[..e.valid_up_to()])
+        }
         Err(_) => String::from_utf8_lossy(near),
     };
     match text.char_indices().nth(MAX_CHARS) {

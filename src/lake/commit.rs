@@ -50,9 +50,7 @@ impl Outcome {
             // The call succeeded and the log does not show it: never seen, and not to be taken for success.
             (None, None) => Outcome::Unknown("the commit was acknowledged but is not in the log".into()),
             // A write that failed in transport may still arrive.
-            (None, Some(e @ (Error::Storage(_) | Error::CommitUnknown(_)))) if !is_conflict(&e) => {
-                Outcome::Unknown(e.to_string())
-            }
+            (None, Some(e @ (Error::Storage(_) | Error::CommitUnknown(_)))) => Outcome::Unknown(e.to_string()),
             (None, Some(e)) => Outcome::Lost(e.to_string()),
         }
     }
@@ -85,12 +83,6 @@ pub enum Committed {
     Before,
 }
 
-/// Whether the log itself said no, as opposed to a store that did not answer.
-fn is_conflict(e: &Error) -> bool {
-    let message = e.to_string();
-    ["conflict", "Conflict", "already exists", "Max commit attempts", "concurrent"].iter().any(|m| message.contains(m))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,11 +91,9 @@ mod tests {
     fn the_log_decides_and_only_silence_of_the_store_is_unknown() {
         let (ours, theirs) = (Nonce(7), Nonce(8));
         let timeout = || Some(Error::Storage("operation timed out".into()));
-        let conflict = || Some(Error::Storage("Commit conflict: concurrent transaction".into()));
         assert_eq!(Outcome::settle(Some(ours), ours, None, 3), Outcome::Committed { version: Some(3) });
         assert_eq!(Outcome::settle(Some(ours), ours, timeout(), 3), Outcome::Committed { version: Some(3) });
-        assert_eq!(Outcome::settle(Some(theirs), ours, conflict(), 3), Outcome::AlreadyThere);
-        assert!(matches!(Outcome::settle(None, ours, conflict(), 3), Outcome::Lost(_)));
+        assert_eq!(Outcome::settle(Some(theirs), ours, timeout(), 3), Outcome::AlreadyThere);
         assert!(matches!(Outcome::settle(None, ours, timeout(), 3), Outcome::Unknown(_)));
         assert!(matches!(Outcome::settle(None, ours, None, 3), Outcome::Unknown(_)));
         let denied = Some(Error::Credentials("403".into()));

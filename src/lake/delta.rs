@@ -5,15 +5,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, StructField, StructType, Transaction};
-use deltalake::logstore::{LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories};
+use deltalake::logstore::{
+    LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
+};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
 use futures::TryStreamExt;
 use url::Url;
 
@@ -72,6 +75,8 @@ impl Table {
                 .with_partition_columns(partition_by.iter().copied())
                 .with_comment(about)
                 .with_save_mode(SaveMode::ErrorIfExists)
+                // A creation that lost version 0 must not become version 1: it would replace the table's identity.
+                .with_commit_properties(CommitProperties::default().with_max_retries(0))
                 .await;
             match created {
                 Ok(inner) => return Ok(Table { place: place.clone(), inner }),
@@ -136,7 +141,8 @@ impl Table {
     /// A writer of data files for this table; each task has its own.
     pub fn writer(&self, options: &SinkOptions) -> Result<TableWriter> {
         let all = self.schema()?;
-        let kept: Vec<_> = all.fields().iter().filter(|f| f.name() != "run_date" || options.run_date.is_none()).cloned().collect();
+        let kept: Vec<_> =
+            all.fields().iter().filter(|f| f.name() != "run_date" || options.run_date.is_none()).cloned().collect();
         TableWriter::new(self.place.clone(), Arc::new(Schema::new(kept)), options.clone())
     }
 
@@ -156,34 +162,44 @@ impl Table {
             predicate: None,
         };
         metadata.insert("fingerprint".into(), tag.fingerprint.clone().into());
+        // Each try is for the version right after one whose log was read and does not hold the fingerprint, and Delta's
+        // own retries are off: they would step over an equal run that was committed meanwhile.
         let properties = CommitProperties::default()
             .with_metadata(metadata)
-            .with_max_retries(20)
+            .with_max_retries(0)
             .with_application_transaction(Transaction::new(&tag.fingerprint, tag.nonce.0));
-        let actions = files.into_iter().map(|f| Action::Add(f.add)).collect();
-        let log_store = self.inner.log_store();
-        let result = {
-            let snapshot = self.inner.snapshot()?;
-            CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), log_store, operation).await
-        };
-        // Whatever the answer was, the log itself says what happened.
-        let error = result.err().map(Error::from);
-        if let Err(e) = self.inner.update_state().await {
-            return Ok(match error {
-                None => Outcome::Committed { version: None },
-                Some(first) => Outcome::Unknown(format!("{first}; and the log cannot be read: {e}")),
-            });
-        }
-        let there = match self.committed(&tag.fingerprint).await {
-            Ok(there) => there,
-            Err(e) => {
-                return Ok(match error {
-                    None => Outcome::Committed { version: None },
-                    Some(first) => Outcome::Unknown(format!("{first}; and the log cannot be read: {e}")),
-                });
+        let actions: Vec<Action> = files.into_iter().map(|f| Action::Add(f.add)).collect();
+        let mut sent = None;
+        for attempt in 0..COMMIT_ATTEMPTS {
+            if let Err(e) = self.refresh().await {
+                return match sent {
+                    None => Err(e),
+                    Some(first) => Ok(Outcome::Unknown(format!("{first}; and the log cannot be read: {e}"))),
+                };
             }
-        };
-        Ok(Outcome::settle(there, tag.nonce, error, self.version()))
+            if let Some(there) = self.committed(&tag.fingerprint).await? {
+                return Ok(Outcome::settle(Some(there), tag.nonce, None, self.version()));
+            }
+            if let Some(error) = sent.take() {
+                return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
+            }
+            let snapshot = self.inner.snapshot()?;
+            let commit = CommitBuilder::from(properties.clone()).with_actions(actions.clone()).build(
+                Some(snapshot),
+                self.inner.log_store(),
+                operation.clone(),
+            );
+            match commit.await {
+                Ok(done) => return Ok(Outcome::Committed { version: Some(done.version()) }),
+                // Somebody else took the version: read what they wrote and try the next one.
+                Err(e) if lost_version(&e) => {
+                    tokio::time::sleep(Duration::from_millis(5 + 7 * attempt)).await;
+                }
+                // What became of it shows in the log.
+                Err(e) => sent = Some(Error::from(e)),
+            }
+        }
+        Ok(Outcome::Lost(format!("{COMMIT_ATTEMPTS} times another writer was first")))
     }
 
     /// That the table has the columns `wanted`.
@@ -193,7 +209,8 @@ impl Table {
     pub fn check_schema(&self, wanted: &Schema) -> Result<()> {
         let there = self.schema()?;
         for field in wanted.fields() {
-            let same = there.column_with_name(field.name()).is_some_and(|(_, f)| same_kind(f.data_type(), field.data_type()));
+            let same =
+                there.column_with_name(field.name()).is_some_and(|(_, f)| same_kind(f.data_type(), field.data_type()));
             if !same {
                 return Err(Error::Input(format!(
                     "the table {} has no column \"{}\" of type {}; it was made by another program or version: \
@@ -205,6 +222,23 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+/// Tries to commit before a run gives up against other writers.
+const COMMIT_ATTEMPTS: u64 = 50;
+
+/// Whether a commit failed for certain, because another writer took its version.
+fn lost_version(e: &DeltaTableError) -> bool {
+    match e {
+        DeltaTableError::VersionAlreadyExists(_) => true,
+        DeltaTableError::Transaction { source } => matches!(
+            source,
+            TransactionError::VersionAlreadyExists(_)
+                | TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+        ),
+        _ => false,
     }
 }
 
@@ -235,13 +269,8 @@ pub(super) async fn live_files(place: &Place) -> Result<BTreeSet<String>> {
     let Some(table) = Table::open(place).await? else {
         return Ok(BTreeSet::new());
     };
-    let adds: Vec<_> = table
-        .inner
-        .snapshot()?
-        .snapshot()
-        .file_views(table.inner.log_store().as_ref(), None)
-        .try_collect()
-        .await?;
+    let adds: Vec<_> =
+        table.inner.snapshot()?.snapshot().file_views(table.inner.log_store().as_ref(), None).try_collect().await?;
     let mut names = BTreeSet::new();
     for add in adds {
         if add.deletion_vector_descriptor().is_some() {
@@ -304,4 +333,3 @@ impl FromArrow for StructType {
         Ok(kernel.fields().cloned().collect())
     }
 }
-

@@ -13,8 +13,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    RetryConfig,
+    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
 };
 use url::Url;
 
@@ -51,9 +50,9 @@ impl Place {
                 (Arc::new(Durable::new(LocalFileSystem::new())), prefix)
             }
             "s3" | "s3a" => {
-                let bucket = url
-                    .host_str()
-                    .ok_or_else(|| Error::Usage(format!("{location}: a bucket is missing; write s3://BUCKET/PREFIX")))?;
+                let bucket = url.host_str().ok_or_else(|| {
+                    Error::Usage(format!("{location}: a bucket is missing; write s3://BUCKET/PREFIX"))
+                })?;
                 let prefix = Path::from_url_path(url.path()).map_err(|e| Error::Usage(format!("{location}: {e}")))?;
                 (s3(bucket).context(|| location)?, prefix)
             }

@@ -41,8 +41,11 @@ pub struct PinnedReader {
 impl PinnedReader {
     async fn read(&self, range: Range<u64>) -> ParquetResult<Bytes> {
         let external = |e: object_store::Error| ParquetError::External(Box::new(e));
-        let options =
-            GetOptions { if_match: self.e_tag.clone(), range: Some(GetRange::Bounded(range.clone())), ..Default::default() };
+        let options = GetOptions {
+            if_match: self.e_tag.clone(),
+            range: Some(GetRange::Bounded(range.clone())),
+            ..Default::default()
+        };
         let found = self.store.get_opts(&self.path, options).await.map_err(external)?;
         if found.meta.size != self.size_bytes {
             return Err(external(object_store::Error::Precondition {
@@ -80,11 +83,7 @@ impl AsyncFileReader for PinnedReader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         let this = self.clone();
         async move {
-            futures::stream::iter(ranges)
-                .map(|range| this.read(range))
-                .buffered(CONCURRENT_RANGES)
-                .try_collect()
-                .await
+            futures::stream::iter(ranges).map(|range| this.read(range)).buffered(CONCURRENT_RANGES).try_collect().await
         }
         .boxed()
     }

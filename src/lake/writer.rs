@@ -145,15 +145,14 @@ impl TableWriter {
         let (mut low, mut high) = (Map::new(), Map::new());
         for name in &self.options.stats_columns {
             let Some((_, field)) = self.schema.column_with_name(name) else { continue };
-            let chunks = footer.row_groups().iter().flat_map(|g| g.columns()).filter(|c| c.column_path().string() == *name);
+            let chunks =
+                footer.row_groups().iter().flat_map(|g| g.columns()).filter(|c| c.column_path().string() == *name);
             let mut range: Option<(Value, Value)> = None;
             for chunk in chunks {
                 let Some((min, max)) = chunk.statistics().and_then(|s| bounds(s, field.data_type())) else { continue };
                 range = Some(match range {
                     None => (min, max),
-                    Some((a, b)) => {
-                        (if less(&min, &a) { min } else { a }, if less(&b, &max) { max } else { b })
-                    }
+                    Some((a, b)) => (if less(&min, &a) { min } else { a }, if less(&b, &max) { max } else { b }),
                 });
             }
             if let Some((min, max)) = range {

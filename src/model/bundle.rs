@@ -41,23 +41,13 @@ impl Labels {
     fn validate(&self) -> Result<()> {
         let refuse = |why: String| Err(refused(LABELS, format!("{why}; train the model again")));
         if self.edition.len() != 4 || !self.edition.bytes().all(|b| b.is_ascii_digit()) {
-            return refuse(format!(
-                "edition {:?} is not a year of four digits, like 2022",
-                self.edition
-            ));
+            return refuse(format!("edition {:?} is not a year of four digits, like 2022", self.edition));
         }
-        if let Some(code) = self
-            .codes
-            .iter()
-            .find(|c| c.len() != 6 || !c.bytes().all(|b| b.is_ascii_digit()))
-        {
+        if let Some(code) = self.codes.iter().find(|c| c.len() != 6 || !c.bytes().all(|b| b.is_ascii_digit())) {
             return refuse(format!("{code:?} is not a subheading of six digits"));
         }
         if let Some(pair) = self.codes.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return refuse(format!(
-                "{} after {}: the codes must be sorted and unique",
-                pair[1], pair[0]
-            ));
+            return refuse(format!("{} after {}: the codes must be sorted and unique", pair[1], pair[0]));
         }
         Ok(())
     }
@@ -135,23 +125,15 @@ impl Bundle {
             edition: draft.labels.edition,
             architecture: draft.config.architecture,
             seed: draft.seed,
-            files: contents
-                .iter()
-                .map(|(name, bytes)| ManifestFile::describe(name, bytes))
-                .collect(),
+            files: contents.iter().map(|(name, bytes)| ManifestFile::describe(name, bytes)).collect(),
             data: draft.data,
         };
         let manifest = to_json(MANIFEST, &manifest)?;
         let bundle = Bundle::decode(&manifest, |file| {
             let found = contents.iter().find(|(name, _)| *name == file.path);
-            found
-                .map(|(_, bytes)| bytes.clone())
-                .ok_or_else(|| Error::Bug(format!("{} was not built", file.path)))
+            found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| Error::Bug(format!("{} was not built", file.path)))
         })?;
-        let mut files: Files = contents
-            .into_iter()
-            .map(|(name, bytes)| (name.to_owned(), bytes))
-            .collect();
+        let mut files: Files = contents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         files.push((MANIFEST.to_owned(), manifest));
         Ok((bundle, files))
     }
@@ -207,13 +189,7 @@ impl Bundle {
     /// # Errors
     /// [`Error::Registry`] with the first such codes.
     pub fn check_labels(&self, is_code: impl Fn(&str) -> bool) -> Result<()> {
-        let dead: Vec<&str> = self
-            .labels
-            .codes
-            .iter()
-            .map(String::as_str)
-            .filter(|code| !is_code(code))
-            .collect();
+        let dead: Vec<&str> = self.labels.codes.iter().map(String::as_str).filter(|code| !is_code(code)).collect();
         if dead.is_empty() {
             return Ok(());
         }
@@ -237,9 +213,7 @@ struct Parts(HashMap<String, Vec<u8>>);
 impl Parts {
     fn take(&mut self, name: &str) -> Result<Vec<u8>> {
         // A parsed manifest names every file, so nothing is missing here.
-        self.0
-            .remove(name)
-            .ok_or_else(|| Error::Bug(format!("{name} was read twice or not at all")))
+        self.0.remove(name).ok_or_else(|| Error::Bug(format!("{name} was read twice or not at all")))
     }
 
     fn json<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Result<T> {
@@ -249,20 +223,14 @@ impl Parts {
 
 /// The largest size that is read of a file; 0 for a name that is none.
 fn bound(name: &str) -> u64 {
-    FILES
-        .iter()
-        .find(|(file, _)| *file == name)
-        .map_or(0, |(_, bytes)| *bytes)
+    FILES.iter().find(|(file, _)| *file == name).map_or(0, |(_, bytes)| *bytes)
 }
 
 fn agree<T: PartialEq + std::fmt::Display>(what: &str, said: &T, file: &str, is: &T) -> Result<()> {
     if said == is {
         return Ok(());
     }
-    Err(refused(
-        file,
-        format!("{what} is {is}, the rest of the bundle says {said}; register the model again"),
-    ))
+    Err(refused(file, format!("{what} is {is}, the rest of the bundle says {said}; register the model again")))
 }
 
 /// A refusal with the next step put behind it.
@@ -279,14 +247,8 @@ fn read_config(bytes: &[u8]) -> Result<Config> {
     let given: serde_json::Map<String, serde_json::Value> = parse_json(CONFIG, bytes, bound(CONFIG))?;
     let known = serde_json::to_value(&config).map_err(|e| Error::Bug(format!("{CONFIG} cannot be written: {e}")))?;
     // A field that is `null` may be left out when it is written.
-    match given
-        .iter()
-        .find(|(key, value)| known.get(key).is_none() && !value.is_null())
-    {
-        Some((key, _)) => Err(refused(
-            CONFIG,
-            format!("unknown field {key:?}; use the program that wrote it"),
-        )),
+    match given.iter().find(|(key, value)| known.get(key).is_none() && !value.is_null()) {
+        Some((key, _)) => Err(refused(CONFIG, format!("unknown field {key:?}; use the program that wrote it"))),
         None => Ok(config),
     }
 }
@@ -310,11 +272,7 @@ pub(crate) mod tests {
         };
         let weights = Weights {
             embedding: vec![0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
-            convs: vec![Conv {
-                width: 2,
-                weight: vec![0.25; 12],
-                bias: vec![0.0; 3],
-            }],
+            convs: vec![Conv { width: 2, weight: vec![0.25; 12], bias: vec![0.0; 3] }],
             projection: None,
             output: vec![1.0; 6],
             output_bias: vec![0.125; 2],
@@ -329,10 +287,7 @@ pub(crate) mod tests {
             config,
             tokenizer_json: br#"{"version":"1.0","model":{"vocab":{"a":0,"b":1}}}"#.to_vec(),
             weights,
-            labels: Labels {
-                edition: "2022".into(),
-                codes: vec!["010121".into(), "020110".into()],
-            },
+            labels: Labels { edition: "2022".into(), codes: vec!["010121".into(), "020110".into()] },
             calibration: Calibration {
                 temperature: 1.5,
                 rows: 10,
@@ -344,10 +299,7 @@ pub(crate) mod tests {
                 ece_chapter: 0.0,
                 ece_bins: 15,
             },
-            policy: Policy {
-                threshold: 0.875,
-                ..Policy::default()
-            },
+            policy: Policy { threshold: 0.875, ..Policy::default() },
             metrics: serde_json::json!({"accuracy": 0.5}),
             card: "# hs\n".into(),
         }
@@ -361,11 +313,7 @@ pub(crate) mod tests {
         change(&mut files);
         if resign {
             let mut m = bundle.manifest;
-            m.files = m
-                .files
-                .iter()
-                .map(|f| ManifestFile::describe(&f.path, &files[&f.path]))
-                .collect();
+            m.files = m.files.iter().map(|f| ManifestFile::describe(&f.path, &files[&f.path])).collect();
             manifest = to_json(MANIFEST, &m).unwrap();
         }
         let absent = || Error::Registry("it is missing; restore it".into());
@@ -396,10 +344,7 @@ pub(crate) mod tests {
         let read = decode_changed(false, |_| {}).unwrap();
         assert_eq!((&read.digest, &read.manifest), (&built.digest, &built.manifest));
         assert_eq!(read.digest, sha256_hex(&files[8].1));
-        assert_eq!(
-            (read.policy, read.labels, read.calibration),
-            (built.policy, built.labels, built.calibration)
-        );
+        assert_eq!((read.policy, read.labels, read.calibration), (built.policy, built.labels, built.calibration));
         assert_eq!(read.weights.output_bias, vec![0.125; 2]);
         assert_eq!(Bundle::build(draft("hs")).unwrap().1, files, "same draft, same bytes");
     }
@@ -407,10 +352,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_that_is_not_the_registered_one_is_refused() {
         let why = refusal(false, |f| f.get_mut("model.safetensors").unwrap()[60] ^= 1);
-        assert!(
-            why.starts_with("model.safetensors: digest is ") && why.contains("the manifest says"),
-            "{why}"
-        );
+        assert!(why.starts_with("model.safetensors: digest is ") && why.contains("the manifest says"), "{why}");
         assert!(refusal(false, |f| f.get_mut("policy.json").unwrap().push(b' ')).contains("policy.json: size is"));
         assert!(refusal(false, |f| drop(f.remove("labels.json"))).contains("labels.json: it is missing"));
     }
@@ -435,10 +377,7 @@ pub(crate) mod tests {
             let mut d = draft("hs");
             d.weights.convs[0].bias[1] = bad;
             let why = Bundle::build(d).unwrap_err().to_string();
-            assert!(
-                why.starts_with("model.safetensors ") && why.contains("; train again"),
-                "{why}"
-            );
+            assert!(why.starts_with("model.safetensors ") && why.contains("; train again"), "{why}");
         }
     }
 
@@ -473,10 +412,7 @@ pub(crate) mod tests {
     fn numbers_that_only_json_allows_are_refused() {
         let beyond_f32 = replaced("policy.json", "0.875", "1e300");
         // serde_json says the latter when it is built to read floats exactly.
-        assert!(
-            beyond_f32.contains("threshold is inf") || beyond_f32.contains("out of range"),
-            "{beyond_f32}"
-        );
+        assert!(beyond_f32.contains("threshold is inf") || beyond_f32.contains("out of range"), "{beyond_f32}");
         assert!(replaced("policy.json", "0.875", "null").contains("policy.json: invalid type"));
         assert!(replaced("policy.json", "0.875", "NaN").contains("policy.json: expected"));
         assert!(replaced("calibration.json", "1.5", "1e999").contains("calibration.json: number out of range"));
@@ -485,14 +421,8 @@ pub(crate) mod tests {
 
     #[test]
     fn keys_given_twice_or_unknown_are_refused_in_every_file() {
-        for file in [
-            "config.json",
-            "labels.json",
-            "calibration.json",
-            "policy.json",
-            "metrics.json",
-            "tokenizer.json",
-        ] {
+        for file in ["config.json", "labels.json", "calibration.json", "policy.json", "metrics.json", "tokenizer.json"]
+        {
             let twice = replaced(file, "{", "{\"k\": 1, \"k\": 2,");
             assert!(twice.contains("is given twice"), "{file}: {twice}");
         }

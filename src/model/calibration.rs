@@ -44,30 +44,10 @@ impl Calibration {
         let ratio = |x: f64| (0.0..=1.0).contains(&x);
         let nats = |x: f64| x.is_finite() && x >= 0.0;
         let checks = [
-            (
-                "temperature",
-                f64::from(self.temperature),
-                TEMPERATURES.contains(&self.temperature),
-                "0.05 to 20",
-            ),
-            (
-                "nll_before",
-                self.nll_before,
-                nats(self.nll_before),
-                "finite and not negative",
-            ),
-            (
-                "nll_after",
-                self.nll_after,
-                nats(self.nll_after),
-                "finite and not negative",
-            ),
-            (
-                "ece_subheading",
-                self.ece_subheading,
-                ratio(self.ece_subheading),
-                "0 to 1",
-            ),
+            ("temperature", f64::from(self.temperature), TEMPERATURES.contains(&self.temperature), "0.05 to 20"),
+            ("nll_before", self.nll_before, nats(self.nll_before), "finite and not negative"),
+            ("nll_after", self.nll_after, nats(self.nll_after), "finite and not negative"),
+            ("ece_subheading", self.ece_subheading, ratio(self.ece_subheading), "0 to 1"),
             ("ece_heading", self.ece_heading, ratio(self.ece_heading), "0 to 1"),
             ("ece_chapter", self.ece_chapter, ratio(self.ece_chapter), "0 to 1"),
         ];
@@ -121,10 +101,7 @@ pub fn fit_temperature(logits: &[Vec<f32>], truth: &[u32]) -> Result<f32> {
 
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     let loss = |ln_t: f64| nll(logits, truth, ln_t.exp());
-    let (mut low, mut high) = (
-        f64::from(*TEMPERATURES.start()).ln(),
-        f64::from(*TEMPERATURES.end()).ln(),
-    );
+    let (mut low, mut high) = (f64::from(*TEMPERATURES.start()).ln(), f64::from(*TEMPERATURES.end()).ln());
     let (mut left, mut right) = (high - golden * (high - low), low + golden * (high - low));
     let (mut at_left, mut at_right) = (loss(left), loss(right));
     // One pass over the rows a step; the width shrinks from 6 to 1e-5 in 28 steps.
@@ -155,19 +132,13 @@ pub fn fit_temperature(logits: &[Vec<f32>], truth: &[u32]) -> Result<f32> {
 /// As [`fit_temperature`].
 pub fn fit_first_choice(logits: &[Vec<f32>], truth: &[Option<u32>]) -> Result<f32> {
     if logits.is_empty() || logits.len() != truth.len() {
-        return Err(Error::Input(
-            "no rows to calibrate on; give more lines, or a larger [split] calibrate".into(),
-        ));
+        return Err(Error::Input("no rows to calibrate on; give more lines, or a larger [split] calibrate".into()));
     }
     if logits.iter().flatten().any(|x| !x.is_finite()) {
-        return Err(Error::Input(
-            "a logit is not finite; train again with a lower learning rate".into(),
-        ));
+        return Err(Error::Input("a logit is not finite; train again with a lower learning rate".into()));
     }
-    let first: Vec<usize> = logits
-        .iter()
-        .map(|row| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }))
-        .collect();
+    let first: Vec<usize> =
+        logits.iter().map(|row| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })).collect();
     let loss = |log_t: f64| {
         let t = log_t.exp();
         let total: f64 = logits
@@ -178,19 +149,12 @@ pub fn fit_first_choice(logits: &[Vec<f32>], truth: &[Option<u32>]) -> Result<f3
                 let top = f64::from(row[best]);
                 let sum: f64 = row.iter().map(|&x| ((f64::from(x) - top) / t).exp()).sum();
                 let p = (1.0 / sum).clamp(1e-12, 1.0 - 1e-12);
-                if *truth == Some(best as u32) {
-                    -p.ln()
-                } else {
-                    -(1.0 - p).ln()
-                }
+                if *truth == Some(best as u32) { -p.ln() } else { -(1.0 - p).ln() }
             })
             .sum();
         total / logits.len() as f64
     };
-    let (mut low, mut high) = (
-        f64::from(*TEMPERATURES.start()).ln(),
-        f64::from(*TEMPERATURES.end()).ln(),
-    );
+    let (mut low, mut high) = (f64::from(*TEMPERATURES.start()).ln(), f64::from(*TEMPERATURES.end()).ln());
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     let (mut a, mut b) = (high - golden * (high - low), low + golden * (high - low));
     let (mut loss_a, mut loss_b) = (loss(a), loss(b));
@@ -217,11 +181,7 @@ pub fn nll(logits: &[Vec<f32>], truth: &[u32], temperature: f64) -> f64 {
     for (z, y) in logits.iter().zip(truth) {
         let Some(right) = z.get(*y as usize) else { continue };
         let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let mass: f64 = z
-            .iter()
-            .map(|v| (f64::from(*v) - top) / temperature)
-            .map(f64::exp)
-            .sum();
+        let mass: f64 = z.iter().map(|v| (f64::from(*v) - top) / temperature).map(f64::exp).sum();
         sum += mass.ln() - (f64::from(*right) - top) / temperature;
     }
     sum / logits.len().max(1) as f64
@@ -333,21 +293,9 @@ mod tests {
         };
         good.validate().unwrap();
         for t in [f32::NAN, f32::INFINITY, 0.0, -1.0, 20.5] {
-            let error = Calibration {
-                temperature: t,
-                ..good.clone()
-            }
-            .validate()
-            .unwrap_err();
+            let error = Calibration { temperature: t, ..good.clone() }.validate().unwrap_err();
             assert!(error.to_string().contains("temperature is"), "{error}");
         }
-        assert!(
-            Calibration {
-                nll_after: f64::NAN,
-                ..good
-            }
-            .validate()
-            .is_err()
-        );
+        assert!(Calibration { nll_after: f64::NAN, ..good }.validate().is_err());
     }
 }

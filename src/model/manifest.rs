@@ -70,21 +70,13 @@ pub struct ManifestFile {
 impl ManifestFile {
     /// Describes `bytes`.
     pub fn describe(path: &str, bytes: &[u8]) -> ManifestFile {
-        ManifestFile {
-            path: path.to_owned(),
-            size_bytes: bytes.len() as u64,
-            sha256: sha256_hex(bytes),
-        }
+        ManifestFile { path: path.to_owned(), size_bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
     }
 
     /// Refuses bytes that are not the ones that the manifest describes.
     pub fn verify(&self, bytes: &[u8]) -> Result<()> {
         if bytes.len() as u64 != self.size_bytes {
-            return Err(self.changed(
-                "size",
-                format!("{} bytes", bytes.len()),
-                format!("{} bytes", self.size_bytes),
-            ));
+            return Err(self.changed("size", format!("{} bytes", bytes.len()), format!("{} bytes", self.size_bytes)));
         }
         let digest = sha256_hex(bytes);
         if digest != self.sha256 {
@@ -140,10 +132,7 @@ impl Manifest {
         let mut named = HashSet::new();
         for file in &self.files {
             let Some((_, bound)) = FILES.iter().find(|(name, _)| *name == file.path) else {
-                return refuse(format!(
-                    "{:?} is no file of a bundle; register the model again",
-                    file.path
-                ));
+                return refuse(format!("{:?} is no file of a bundle; register the model again", file.path));
             };
             if !named.insert(file.path.as_str()) {
                 return refuse(format!("{} is named twice; register the model again", file.path));
@@ -194,17 +183,11 @@ pub(crate) fn check_json(file: &str, bytes: &[u8], max_bytes: u64) -> Result<()>
     if bytes.len() as u64 > max_bytes {
         return Err(refused(
             file,
-            format!(
-                "{} bytes, at most {max_bytes} are read; register the model again",
-                bytes.len()
-            ),
+            format!("{} bytes, at most {max_bytes} are read; register the model again", bytes.len()),
         ));
     }
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    UniqueKeys
-        .deserialize(&mut parser)
-        .and_then(|()| parser.end())
-        .map_err(|e| unreadable(file, &e))
+    UniqueKeys.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|e| unreadable(file, &e))
 }
 
 fn unreadable(file: &str, e: &serde_json::Error) -> Error {
@@ -277,16 +260,8 @@ mod tests {
             edition: "2022".into(),
             architecture: "text-cnn".into(),
             seed: 7,
-            files: FILES
-                .iter()
-                .map(|(name, _)| ManifestFile::describe(name, b"x"))
-                .collect(),
-            data: vec![DataFile {
-                url: "s3://b/train.parquet".into(),
-                size_bytes: 9,
-                e_tag: None,
-                rows: 3,
-            }],
+            files: FILES.iter().map(|(name, _)| ManifestFile::describe(name, b"x")).collect(),
+            data: vec![DataFile { url: "s3://b/train.parquet".into(), size_bytes: 9, e_tag: None, rows: 3 }],
         }
     }
 
@@ -300,26 +275,15 @@ mod tests {
 
     #[test]
     fn a_manifest_is_read_back_as_it_was_written() {
-        assert_eq!(
-            Manifest::parse(&to_json(MANIFEST, &manifest()).unwrap()).unwrap(),
-            manifest()
-        );
+        assert_eq!(Manifest::parse(&to_json(MANIFEST, &manifest()).unwrap()).unwrap(), manifest());
     }
 
     #[test]
     fn only_the_plain_names_of_a_bundle_are_allowed() {
-        for path in [
-            "../model.safetensors",
-            "/etc/passwd",
-            "model.safetensors/",
-            "manifest.json",
-            "MODEL.safetensors",
-            "",
-        ] {
-            assert!(
-                refusal(|m| m.files[0].path = path.into()).contains("is no file of a bundle"),
-                "{path}"
-            );
+        for path in
+            ["../model.safetensors", "/etc/passwd", "model.safetensors/", "manifest.json", "MODEL.safetensors", ""]
+        {
+            assert!(refusal(|m| m.files[0].path = path.into()).contains("is no file of a bundle"), "{path}");
         }
         assert!(refusal(|m| m.files[1].path = "model.safetensors".into()).contains("is named twice"));
         assert!(refusal(|m| drop(m.files.pop())).contains("README.md is not named"));
@@ -355,9 +319,6 @@ mod tests {
     #[test]
     fn the_digest_is_sha_256() {
         // FIPS 180-4 example "abc".
-        assert_eq!(
-            sha256_hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -17,35 +17,73 @@ pub const BOUND: f64 = 0.95;
 pub const MAX_CURVE_POINTS: usize = 50;
 /// Texts that say nothing of the goods, in the normalised form (lower case, single spaces). The examples of
 /// unacceptable descriptions of the EU's and the US' advance cargo rules, and what couriers write.
-pub const VAGUE: [&str; 28] = [
+pub const VAGUE: [&str; 66] = [
     "accessories",
     "articles",
+    "as per attached list",
     "as per invoice",
+    "as per packing list",
+    "assorted goods",
+    "assorted items",
     "cargo",
+    "commercial samples",
     "commodity",
     "consolidated cargo",
+    "consumables",
+    "daily necessities",
     "dangerous goods",
+    "diplomatic cargo",
+    "documents",
+    "donation items",
     "equipment",
+    "freight all kinds",
     "freight of all kinds",
     "general cargo",
+    "general goods",
+    "general merchandise",
     "gift",
     "gifts",
     "goods",
+    "household effects",
+    "household goods",
+    "household items",
     "items",
+    "machine parts",
     "machinery parts",
+    "materials",
     "merchandise",
     "miscellaneous",
+    "miscellaneous goods",
+    "mixed goods",
     "n/a",
+    "new items",
+    "no description",
+    "office supplies",
+    "other articles nes",
     "parts",
     "personal effects",
     "products",
+    "project cargo",
+    "promotional items",
+    "repair and return",
+    "return goods",
+    "returned goods",
+    "said to contain",
     "sample",
     "samples",
+    "samples no commercial value",
+    "see packing list",
     "spare parts",
     "spares",
+    "stock lot",
     "sundries",
+    "trade goods",
     "unknown",
+    "used personal effects",
+    "used personal items",
+    "various articles",
     "various goods",
+    "various items",
 ];
 
 const MAX_VAGUE_TEXTS: usize = 10_000;
@@ -150,47 +188,19 @@ impl Policy {
         let open = |x: f64| x > 0.0 && x < 1.0;
         let ratio = |x: f64| (0.0..=1.0).contains(&x);
         let checks = [
-            (
-                "threshold",
-                f64::from(self.threshold),
-                (0.0..=2.0).contains(&self.threshold),
-                "0 to 2",
-            ),
-            (
-                "target_precision",
-                self.target_precision,
-                open(self.target_precision),
-                "between 0 and 1",
-            ),
+            ("threshold", f64::from(self.threshold), (0.0..=2.0).contains(&self.threshold), "0 to 2"),
+            ("target_precision", self.target_precision, open(self.target_precision), "between 0 and 1"),
             ("bound", self.bound, open(self.bound), "between 0 and 1"),
-            (
-                "review_budget",
-                self.review_budget.unwrap_or(0.0),
-                self.review_budget.is_none_or(ratio),
-                "0 to 1",
-            ),
+            ("review_budget", self.review_budget.unwrap_or(0.0), self.review_budget.is_none_or(ratio), "0 to 1"),
             ("audit_ratio", self.audit_ratio, ratio(self.audit_ratio), "0 to 1"),
-            (
-                "out_of_vocabulary_ratio",
-                self.out_of_vocabulary_ratio,
-                ratio(self.out_of_vocabulary_ratio),
-                "0 to 1",
-            ),
+            ("out_of_vocabulary_ratio", self.out_of_vocabulary_ratio, ratio(self.out_of_vocabulary_ratio), "0 to 1"),
             ("coverage_ratio", e.coverage_ratio, ratio(e.coverage_ratio), "0 to 1"),
             ("precision", e.precision, ratio(e.precision), "0 to 1"),
-            (
-                "error_upper_bound",
-                e.error_upper_bound,
-                ratio(e.error_upper_bound),
-                "0 to 1",
-            ),
+            ("error_upper_bound", e.error_upper_bound, ratio(e.error_upper_bound), "0 to 1"),
         ];
         for (field, value, fits, range) in checks {
             if !fits {
-                return Err(refused(
-                    POLICY,
-                    format!("{field} is {value}, it must be {range}; correct the policy"),
-                ));
+                return Err(refused(POLICY, format!("{field} is {value}, it must be {range}; correct the policy")));
             }
         }
         if !(e.errors <= e.accepted && e.accepted <= e.texts && e.texts <= e.rows) {
@@ -257,20 +267,11 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_the_file_and_sees_every_change() {
-        let policy = Policy {
-            threshold: 0.875,
-            ..Policy::default()
-        };
+        let policy = Policy { threshold: 0.875, ..Policy::default() };
         let json = to_json(POLICY, &policy).unwrap();
         assert_eq!(policy.digest(), sha256_hex(&json));
-        assert_eq!(
-            parse_json::<Policy>(POLICY, &json, 1 << 20).unwrap().digest(),
-            policy.digest()
-        );
-        let other = Policy {
-            audit_ratio: 0.02,
-            ..policy.clone()
-        };
+        assert_eq!(parse_json::<Policy>(POLICY, &json, 1 << 20).unwrap().digest(), policy.digest());
+        let other = Policy { audit_ratio: 0.02, ..policy.clone() };
         assert_ne!(other.digest(), policy.digest());
     }
 }

@@ -27,14 +27,8 @@ pub enum Decision {
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Decision; 6] = [
-        Decision::Accept,
-        Decision::Review,
-        Decision::Refuse,
-        Decision::Carried,
-        Decision::Mapped,
-        Decision::Held,
-    ];
+    pub const ALL: [Decision; 6] =
+        [Decision::Accept, Decision::Review, Decision::Refuse, Decision::Carried, Decision::Mapped, Decision::Held];
 
     /// The name in tables.
     pub const fn as_str(self) -> &'static str {
@@ -174,6 +168,101 @@ pub struct Facts<'a> {
     pub state: TextState,
 }
 
+/// Words that count, pack or refer and name no goods.
+const WRAPPING: [&str; 66] = [
+    "and",
+    "approx",
+    "art",
+    "as",
+    "bag",
+    "bags",
+    "bale",
+    "bales",
+    "box",
+    "boxes",
+    "bundle",
+    "bundles",
+    "carton",
+    "cartons",
+    "case",
+    "cases",
+    "cntr",
+    "container",
+    "containers",
+    "crate",
+    "crates",
+    "ctn",
+    "ctns",
+    "doz",
+    "dozen",
+    "drum",
+    "drums",
+    "ft",
+    "gross",
+    "gw",
+    "inv",
+    "kg",
+    "kgs",
+    "lot",
+    "mod",
+    "model",
+    "net",
+    "new",
+    "no",
+    "nos",
+    "nw",
+    "o",
+    "of",
+    "p",
+    "package",
+    "packages",
+    "pallet",
+    "pallets",
+    "pc",
+    "pcs",
+    "per",
+    "piece",
+    "pieces",
+    "pkg",
+    "pkgs",
+    "qty",
+    "ref",
+    "roll",
+    "rolls",
+    "sack",
+    "sacks",
+    "set",
+    "sets",
+    "stc",
+    "units",
+    "x",
+];
+
+/// Longest core that is looked up, in words: no vague text is longer.
+const CORE_WORDS: usize = 6;
+
+/// What a normalised text says besides numbers, references and packing: "1x40ft stc spare parts, 23 ctns" → "spare
+/// parts". `None` when that is longer than any vague text, or all of the text.
+fn core(normalised: &str) -> Option<String> {
+    let mut core = String::new();
+    let (mut words, mut left_out) = (0, false);
+    for word in normalised.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+        if word.bytes().any(|b| b.is_ascii_digit()) || WRAPPING.binary_search(&word).is_ok() {
+            left_out = true;
+            continue;
+        }
+        words += 1;
+        if words > CORE_WORDS {
+            return None;
+        }
+        if !core.is_empty() {
+            core.push(' ');
+        }
+        core.push_str(word);
+    }
+    (left_out || core.len() != normalised.len()).then_some(core)
+}
+
 /// A policy made ready for many lines.
 #[derive(Debug, Clone)]
 pub struct Judge {
@@ -205,11 +294,7 @@ impl Judge {
     /// threshold.
     pub fn decide(&self, facts: &Facts) -> (Decision, Reasons) {
         let refused = self.refusal(facts);
-        let cut = if facts.truncated {
-            refused.with(Reason::Truncated)
-        } else {
-            refused
-        };
+        let cut = if facts.truncated { refused.with(Reason::Truncated) } else { refused };
         if !refused.is_empty() {
             return (Decision::Refuse, cut);
         }
@@ -234,7 +319,7 @@ impl Judge {
             TextState::Text => {}
         }
         let mut reasons = none;
-        if self.vague.contains(facts.normalised) {
+        if self.vague.contains(facts.normalised) || core(facts.normalised).is_some_and(|c| self.vague.contains(&c)) {
             reasons = reasons.with(Reason::Vague);
         }
         if facts.unknown_tokens as f64 > self.out_of_vocabulary_ratio * facts.tokens as f64 {
@@ -259,14 +344,7 @@ mod tests {
     use super::*;
 
     fn judge(audit_ratio: f64) -> Judge {
-        Judge::new(
-            &Policy {
-                threshold: 0.8,
-                audit_ratio,
-                ..Policy::default()
-            },
-            &"a".repeat(64),
-        )
+        Judge::new(&Policy { threshold: 0.8, audit_ratio, ..Policy::default() }, &"a".repeat(64))
     }
 
     fn text() -> Facts<'static> {
@@ -287,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn packing_numbers_and_references_do_not_make_a_vague_text_say_more() {
+        assert!(WRAPPING.is_sorted(), "it is searched by halves");
+        let judge = judge(0.0);
+        let at = |normalised| names(judge.decide(&Facts { normalised, ..text() }));
+        for vague in
+            ["spare parts", "1x40ft stc spare parts, 23 ctns/397 pcs", "spare parts ; r/63692", "*** gifts ***"]
+        {
+            assert_eq!(at(vague), "refuse vague", "{vague}");
+        }
+        for goods in ["truck spare parts", "samples of cotton fabric", "box", "23 ctns"] {
+            assert_eq!(at(goods), "accept ", "{goods}");
+        }
+    }
+
+    #[test]
     fn the_threshold_itself_is_accepted_and_what_lies_below_goes_to_a_person() {
         let judge = judge(0.0);
         let at = |confidence| names(judge.decide(&Facts { confidence, ..text() }));
@@ -295,86 +388,28 @@ mod tests {
         assert_eq!(at(0.799_999), "review below_threshold");
         assert_eq!(at(f32::NAN), "review below_threshold");
         let nothing = Judge::new(&Policy::default(), "");
-        assert_eq!(
-            names(nothing.decide(&Facts {
-                confidence: 1.0,
-                ..text()
-            })),
-            "review below_threshold"
-        );
+        assert_eq!(names(nothing.decide(&Facts { confidence: 1.0, ..text() })), "review below_threshold");
     }
 
     #[test]
     fn lines_without_a_usable_text_are_refused_with_the_reason() {
         let judge = judge(1.0);
         let of = |facts: Facts| names(judge.decide(&facts));
-        assert_eq!(
-            of(Facts {
-                state: TextState::Null,
-                ..text()
-            }),
-            "refuse no_text"
-        );
-        assert_eq!(
-            of(Facts {
-                state: TextState::InvalidUtf8,
-                ..text()
-            }),
-            "refuse invalid_utf8"
-        );
-        assert_eq!(
-            of(Facts {
-                state: TextState::Empty,
-                ..text()
-            }),
-            "refuse empty"
-        );
+        assert_eq!(of(Facts { state: TextState::Null, ..text() }), "refuse no_text");
+        assert_eq!(of(Facts { state: TextState::InvalidUtf8, ..text() }), "refuse invalid_utf8");
+        assert_eq!(of(Facts { state: TextState::Empty, ..text() }), "refuse empty");
         assert_eq!(of(Facts { tokens: 0, ..text() }), "refuse empty");
-        assert_eq!(
-            of(Facts {
-                normalised: "spare parts",
-                ..text()
-            }),
-            "refuse vague"
-        );
-        assert_eq!(
-            of(Facts {
-                unknown_tokens: 2,
-                ..text()
-            }),
-            "refuse out_of_vocabulary"
-        );
-        assert_eq!(
-            of(Facts {
-                unknown_tokens: 1,
-                ..text()
-            }),
-            "review audit_sample"
-        );
-        let all = Facts {
-            normalised: "gift",
-            unknown_tokens: 2,
-            truncated: true,
-            confidence: 0.0,
-            ..text()
-        };
+        assert_eq!(of(Facts { normalised: "spare parts", ..text() }), "refuse vague");
+        assert_eq!(of(Facts { unknown_tokens: 2, ..text() }), "refuse out_of_vocabulary");
+        assert_eq!(of(Facts { unknown_tokens: 1, ..text() }), "review audit_sample");
+        let all = Facts { normalised: "gift", unknown_tokens: 2, truncated: true, confidence: 0.0, ..text() };
         assert_eq!(of(all), "refuse vague+truncated+out_of_vocabulary");
     }
 
     #[test]
     fn a_cut_text_goes_to_a_person_and_is_not_refused() {
-        assert_eq!(
-            names(judge(0.0).decide(&Facts {
-                truncated: true,
-                ..text()
-            })),
-            "review truncated"
-        );
-        let unsure = Facts {
-            truncated: true,
-            confidence: 0.1,
-            ..text()
-        };
+        assert_eq!(names(judge(0.0).decide(&Facts { truncated: true, ..text() })), "review truncated");
+        let unsure = Facts { truncated: true, confidence: 0.1, ..text() };
         assert_eq!(names(judge(0.0).decide(&unsure)), "review below_threshold+truncated");
     }
 
@@ -385,10 +420,7 @@ mod tests {
                 .filter(|i| {
                     let mut text_digest = [0; 16];
                     text_digest[..4].copy_from_slice(&i.to_le_bytes());
-                    judge
-                        .decide(&Facts { text_digest, ..text() })
-                        .1
-                        .has(Reason::AuditSample)
+                    judge.decide(&Facts { text_digest, ..text() }).1.has(Reason::AuditSample)
                 })
                 .collect()
         };
@@ -396,13 +428,7 @@ mod tests {
         // 1,000 expected; five standard deviations of the binomial are 157.
         assert!((843..=1157).contains(&first.len()), "{}", first.len());
         assert_eq!(first, sample(&judge(0.01)));
-        let other = Judge::new(
-            &Policy {
-                threshold: 0.8,
-                ..Policy::default()
-            },
-            &"b".repeat(64),
-        );
+        let other = Judge::new(&Policy { threshold: 0.8, ..Policy::default() }, &"b".repeat(64));
         assert_ne!(first, sample(&other));
         assert_eq!((sample(&judge(0.0)).len(), sample(&judge(1.0)).len()), (0, 100_000));
         // A larger share keeps the texts of the smaller one.
@@ -414,13 +440,7 @@ mod tests {
     fn the_audit_sample_of_a_known_text_is_the_one_that_sha256sum_gives() {
         // printf 'a%.0s' {1..64} followed by 16 bytes 07, through sha256sum: the first 32 bits.
         const AUDIT_HASH: u32 = 0x7b5a_0eed;
-        let at = |cut: u64| {
-            Judge {
-                audit_cut_off: cut,
-                ..judge(0.0)
-            }
-            .audits([7; 16])
-        };
+        let at = |cut: u64| Judge { audit_cut_off: cut, ..judge(0.0) }.audits([7; 16]);
         assert!(at(u64::from(AUDIT_HASH) + 1) && !at(u64::from(AUDIT_HASH)));
     }
 
@@ -430,9 +450,6 @@ mod tests {
         assert!(all.iter().eq(Reason::ALL));
         let names: HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         assert_eq!(names.len(), Reason::ALL.len());
-        assert_eq!(
-            Decision::ALL.map(Decision::as_str),
-            ["accept", "review", "refuse", "carried", "mapped", "held"]
-        );
+        assert_eq!(Decision::ALL.map(Decision::as_str), ["accept", "review", "refuse", "carried", "mapped", "held"]);
     }
 }

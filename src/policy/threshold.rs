@@ -42,11 +42,7 @@ pub fn error_upper_bound(errors: u64, rows: u64, level: f64) -> f64 {
         if middle <= low || middle >= high {
             return high;
         }
-        if beta.cdf(middle) < level {
-            low = middle
-        } else {
-            high = middle
-        }
+        if beta.cdf(middle) < level { low = middle } else { high = middle }
     }
 }
 
@@ -64,18 +60,9 @@ pub fn by_precision(judged: &[Judged], target: f64, level: f64) -> Threshold {
         c.errors as f64 <= allowed * c.accepted as f64 && error_upper_bound(c.errors, c.accepted, level) <= allowed
     };
     let chosen = candidates.iter().rev().find(fits);
-    let mut evidence = evidence(
-        judged,
-        &candidates,
-        chosen,
-        level,
-        "largest coverage within the precision target",
-    );
+    let mut evidence = evidence(judged, &candidates, chosen, level, "largest coverage within the precision target");
     evidence.error_free_texts_needed = error_free_texts_needed(target, level);
-    Threshold {
-        threshold: chosen.map_or(ACCEPT_NOTHING, |c| c.confidence),
-        evidence,
-    }
+    Threshold { threshold: chosen.map_or(ACCEPT_NOTHING, |c| c.confidence), evidence }
 }
 
 /// The highest threshold that sends at most `share_to_people` of the texts (0 to 1) to people as unsure. The
@@ -87,22 +74,9 @@ pub fn by_review_budget(judged: &[Judged], share_to_people: f64) -> Threshold {
     // Subtracting the budget from all, rounded down with a little slack, keeps 0.3 of 10 texts at 3.
     let to_people = (share_to_people.clamp(0.0, 1.0) * judged.len() as f64 + 1e-9).floor() as u64;
     let at_least = judged.len() as u64 - to_people.min(judged.len() as u64);
-    let chosen = if at_least == 0 {
-        None
-    } else {
-        candidates.iter().find(|c| c.accepted >= at_least)
-    };
-    let evidence = evidence(
-        judged,
-        &candidates,
-        chosen,
-        BOUND,
-        "highest threshold within the review budget",
-    );
-    Threshold {
-        threshold: chosen.map_or(ACCEPT_NOTHING, |c| c.confidence),
-        evidence,
-    }
+    let chosen = if at_least == 0 { None } else { candidates.iter().find(|c| c.accepted >= at_least) };
+    let evidence = evidence(judged, &candidates, chosen, BOUND, "highest threshold within the review budget");
+    Threshold { threshold: chosen.map_or(ACCEPT_NOTHING, |c| c.confidence), evidence }
 }
 
 /// Accepted texts without an error from which an error rate of `1 - target` is bounded: the least n with
@@ -128,11 +102,7 @@ fn candidates(judged: &[Judged]) -> Vec<Candidate> {
     for tied in sorted.chunk_by(|a, b| a.confidence == b.confidence) {
         accepted += tied.len() as u64;
         errors += tied.iter().filter(|j| !j.right).count() as u64;
-        candidates.push(Candidate {
-            confidence: tied[0].confidence,
-            accepted,
-            errors,
-        });
+        candidates.push(Candidate { confidence: tied[0].confidence, accepted, errors });
     }
     candidates
 }
@@ -152,11 +122,7 @@ fn evidence(
         accepted,
         errors,
         coverage_ratio: nine(accepted as f64 / texts.max(1) as f64),
-        precision: if accepted == 0 {
-            0.0
-        } else {
-            nine(1.0 - errors as f64 / accepted as f64)
-        },
+        precision: if accepted == 0 { 0.0 } else { nine(1.0 - errors as f64 / accepted as f64) },
         error_upper_bound: nine(error_upper_bound(errors, accepted, level)),
         method: format!("{aim}; one-sided Clopper-Pearson bound over distinct texts"),
         error_free_texts_needed: None,
@@ -209,10 +175,7 @@ mod tests {
             (0, 1, 0.95),
         ] {
             let bound = error_upper_bound(errors, rows, 0.95);
-            assert!(
-                (bound - expected).abs() < 1e-10 * (1.0 + 1.0 / expected),
-                "{errors}/{rows}: {bound}"
-            );
+            assert!((bound - expected).abs() < 1e-10 * (1.0 + 1.0 / expected), "{errors}/{rows}: {bound}");
         }
         assert_eq!(error_upper_bound(0, 0, 0.95), 1.0);
         assert_eq!(error_upper_bound(7, 7, 0.95), 1.0);
@@ -236,10 +199,7 @@ mod tests {
         let judged = [at(0.9, 149, 0), at(0.85, 50, 1), at(0.8, 36, 0), at(0.5, 50, 50)].concat();
         let found = by_precision(&judged, 0.98, 0.95);
         assert_eq!(found.threshold, 0.8);
-        assert_eq!(
-            (found.evidence.accepted, found.evidence.errors, found.evidence.texts),
-            (236, 1, 336)
-        );
+        assert_eq!((found.evidence.accepted, found.evidence.errors, found.evidence.texts), (236, 1, 336));
         assert!((found.evidence.coverage_ratio - 236.0 / 336.0).abs() < 1e-9);
         assert!((found.evidence.precision - 235.0 / 236.0).abs() < 1e-9);
         assert!(found.evidence.error_upper_bound <= 0.02);
@@ -262,23 +222,15 @@ mod tests {
             assert!(found.threshold > 1.0);
             assert_eq!(found.evidence.error_upper_bound, 1.0);
             assert_eq!(found.evidence.error_free_texts_needed, Some(149));
-            let policy = crate::model::Policy {
-                threshold: found.threshold,
-                evidence: found.evidence,
-                ..Default::default()
-            };
+            let policy =
+                crate::model::Policy { threshold: found.threshold, evidence: found.evidence, ..Default::default() };
             policy.validate().unwrap();
         }
     }
 
     #[test]
     fn a_review_budget_is_used_and_not_passed() {
-        let judged: Vec<_> = (1..=10)
-            .map(|i| Judged {
-                confidence: i as f32 / 10.0,
-                right: i > 3,
-            })
-            .collect();
+        let judged: Vec<_> = (1..=10).map(|i| Judged { confidence: i as f32 / 10.0, right: i > 3 }).collect();
         let threshold = |share| by_review_budget(&judged, share).threshold;
         assert_eq!(threshold(0.3), 0.4);
         assert_eq!(threshold(0.39), 0.4);
@@ -294,19 +246,11 @@ mod tests {
 
     #[test]
     fn the_curve_has_at_most_fifty_points_and_ends_at_full_coverage() {
-        let judged: Vec<_> = (0..1000)
-            .map(|i| Judged {
-                confidence: i as f32 / 1000.0,
-                right: i >= 100,
-            })
-            .collect();
+        let judged: Vec<_> = (0..1000).map(|i| Judged { confidence: i as f32 / 1000.0, right: i >= 100 }).collect();
         let curve = by_precision(&judged, 0.98, 0.95).evidence.risk_coverage;
         assert_eq!(curve.len(), 50);
         assert_eq!((curve[0], curve[49]), ((0.02, 0.0), (1.0, 0.1)));
         assert!(curve.is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(
-            by_precision(&at(0.5, 1, 1), 0.9, 0.95).evidence.risk_coverage,
-            [(1.0, 0.5)]
-        );
+        assert_eq!(by_precision(&at(0.5, 1, 1), 0.9, 0.95).evidence.risk_coverage, [(1.0, 0.5)]);
     }
 }

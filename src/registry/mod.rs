@@ -8,8 +8,8 @@
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::model::manifest::{FILES, MANIFEST, MAX_MANIFEST_BYTES};
-use crate::tariff::{Codes, Edition};
 use crate::model::{Bundle, Files, Manifest};
+use crate::tariff::{Codes, Edition};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
@@ -43,10 +43,7 @@ impl ModelRef {
     /// [`Error::Usage`] when it is no name.
     pub fn latest(name: &str) -> Result<ModelRef> {
         check_name(name)?;
-        Ok(ModelRef {
-            name: name.to_owned(),
-            selector: Selector::Latest,
-        })
+        Ok(ModelRef { name: name.to_owned(), selector: Selector::Latest })
     }
 
     pub fn name(&self) -> &str {
@@ -74,15 +71,10 @@ impl FromStr for ModelRef {
             ),
             alias if is_name(alias) => Selector::Alias(alias.to_owned()),
             _ => {
-                return Err(Error::Usage(format!(
-                    "{text:?} names no model version; write {name}@7 or {name}@latest"
-                )));
+                return Err(Error::Usage(format!("{text:?} names no model version; write {name}@7 or {name}@latest")));
             }
         };
-        Ok(ModelRef {
-            name: name.to_owned(),
-            selector,
-        })
+        Ok(ModelRef { name: name.to_owned(), selector })
     }
 }
 
@@ -145,11 +137,7 @@ impl Registry {
             }
         };
         let folder = self.place.child(&format!("{}/versions/{version}", model.name));
-        let Some(manifest) = folder
-            .get_bounded(MANIFEST, MAX_MANIFEST_BYTES)
-            .await
-            .map_err(as_refusal)?
-        else {
+        let Some(manifest) = folder.get_bounded(MANIFEST, MAX_MANIFEST_BYTES).await.map_err(as_refusal)? else {
             return Err(self.absent(model).await);
         };
         let named = || format!("{}@{version}", model.name);
@@ -157,11 +145,7 @@ impl Registry {
         // A model must never answer with a code that its edition does not have.
         let edition: Edition = bundle.labels.edition.parse().map_err(as_refusal).context(named)?;
         bundle.check_labels(|code| Codes::builtin(edition).contains(code)).context(named)?;
-        Ok(Loaded {
-            name: model.name.clone(),
-            version,
-            bundle,
-        })
+        Ok(Loaded { name: model.name.clone(), version, bundle })
     }
 
     /// Registers the files of [`Bundle::build`] as the next version and gives its number.
@@ -176,16 +160,11 @@ impl Registry {
         check_name(name)?;
         if !(8..=128).contains(&nonce.len()) || !nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         {
-            return Err(Error::Usage(format!(
-                "nonce {nonce:?} must be 8 to 128 letters, digits, '-' or '_'"
-            )));
+            return Err(Error::Usage(format!("nonce {nonce:?} must be 8 to 128 letters, digits, '-' or '_'")));
         }
         let (bundle, manifest, files) = whole(name, files)?;
         // With the digest in it, equal claims are by the same registrar for the same bytes.
-        let claim = format!(
-            "{{\n  \"nonce\": \"{nonce}\",\n  \"model_digest\": \"{}\"\n}}\n",
-            bundle.digest
-        );
+        let claim = format!("{{\n  \"nonce\": \"{nonce}\",\n  \"model_digest\": \"{}\"\n}}\n", bundle.digest);
         let (version, folder) = self.claim(name, &claim).await?;
         for (file, bytes) in files {
             folder.put(&file, Bytes::from(bytes)).await?;
@@ -207,9 +186,7 @@ impl Registry {
                 return Ok((version, folder));
             }
         }
-        Err(Error::RaceLost(format!(
-            "{name}: others took {MAX_CLAIMS} version numbers meanwhile; run again"
-        )))
+        Err(Error::RaceLost(format!("{name}: others took {MAX_CLAIMS} version numbers meanwhile; run again")))
     }
 
     async fn numbers(&self, name: &str) -> Result<Numbers> {
@@ -248,11 +225,7 @@ impl Registry {
         if all.is_empty() {
             return Ok(format!("there is no version of {name}"));
         }
-        let shown: Vec<String> = all
-            .iter()
-            .skip(all.len().saturating_sub(SHOWN))
-            .map(u64::to_string)
-            .collect();
+        let shown: Vec<String> = all.iter().skip(all.len().saturating_sub(SHOWN)).map(u64::to_string).collect();
         let more = if all.len() > SHOWN { "…, " } else { "" };
         Ok(format!("use one of the versions there are: {more}{}", shown.join(", ")))
     }
@@ -273,19 +246,14 @@ async fn read(folder: &Place, name: &str, manifest_bytes: &[u8]) -> Result<Bundl
     check_registered_as(name, &manifest)?;
     let mut files = HashMap::new();
     for file in &manifest.files {
-        let bytes = folder
-            .get_bounded(&file.path, file.size_bytes)
-            .await
-            .map_err(as_refusal)?;
+        let bytes = folder.get_bounded(&file.path, file.size_bytes).await.map_err(as_refusal)?;
         if let Some(bytes) = bytes {
             files.insert(file.path.clone(), bytes);
         }
     }
     Bundle::decode(manifest_bytes, |file| match files.remove(&file.path) {
         Some(bytes) => Ok(bytes.into()),
-        None => Err(Error::Registry(
-            "it is missing; restore it from a backup or use another version".to_owned(),
-        )),
+        None => Err(Error::Registry("it is missing; restore it from a backup or use another version".to_owned())),
     })
 }
 
@@ -302,17 +270,12 @@ fn whole(name: &str, mut files: Files) -> Result<(Bundle, Vec<u8>, Files)> {
     let manifest = match files.pop() {
         Some((file, bytes)) if file == MANIFEST && files.len() == FILES.len() => bytes,
         _ => {
-            return Err(Error::Bug(format!(
-                "{name}: a bundle is {} files and then {MANIFEST}",
-                FILES.len()
-            )));
+            return Err(Error::Bug(format!("{name}: a bundle is {} files and then {MANIFEST}", FILES.len())));
         }
     };
     let bundle = Bundle::decode(&manifest, |described| {
         let found = files.iter().find(|(file, _)| *file == described.path);
-        found
-            .map(|(_, bytes)| bytes.clone())
-            .ok_or_else(|| Error::Registry("it is missing; build it again".to_owned()))
+        found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| Error::Registry("it is missing; build it again".to_owned()))
     })
     .context(|| format!("{name} cannot be registered"))?;
     check_registered_as(name, &bundle.manifest)?;
@@ -335,19 +298,14 @@ fn version_number(text: &str) -> Option<u64> {
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 fn check_name(name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "{name:?} is no model name; use 1 to 64 of a-z, 0-9, '_' and '-', for example hs@7"
-    )))
+    Err(Error::Usage(format!("{name:?} is no model name; use 1 to 64 of a-z, 0-9, '_' and '-', for example hs@7")))
 }
 
 #[cfg(test)]
@@ -378,24 +336,11 @@ mod tests {
             assert_eq!(text.parse::<ModelRef>().unwrap().to_string(), printed);
         }
         let alias: ModelRef = "hs_2-x@2026-01-31".parse().unwrap();
-        assert_eq!(
-            (alias.name(), alias.selector()),
-            ("hs_2-x", &Selector::Alias("2026-01-31".into()))
-        );
+        assert_eq!((alias.name(), alias.selector()), ("hs_2-x", &Selector::Alias("2026-01-31".into())));
         let long = "a".repeat(65);
-        for bad in [
-            "",
-            "@7",
-            "HS@7",
-            "hs@",
-            "hs@0",
-            "hs@07",
-            "hs@99999999999999999999",
-            "../hs",
-            "hs@a/b",
-            "hs@7@8",
-            &long,
-        ] {
+        for bad in
+            ["", "@7", "HS@7", "hs@", "hs@0", "hs@07", "hs@99999999999999999999", "../hs", "hs@a/b", "hs@7@8", &long]
+        {
             let error = bad.parse::<ModelRef>().unwrap_err();
             assert!(matches!(error, Error::Usage(_)), "{bad}: {error:?}");
         }
@@ -429,10 +374,7 @@ mod tests {
         assert!(refusal(&registry, "hs@9").await.contains("hs@9 is not in file:///"));
         assert!(refusal(&registry, "hs@9").await.contains("versions there are: 1, 2, 3"));
         let alias = refusal(&registry, "hs@champion").await;
-        assert!(
-            alias.contains("keeps no aliases") && alias.contains("1, 2, 3"),
-            "{alias}"
-        );
+        assert!(alias.contains("keeps no aliases") && alias.contains("1, 2, 3"), "{alias}");
     }
 
     #[tokio::test]
@@ -492,24 +434,13 @@ mod tests {
 
         std::fs::write(&weights, [good.clone(), vec![0]].concat()).unwrap();
         let why = refusal(&registry, "hs@1").await;
-        assert!(
-            why.contains("model.safetensors") && why.contains("bytes is more than"),
-            "{why}"
-        );
+        assert!(why.contains("model.safetensors") && why.contains("bytes is more than"), "{why}");
 
         std::fs::remove_file(&weights).unwrap();
-        assert!(
-            refusal(&registry, "hs@1")
-                .await
-                .starts_with("hs@1: model.safetensors: it is missing; ")
-        );
+        assert!(refusal(&registry, "hs@1").await.starts_with("hs@1: model.safetensors: it is missing; "));
 
         std::fs::write(dir.path().join("hs/versions/1/manifest.json"), "{}").unwrap();
-        assert!(
-            refusal(&registry, "hs@1")
-                .await
-                .starts_with("hs@1: manifest.json: missing field")
-        );
+        assert!(refusal(&registry, "hs@1").await.starts_with("hs@1: manifest.json: missing field"));
     }
 
     #[tokio::test]
@@ -517,11 +448,7 @@ mod tests {
         let (dir, registry) = registry();
         registry.register("hs", files("hs"), "registrar").await.unwrap();
         std::fs::rename(dir.path().join("hs"), dir.path().join("other")).unwrap();
-        assert!(
-            refusal(&registry, "other@1")
-                .await
-                .contains("built as \"hs\" and not as other")
-        );
+        assert!(refusal(&registry, "other@1").await.contains("built as \"hs\" and not as other"));
         let error = registry.register("third", files("hs"), "registrar").await.unwrap_err();
         assert!(error.to_string().contains("not as third"), "{error}");
     }
@@ -532,22 +459,9 @@ mod tests {
         let mut broken = files("hs");
         broken[3].1.push(b' ');
         let error = registry.register("hs", broken, "registrar").await.unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("hs cannot be registered: labels.json: size is"),
-            "{error}"
-        );
-        assert!(
-            registry
-                .register("hs", files("hs")[..8].to_vec(), "registrar")
-                .await
-                .is_err()
-        );
-        assert!(matches!(
-            registry.register("hs", files("hs"), "a b").await,
-            Err(Error::Usage(_))
-        ));
+        assert!(error.to_string().starts_with("hs cannot be registered: labels.json: size is"), "{error}");
+        assert!(registry.register("hs", files("hs")[..8].to_vec(), "registrar").await.is_err());
+        assert!(matches!(registry.register("hs", files("hs"), "a b").await, Err(Error::Usage(_))));
         assert!(registry.place.list("hs").await.unwrap().is_empty());
     }
 }

@@ -34,9 +34,7 @@ impl Draw {
     /// The sequence of `row` in `stream` under `seed`.
     pub(super) fn new(seed: u64, row: u64, stream: Stream) -> Self {
         let key = mix(seed.wrapping_add((stream as u64).wrapping_mul(GAMMA)));
-        Self {
-            state: mix(key ^ row.wrapping_mul(GAMMA)),
-        }
+        Self { state: mix(key ^ row.wrapping_mul(GAMMA)) }
     }
 
     /// The next 64 random bits.

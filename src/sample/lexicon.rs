@@ -55,13 +55,7 @@ impl Lexicon {
             .enumerate()
             .flat_map(|(i, class)| std::iter::repeat_n(i as u16, class.weight as usize))
             .collect();
-        Self {
-            classes,
-            by_code,
-            place,
-            vague: vague.lines().skip(1).collect(),
-            table,
-        }
+        Self { classes, by_code, place, vague: vague.lines().skip(1).collect(), table }
     }
 
     /// The part of the weight table that holds the `limit` heaviest classes (at least one).
@@ -81,13 +75,7 @@ impl Class {
         let split = |list: &'static str| -> Vec<&'static str> { list.split('|').filter(|w| !w.is_empty()).collect() };
         let wordings = split(wordings);
         let foreign = split(fields.next().unwrap_or_default());
-        (!wordings.is_empty()).then_some(Self {
-            code,
-            chapter,
-            weight: weight.parse().ok()?,
-            wordings,
-            foreign,
-        })
+        (!wordings.is_empty()).then_some(Self { code, chapter, weight: weight.parse().ok()?, wordings, foreign })
     }
 }
 
@@ -106,11 +94,7 @@ mod tests {
     fn codes_are_six_digits_and_unique_and_cover_the_nomenclature() {
         let codes: HashSet<_> = GOODS.classes.iter().map(|class| class.code).collect();
         assert_eq!(codes.len(), GOODS.classes.len());
-        assert!(
-            codes
-                .iter()
-                .all(|code| code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()))
-        );
+        assert!(codes.iter().all(|code| code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit())));
         assert!(codes.len() >= 300);
         assert!(codes.iter().map(|code| &code[..2]).collect::<HashSet<_>>().len() >= 60);
     }

@@ -47,13 +47,7 @@ pub struct Spec {
 
 impl Default for Spec {
     fn default() -> Self {
-        Self {
-            rows: 10_000,
-            seed: 7,
-            repeat_ratio: 0.18,
-            labelled: false,
-            classes: None,
-        }
+        Self { rows: 10_000, seed: 7, repeat_ratio: 0.18, labelled: false, classes: None }
     }
 }
 
@@ -103,10 +97,7 @@ pub fn chunk(spec: &Spec, index: u64) -> Result<RecordBatch, ArrowError> {
         } else {
             let class = goods.pick(table);
             let mut draw = Draw::new(spec.seed, row, Stream::Text);
-            (
-                class,
-                describe(&mut text, lexicon, &lexicon.classes[usize::from(class)], &mut draw),
-            )
+            (class, describe(&mut text, lexicon, &lexicon.classes[usize::from(class)], &mut draw))
         };
         let trade = trade::draw(lexicon, class, &mut Draw::new(spec.seed, row, Stream::Trade));
         lines.push(row, class, kind, &text, &trade);
@@ -116,11 +107,7 @@ pub fn chunk(spec: &Spec, index: u64) -> Result<RecordBatch, ArrowError> {
 
 /// All codes of the lexicon, six digits each, by rising code.
 pub fn lexicon_codes() -> Vec<&'static str> {
-    GOODS
-        .by_code
-        .iter()
-        .map(|&i| GOODS.classes[usize::from(i)].code)
-        .collect()
+    GOODS.by_code.iter().map(|&i| GOODS.classes[usize::from(i)].code).collect()
 }
 
 /// The columns under construction, and what a later line needs to repeat an earlier one.
@@ -235,23 +222,12 @@ mod tests {
 
     #[test]
     fn chunks_are_the_same_in_any_order_and_on_any_thread() {
-        let spec = Spec {
-            rows: 3 * CHUNK_ROWS + 11,
-            labelled: true,
-            ..Spec::default()
-        };
+        let spec = Spec { rows: 3 * CHUNK_ROWS + 11, labelled: true, ..Spec::default() };
         let forward = all(&spec);
         let backward: Vec<_> = std::thread::scope(|scope| {
             let spec = &spec;
-            let running: Vec<_> = (0..chunks(spec))
-                .rev()
-                .map(|i| scope.spawn(move || chunk(spec, i)))
-                .collect();
-            running
-                .into_iter()
-                .rev()
-                .map(|thread| thread.join().unwrap().unwrap())
-                .collect()
+            let running: Vec<_> = (0..chunks(spec)).rev().map(|i| scope.spawn(move || chunk(spec, i))).collect();
+            running.into_iter().rev().map(|thread| thread.join().unwrap().unwrap()).collect()
         });
         assert_eq!(forward, backward);
         assert_ne!(forward, all(&Spec { seed: 8, ..spec }));
@@ -259,37 +235,18 @@ mod tests {
 
     #[test]
     fn a_longer_data_set_starts_with_the_shorter_one() {
-        let short = chunk(
-            &Spec {
-                rows: 100,
-                ..Spec::default()
-            },
-            0,
-        )
-        .unwrap();
-        let long = chunk(
-            &Spec {
-                rows: 1_000,
-                ..Spec::default()
-            },
-            0,
-        )
-        .unwrap();
+        let short = chunk(&Spec { rows: 100, ..Spec::default() }, 0).unwrap();
+        let long = chunk(&Spec { rows: 1_000, ..Spec::default() }, 0).unwrap();
         assert_eq!(short, long.slice(0, 100));
     }
 
     #[test]
     fn rows_are_exact_and_line_ids_unique() {
         for rows in [0, 1, CHUNK_ROWS, CHUNK_ROWS + 1] {
-            let spec = Spec {
-                rows,
-                ..Spec::default()
-            };
+            let spec = Spec { rows, ..Spec::default() };
             let batches = all(&spec);
-            let ids: HashSet<_> = batches
-                .iter()
-                .flat_map(|batch| batch["line_id"].as_string::<i32>().iter().flatten())
-                .collect();
+            let ids: HashSet<_> =
+                batches.iter().flat_map(|batch| batch["line_id"].as_string::<i32>().iter().flatten()).collect();
             assert_eq!(ids.len() as u64, rows);
             assert_eq!(chunk(&spec, chunks(&spec)).unwrap().num_rows(), 0);
         }
@@ -297,27 +254,16 @@ mod tests {
 
     #[test]
     fn repeats_follow_the_ratio() {
-        let spec = Spec {
-            rows: 200_000,
-            ..Spec::default()
-        };
+        let spec = Spec { rows: 200_000, ..Spec::default() };
         for (ratio, range) in [(0.0, 0.0..0.03), (0.18, 0.165..0.225), (0.4, 0.38..0.44)] {
-            let share = repeats(&Spec {
-                repeat_ratio: ratio,
-                ..spec.clone()
-            });
+            let share = repeats(&Spec { repeat_ratio: ratio, ..spec.clone() });
             assert!(range.contains(&share), "{ratio}: {share}");
         }
     }
 
     #[test]
     fn shares_of_odd_descriptions_are_as_documented() {
-        let spec = Spec {
-            rows: CHUNK_ROWS,
-            labelled: true,
-            repeat_ratio: 0.0,
-            ..Spec::default()
-        };
+        let spec = Spec { rows: CHUNK_ROWS, labelled: true, repeat_ratio: 0.0, ..Spec::default() };
         let batch = chunk(&spec, 0).unwrap();
         let rows = spec.rows as f64;
         let texts = batch["description"].as_string::<i32>();
@@ -337,49 +283,22 @@ mod tests {
 
     #[test]
     fn some_four_lines_in_a_hundred_are_in_another_language() {
-        let batch = chunk(
-            &Spec {
-                rows: 8_000,
-                repeat_ratio: 0.0,
-                ..Spec::default()
-            },
-            0,
-        )
-        .unwrap();
-        let words: Vec<_> = GOODS
-            .classes
-            .iter()
-            .flat_map(|class| &class.foreign)
-            .map(|word| word.to_ascii_uppercase())
-            .collect();
+        let batch = chunk(&Spec { rows: 8_000, repeat_ratio: 0.0, ..Spec::default() }, 0).unwrap();
+        let words: Vec<_> =
+            GOODS.classes.iter().flat_map(|class| &class.foreign).map(|word| word.to_ascii_uppercase()).collect();
         let texts = batch["description"].as_string::<i32>();
         let found = texts.iter().flatten().map(str::to_ascii_uppercase);
         // Abbreviated, broken and cut wordings are not found again, a few English lines are found too.
-        let share = found
-            .filter(|text| words.iter().any(|word| text.contains(word)))
-            .count() as f64
-            / 8_000.0;
+        let share = found.filter(|text| words.iter().any(|word| text.contains(word))).count() as f64 / 8_000.0;
         assert!((0.025..0.055).contains(&share), "{share}");
     }
 
     #[test]
     fn declared_codes_are_mostly_true_and_always_of_the_lexicon() {
         let codes: HashSet<_> = lexicon_codes().into_iter().collect();
-        let batch = chunk(
-            &Spec {
-                rows: CHUNK_ROWS,
-                labelled: true,
-                ..Spec::default()
-            },
-            0,
-        )
-        .unwrap();
+        let batch = chunk(&Spec { rows: CHUNK_ROWS, labelled: true, ..Spec::default() }, 0).unwrap();
         let mut counts = [0_u32; 3];
-        for (declared, hs6) in batch["declared_hs"]
-            .as_string::<i32>()
-            .iter()
-            .zip(batch["hs6"].as_string::<i32>())
-        {
+        for (declared, hs6) in batch["declared_hs"].as_string::<i32>().iter().zip(batch["hs6"].as_string::<i32>()) {
             let Some(hs6) = hs6 else { continue };
             let Some(declared) = declared else {
                 counts[2] += 1;
@@ -398,42 +317,19 @@ mod tests {
 
     #[test]
     fn amounts_and_dates_are_in_range() {
-        let batch = chunk(
-            &Spec {
-                rows: 20_000,
-                ..Spec::default()
-            },
-            0,
-        )
-        .unwrap();
+        let batch = chunk(&Spec { rows: 20_000, ..Spec::default() }, 0).unwrap();
         let days = batch["shipped_on"].as_primitive::<Date32Type>().values();
         // 20,270 and 20,453 days after 1970-01-01 are 2025-07-01 and 2025-12-31 (date -d '2025-07-01 UTC' +%s / 86400).
         assert_eq!((days.iter().min(), days.iter().max()), (Some(&20_270), Some(&20_453)));
         for name in ["value", "weight_kg"] {
-            assert!(
-                batch[name]
-                    .as_primitive::<Float64Type>()
-                    .values()
-                    .iter()
-                    .all(|&x| x > 0.0 && x < 10_000_000.0)
-            );
+            assert!(batch[name].as_primitive::<Float64Type>().values().iter().all(|&x| x > 0.0 && x < 10_000_000.0));
         }
-        assert!(
-            batch["packages"]
-                .as_primitive::<Int32Type>()
-                .values()
-                .iter()
-                .all(|&n| n >= 1)
-        );
+        assert!(batch["packages"].as_primitive::<Int32Type>().values().iter().all(|&n| n >= 1));
     }
 
     #[test]
     fn a_limit_on_classes_holds() {
-        let spec = Spec {
-            classes: Some(5),
-            labelled: true,
-            ..Spec::default()
-        };
+        let spec = Spec { classes: Some(5), labelled: true, ..Spec::default() };
         let batch = chunk(&spec, 0).unwrap();
         let seen: HashSet<_> = batch["hs6"].as_string::<i32>().iter().flatten().collect();
         assert_eq!(seen.len(), 5);

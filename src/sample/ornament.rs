@@ -4,76 +4,27 @@
 
 use super::draw::Draw;
 
-const CARTONS: [&str; 12] = [
-    "CTNS", "CARTONS", "PKGS", "PALLETS", "CTNS", "BOXES", "CTN", "PLTS", "BALES", "PKG", "ROLLS", "CASES",
-];
-const SACKS: [&str; 10] = [
-    "BAGS", "CTNS", "CARTONS", "DRUMS", "PALLETS", "SACKS", "PKGS", "CASES", "BAG", "PAILS",
-];
-const CRATES: [&str; 8] = [
-    "CTNS", "CRATES", "PALLETS", "PKGS", "CASES", "W/CASES", "PACKAGES", "CARTONS",
-];
+const CARTONS: [&str; 12] =
+    ["CTNS", "CARTONS", "PKGS", "PALLETS", "CTNS", "BOXES", "CTN", "PLTS", "BALES", "PKG", "ROLLS", "CASES"];
+const SACKS: [&str; 10] = ["BAGS", "CTNS", "CARTONS", "DRUMS", "PALLETS", "SACKS", "PKGS", "CASES", "BAG", "PAILS"];
+const CRATES: [&str; 8] = ["CTNS", "CRATES", "PALLETS", "PKGS", "CASES", "W/CASES", "PACKAGES", "CARTONS"];
 const UNITS: [&str; 8] = ["PCS", "PIECES", "UNITS", "SETS", "PC", "EA", "DOZ", "NOS"];
 const SYLLABLES: [&str; 32] = [
     "zan", "tor", "vel", "mira", "kop", "lex", "dru", "qua", "sol", "nem", "fi", "rox", "bel", "hya", "pra", "tuk",
     "ova", "gri", "sem", "lu", "xan", "wyn", "jor", "cap", "ulo", "ster", "ven", "ika", "mond", "tri", "ber", "zo",
 ];
-const FOOD: [&str; 12] = [
-    "500ML", "1L", "25KG", "50KG", "10KG", "400G", "1KG", "250G", "750ML", "24X330ML", "12X1KG", "5L",
-];
-const BULK: [&str; 10] = [
-    "25KG", "200L", "20L", "1000KG", "50KG", "5L", "1L", "180KG", "500ML", "4L",
-];
-const CARE: [&str; 8] = [
-    "500ML",
-    "250ML",
-    "100ML",
-    "10X10",
-    "30ML",
-    "BOX OF 50",
-    "24X100G",
-    "12/PK",
-];
-const CLOTH: [&str; 10] = [
-    "S-XL",
-    "M/L/XL",
-    "120CM",
-    "150CM",
-    "200GSM",
-    "58IN",
-    "SIZE 38",
-    "3 PCS/PACK",
-    "XXL",
-    "60X90",
-];
-const METAL: [&str; 12] = [
-    "12MM",
-    "2.5MM",
-    "6M",
-    "1/2 IN",
-    "3IN",
-    "DN50",
-    "M10",
-    "1220X2440",
-    "0.5MM",
-    "40X40",
-    "100MM",
-    "GR 8.8",
-];
-const DEVICE: [&str; 12] = [
-    "12V", "220V", "24V", "1500W", "2HP", "60HZ", "10A", "5KW", "3PH", "220-240V", "USB", "50W",
-];
+const FOOD: [&str; 12] =
+    ["500ML", "1L", "25KG", "50KG", "10KG", "400G", "1KG", "250G", "750ML", "24X330ML", "12X1KG", "5L"];
+const BULK: [&str; 10] = ["25KG", "200L", "20L", "1000KG", "50KG", "5L", "1L", "180KG", "500ML", "4L"];
+const CARE: [&str; 8] = ["500ML", "250ML", "100ML", "10X10", "30ML", "BOX OF 50", "24X100G", "12/PK"];
+const CLOTH: [&str; 10] =
+    ["S-XL", "M/L/XL", "120CM", "150CM", "200GSM", "58IN", "SIZE 38", "3 PCS/PACK", "XXL", "60X90"];
+const METAL: [&str; 12] =
+    ["12MM", "2.5MM", "6M", "1/2 IN", "3IN", "DN50", "M10", "1220X2440", "0.5MM", "40X40", "100MM", "GR 8.8"];
+const DEVICE: [&str; 12] =
+    ["12V", "220V", "24V", "1500W", "2HP", "60HZ", "10A", "5KW", "3PH", "220-240V", "USB", "50W"];
 const VEHICLE: [&str; 8] = ["2012", "2016", "LH", "RH", "FRONT", "REAR", "4X4", "2019 MODEL"];
-const OTHER: [&str; 8] = [
-    "10CM",
-    "20X30CM",
-    "LARGE",
-    "SMALL",
-    "ASSTD COLOURS",
-    "30CM",
-    "BLACK",
-    "WHITE",
-];
+const OTHER: [&str; 8] = ["10CM", "20X30CM", "LARGE", "SMALL", "ASSTD COLOURS", "30CM", "BLACK", "WHITE"];
 
 /// Full words, lower case, and what shippers make of them; by rising word, for a binary search.
 const SHORT: [(&str, &str); 40] = [
@@ -205,21 +156,14 @@ pub(super) fn size(out: &mut String, chapter: u8, draw: &mut Draw) {
 
 /// The abbreviation of a lower-case word, if shippers have one.
 pub(super) fn short(word: &str) -> Option<&'static str> {
-    SHORT
-        .binary_search_by_key(&word, |&(full, _)| full)
-        .ok()
-        .map(|at| SHORT[at].1)
+    SHORT.binary_search_by_key(&word, |&(full, _)| full).ok().map(|at| SHORT[at].1)
 }
 
 /// Small counts are frequent, and round ones too.
 fn count(out: &mut String, most: u32, draw: &mut Draw) {
     let most = if draw.chance(4_000) { most / 10 } else { most };
     let n = 1 + draw.below(most);
-    number(
-        out,
-        u64::from(if draw.chance(2_000) { n.div_ceil(10) * 10 } else { n }),
-        1,
-    );
+    number(out, u64::from(if draw.chance(2_000) { n.div_ceil(10) * 10 } else { n }), 1);
     if draw.chance(6_000) {
         out.push(' ');
     }

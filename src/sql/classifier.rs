@@ -79,10 +79,7 @@ fn alternative() -> FieldRef {
 }
 
 fn alternative_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("hs6", DataType::Utf8, true),
-        Field::new("confidence", DataType::Float32, true),
-    ])
+    Fields::from(vec![Field::new("hs6", DataType::Utf8, true), Field::new("confidence", DataType::Float32, true)])
 }
 
 /// Whether `hs_predict` takes a column of this type.

@@ -55,9 +55,7 @@ impl FromStr for Subheading {
     fn from_str(text: &str) -> Result<Self> {
         match <[u8; 6]>::try_from(text.as_bytes()) {
             Ok(digits) if digits.iter().all(u8::is_ascii_digit) => Ok(Subheading(digits)),
-            _ => Err(Error::Input(format!(
-                "{text:?} is not an HS subheading; it takes six digits as text"
-            ))),
+            _ => Err(Error::Input(format!("{text:?} is not an HS subheading; it takes six digits as text"))),
         }
     }
 }
@@ -134,10 +132,7 @@ impl Codes {
             }
             check_row(code, level, parent).map_err(|what| refuse(line, what))?;
             if let Some(first) = line_of.insert(code.to_string(), line) {
-                return Err(refuse(
-                    line,
-                    format!("code {code} was already on line {first}; keep one of them"),
-                ));
+                return Err(refuse(line, format!("code {code} was already on line {first}; keep one of them")));
             }
             if code.len() == 6 {
                 codes.push(code.parse()?);
@@ -200,33 +195,25 @@ impl Codes {
 
     /// The four-digit headings that have subheadings, ascending, each once.
     pub fn headings(&self) -> impl Iterator<Item = &str> {
-        self.codes
-            .chunk_by(|a, b| a.heading() == b.heading())
-            .map(|group| group[0].heading())
+        self.codes.chunk_by(|a, b| a.heading() == b.heading()).map(|group| group[0].heading())
     }
 
     /// The two-digit chapters that have subheadings, ascending, each once.
     pub fn chapters(&self) -> impl Iterator<Item = &str> {
-        self.codes
-            .chunk_by(|a, b| a.chapter() == b.chapter())
-            .map(|group| group[0].chapter())
+        self.codes.chunk_by(|a, b| a.chapter() == b.chapter()).map(|group| group[0].chapter())
     }
 }
 
 /// The built-in editions that have the subheading `code`, oldest first.
 pub fn editions_of(code: &str) -> Vec<Edition> {
-    Edition::ALL
-        .into_iter()
-        .filter(|e| Codes::builtin(*e).contains(code))
-        .collect()
+    Edition::ALL.into_iter().filter(|e| Codes::builtin(*e).contains(code)).collect()
 }
 
 /// Reads lines of a heading and the last two digits of its subheadings: `0101 21 29 30 90`.
 fn read_compact(text: &'static str) -> Vec<Subheading> {
     let subheadings_of = |line: &'static str| {
         let (heading, rest) = line.split_once(' ').unwrap_or((line, ""));
-        rest.split(' ')
-            .filter_map(move |last| format!("{heading}{last}").parse().ok())
+        rest.split(' ').filter_map(move |last| format!("{heading}{last}").parse().ok())
     };
     text.lines().flat_map(subheadings_of).collect()
 }
@@ -237,20 +224,14 @@ fn places(header: &StringRecord) -> Result<[usize; 3], String> {
     let missing: Vec<&str> = COLUMNS.into_iter().filter(|name| place(name).is_none()).collect();
     match (place("hs_code"), place("level"), place("parent")) {
         (Some(code), Some(level), Some(parent)) if missing.is_empty() => Ok([code, level, parent]),
-        _ => Err(format!(
-            "column {} is missing; the header must be {}",
-            missing.join(", "),
-            COLUMNS.join(",")
-        )),
+        _ => Err(format!("column {} is missing; the header must be {}", missing.join(", "), COLUMNS.join(","))),
     }
 }
 
 /// What one row says by itself; whether its parent has a row is only known at the end.
 fn check_row(code: &str, level: &str, parent: &str) -> Result<(), String> {
     if code.is_empty() || !code.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!(
-            "code {code:?} is not digits alone; write it without dots, spaces and letters"
-        ));
+        return Err(format!("code {code:?} is not digits alone; write it without dots, spaces and letters"));
     }
     match code.len() {
         2 | 4 | 6 => {}
@@ -260,23 +241,15 @@ fn check_row(code: &str, level: &str, parent: &str) -> Result<(), String> {
             ));
         }
         _ => {
-            return Err(format!(
-                "code {code} has {} digits; keep rows of 2, 4 and 6 digits only",
-                code.len()
-            ));
+            return Err(format!("code {code} has {} digits; keep rows of 2, 4 and 6 digits only", code.len()));
         }
     }
     if level != code.len().to_string() {
-        return Err(format!(
-            "level {level:?} of code {code} must be {}, the number of its digits",
-            code.len()
-        ));
+        return Err(format!("level {level:?} of code {code} must be {}, the number of its digits", code.len()));
     }
     let above = &code[..code.len() - 2];
     if parent != above {
-        return Err(format!(
-            "parent {parent:?} of code {code} must be {above:?}; export the column parent as text"
-        ));
+        return Err(format!("parent {parent:?} of code {code} must be {above:?}; export the column parent as text"));
     }
     Ok(())
 }
@@ -303,25 +276,18 @@ mod tests {
         999999,6,9999,TOTAL,Commodities not specified according to kind\n";
 
     fn refusal(csv: &str) -> String {
-        Codes::from_nomenclature_csv(csv.as_bytes(), Edition::Hs2022, "n.csv")
-            .unwrap_err()
-            .to_string()
+        Codes::from_nomenclature_csv(csv.as_bytes(), Edition::Hs2022, "n.csv").unwrap_err().to_string()
     }
 
     /// Counts as published by the World Customs Organization for each edition: 5,205, 5,387 and 5,612 subheadings
     /// in 1,224, 1,222 and 1,228 headings of 96 chapters.
     #[test]
     fn the_builtin_editions_have_the_published_number_of_codes() {
-        for (edition, subheadings, headings) in [
-            (Edition::Hs2012, 5205, 1224),
-            (Edition::Hs2017, 5387, 1222),
-            (Edition::Hs2022, 5612, 1228),
-        ] {
+        for (edition, subheadings, headings) in
+            [(Edition::Hs2012, 5205, 1224), (Edition::Hs2017, 5387, 1222), (Edition::Hs2022, 5612, 1228)]
+        {
             let codes = Codes::builtin(edition);
-            assert_eq!(
-                (codes.len(), codes.headings().count(), codes.chapters().count()),
-                (subheadings, headings, 96)
-            );
+            assert_eq!((codes.len(), codes.headings().count(), codes.chapters().count()), (subheadings, headings, 96));
             assert!(codes.iter().is_sorted_by(|a, b| a < b));
             assert!(!codes.contains("999999") && !codes.chapters().any(|c| c == "77"));
         }
@@ -333,10 +299,7 @@ mod tests {
             let name = format!("nomenclature_hs{edition}.csv");
             let path = format!("{}/../shared/data/{name}", env!("CARGO_MANIFEST_DIR"));
             let Ok(bytes) = std::fs::read(path) else { continue };
-            assert_eq!(
-                &Codes::from_nomenclature_csv(&bytes, edition, &name).unwrap(),
-                Codes::builtin(edition)
-            );
+            assert_eq!(&Codes::from_nomenclature_csv(&bytes, edition, &name).unwrap(), Codes::builtin(edition));
         }
     }
 
@@ -354,10 +317,7 @@ mod tests {
     #[test]
     fn a_subheading_is_exactly_six_ascii_digits() {
         let code: Subheading = "010121".parse().unwrap();
-        assert_eq!(
-            (code.as_str(), code.heading(), code.chapter()),
-            ("010121", "0101", "01")
-        );
+        assert_eq!((code.as_str(), code.heading(), code.chapter()), ("010121", "0101", "01"));
         for text in ["", "10121", "0101210", "01012a", " 010121", "０１０１２１"] {
             assert!(text.parse::<Subheading>().is_err(), "{text}");
         }
@@ -372,21 +332,13 @@ mod tests {
         assert_eq!(codes.iter().map(String::from).collect::<Vec<_>>(), ["010121", "010129"]);
         assert_eq!(codes.edition(), Edition::Hs2017);
         let with_mark = format!("\u{feff}{SMALL}");
-        assert_eq!(
-            Codes::from_nomenclature_csv(with_mark.as_bytes(), Edition::Hs2017, "n.csv").unwrap(),
-            codes
-        );
+        assert_eq!(Codes::from_nomenclature_csv(with_mark.as_bytes(), Edition::Hs2017, "n.csv").unwrap(), codes);
     }
 
     #[test]
     fn a_damaged_row_is_refused_with_its_line_and_the_next_step() {
         for (from, to, line, says) in [
-            (
-                "010129,6,0101",
-                "10129,6,0101",
-                "line 6",
-                "export the column hs_code as text",
-            ),
+            ("010129,6,0101", "10129,6,0101", "line 6", "export the column hs_code as text"),
             ("010129,6,0101", "010129,4,0101", "line 6", "must be 6"),
             ("010129,6,0101", "010129,6,101", "line 6", "must be \"0101\""),
             ("010129,6,0101", "0101.29,6,0101", "line 6", "without dots"),
@@ -397,10 +349,7 @@ mod tests {
             ("level", "digits", "line 1", "column level is missing"),
         ] {
             let message = refusal(&SMALL.replacen(from, to, 1));
-            assert!(
-                message.starts_with(&format!("n.csv, {line}: ")) && message.contains(says),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("n.csv, {line}: ")) && message.contains(says), "{message}");
         }
     }
 
@@ -409,9 +358,7 @@ mod tests {
         assert!(refusal("hs_code,level,parent,section,description\n01,2,,I,x\n").contains("no subheading"));
         assert!(refusal("").contains("missing"));
         let latin1 = [b"hs_code,level,parent,section,description\n01,2,,I,caf\xe9\n".as_slice()].concat();
-        let message = Codes::from_nomenclature_csv(&latin1, Edition::Hs2022, "n.csv")
-            .unwrap_err()
-            .to_string();
+        let message = Codes::from_nomenclature_csv(&latin1, Edition::Hs2022, "n.csv").unwrap_err().to_string();
         assert!(message.contains("line 2") && message.contains("UTF-8"), "{message}");
     }
 }

@@ -285,11 +285,7 @@ impl Report {
                 Some(to) => format!("  of {} to {to} rows", bucket.from_rows),
                 None => format!("  of {} rows and more", bucket.from_rows),
             };
-            table.fact(
-                &name,
-                bucket.classes,
-                &format!("{} rows together", thousands(bucket.rows)),
-            );
+            table.fact(&name, bucket.classes, &format!("{} rows together", thousands(bucket.rows)));
         }
         table.lines()
     }
@@ -305,10 +301,7 @@ impl Report {
             return Some("no row has a label; name the column of the codes with --label".to_string());
         }
         if self.lost_zero_rows > 0 && !limits.repair_zeros {
-            let example = self
-                .lost_zero_codes
-                .first()
-                .map(|found| format!(", {} for example", found.code));
+            let example = self.lost_zero_codes.first().map(|found| format!(", {} for example", found.code));
             return Some(format!(
                 "{} labels have lost their leading zero{}; write the column as six-digit text, or run again with \
                  --repair-zeros to put the zeros back",
@@ -330,12 +323,7 @@ impl Report {
             ));
         }
         if unknown > limits.max_unknown_ratio {
-            let codes: Vec<&str> = self
-                .unknown_codes
-                .iter()
-                .take(3)
-                .map(|found| found.code.as_str())
-                .collect();
+            let codes: Vec<&str> = self.unknown_codes.iter().take(3).map(|found| found.code.as_str()).collect();
             return Some(format!(
                 "{} of the labels ({} rows) are in no edition, at most {} may be: {}; check the label column, and \
                  correct or leave out these rows",
@@ -379,11 +367,7 @@ impl Table {
     fn codes(&mut self, found: &[Found]) {
         for Found { code, rows, editions } in found {
             let known: Vec<String> = editions.iter().map(|e| format!("HS {e}")).collect();
-            let note = if known.is_empty() {
-                String::new()
-            } else {
-                format!("in {}", known.join(", "))
-            };
+            let note = if known.is_empty() { String::new() } else { format!("in {}", known.join(", ")) };
             self.row(&format!("  {code}"), &thousands(*rows), &note);
         }
     }
@@ -420,15 +404,8 @@ fn most_frequent(finds: &Finds<'_>) -> Vec<Found> {
 fn histogram(classes: &BTreeMap<Subheading, usize>) -> Vec<Bucket> {
     let bucket = |at: usize| {
         let (from_rows, to_rows) = (BUCKETS[at], BUCKETS.get(at + 1).map(|next| next - 1));
-        let inside = classes
-            .values()
-            .filter(|rows| **rows >= from_rows && to_rows.is_none_or(|to| **rows <= to));
-        Bucket {
-            from_rows,
-            to_rows,
-            classes: inside.clone().count(),
-            rows: inside.sum(),
-        }
+        let inside = classes.values().filter(|rows| **rows >= from_rows && to_rows.is_none_or(|to| **rows <= to));
+        Bucket { from_rows, to_rows, classes: inside.clone().count(), rows: inside.sum() }
     };
     (0..BUCKETS.len()).map(bucket).collect()
 }
@@ -471,15 +448,8 @@ mod tests {
     const EDITION: Edition = Edition::Hs2022;
 
     fn report(rows: &[(Option<&str>, &str)]) -> Report {
-        let labels: Vec<Label> = rows
-            .iter()
-            .map(|(_, raw)| Label::parse(Some(raw), Codes::builtin(EDITION)))
-            .collect();
-        check(
-            rows.iter()
-                .zip(&labels)
-                .map(|((text, _), label)| Row { text: *text, label }),
-        )
+        let labels: Vec<Label> = rows.iter().map(|(_, raw)| Label::parse(Some(raw), Codes::builtin(EDITION))).collect();
+        check(rows.iter().zip(&labels).map(|((text, _), label)| Row { text: *text, label }))
     }
 
     /// Twelve rows of which nine are usable, counted by hand: laptop ×4 (three 847130, one 847141), bolt ×3
@@ -508,60 +478,25 @@ mod tests {
         let report = report(&mixed());
         assert_eq!((report.rows, report.texts, report.labelled_rows), (12, 5, 11));
         assert_eq!((report.missing_label_rows, report.empty_text_rows), (1, 1));
-        assert_eq!(
-            (
-                report.unknown_code_rows,
-                report.wrong_edition_rows,
-                report.lost_zero_rows
-            ),
-            (1, 1, 1)
-        );
-        assert_eq!(
-            (report.usable_rows, report.usable_texts, report.duplicate_rows),
-            (9, 3, 5)
-        );
+        assert_eq!((report.unknown_code_rows, report.wrong_edition_rows, report.lost_zero_rows), (1, 1, 1));
+        assert_eq!((report.usable_rows, report.usable_texts, report.duplicate_rows), (9, 3, 5));
         assert_eq!((report.conflicting_texts, report.conflict_rows), (1, 4));
         assert_eq!(report.best_possible_ratio, 8.0 / 9.0);
-        assert_eq!(
-            (report.classes, report.classes_with_one_row, report.classes_below_5),
-            (4, 1, 4)
-        );
+        assert_eq!((report.classes, report.classes_with_one_row, report.classes_below_5), (4, 1, 4));
         assert_eq!((report.chapters, report.headings), (3, 3));
         let largest = report.largest_class.map(String::from);
         assert_eq!((largest.as_deref(), report.largest_class_rows), (Some("731815"), 3));
-        let sizes: Vec<_> = report
-            .class_histogram
-            .iter()
-            .map(|b| (b.from_rows, b.classes, b.rows))
-            .take(3)
-            .collect();
+        let sizes: Vec<_> = report.class_histogram.iter().map(|b| (b.from_rows, b.classes, b.rows)).take(3).collect();
         assert_eq!(sizes, [(1, 1, 1), (2, 3, 8), (5, 0, 0)]);
     }
 
     #[test]
     fn the_codes_that_do_not_fit_are_named_with_the_editions_that_have_them() {
         let report = report(&mixed());
-        assert_eq!(
-            report.unknown_codes,
-            [Found {
-                code: "271011".into(),
-                rows: 1,
-                editions: vec![]
-            }]
-        );
+        assert_eq!(report.unknown_codes, [Found { code: "271011".into(), rows: 1, editions: vec![] }]);
         let older = vec![Edition::Hs2012, Edition::Hs2017];
-        assert_eq!(
-            report.wrong_edition_codes,
-            [Found {
-                code: "854810".into(),
-                rows: 1,
-                editions: older
-            }]
-        );
-        assert_eq!(
-            report.wrong_edition_known_rows,
-            BTreeMap::from([(Edition::Hs2012, 1), (Edition::Hs2017, 1)])
-        );
+        assert_eq!(report.wrong_edition_codes, [Found { code: "854810".into(), rows: 1, editions: older }]);
+        assert_eq!(report.wrong_edition_known_rows, BTreeMap::from([(Edition::Hs2012, 1), (Edition::Hs2017, 1)]));
         assert_eq!(report.lost_zero_codes[0].code, "010121");
     }
 
@@ -579,10 +514,7 @@ mod tests {
         for description in ["laptop", "bolt", "horse", "petrol", "battery"] {
             assert!(!text.contains(description), "{text}");
         }
-        assert!(
-            text.contains("  854810                        1  in HS 2012, HS 2017"),
-            "{text}"
-        );
+        assert!(text.contains("  854810                        1  in HS 2012, HS 2017"), "{text}");
         assert!(text.contains("best possible accuracy    88.89 %"), "{text}");
         assert!(lines.iter().all(|line| line.trim_end() == line));
     }
@@ -593,12 +525,7 @@ mod tests {
         rows.extend(vec![(Some("bolt"), "731815"); 50]);
         assert_eq!(report(&rows).refuse(&Limits::default()), None);
         rows.pop();
-        assert!(
-            report(&rows)
-                .refuse(&Limits::default())
-                .unwrap()
-                .contains("199 rows are usable and at least 200")
-        );
+        assert!(report(&rows).refuse(&Limits::default()).unwrap().contains("199 rows are usable and at least 200"));
     }
 
     #[test]
@@ -606,17 +533,8 @@ mod tests {
         let mut rows = vec![(Some("laptop"), "847130"); 300];
         rows.push((Some("horse"), "10121"));
         let refusal = report(&rows).refuse(&Limits::default()).unwrap();
-        assert!(
-            refusal.contains("010121") && refusal.contains("--repair-zeros"),
-            "{refusal}"
-        );
-        assert_eq!(
-            report(&rows).refuse(&Limits {
-                repair_zeros: true,
-                ..Limits::default()
-            }),
-            None
-        );
+        assert!(refusal.contains("010121") && refusal.contains("--repair-zeros"), "{refusal}");
+        assert_eq!(report(&rows).refuse(&Limits { repair_zeros: true, ..Limits::default() }), None);
     }
 
     #[test]
@@ -631,30 +549,16 @@ mod tests {
         assert!(with("271011", 16).unwrap().contains("check the label column"));
         assert!(with("854810", 16).unwrap().contains("HS 2017 has 16 of them"));
         assert!(report(&[]).refuse(&Limits::default()).unwrap().contains("no rows"));
-        assert!(
-            report(&[(Some("x"), "")])
-                .refuse(&Limits::default())
-                .unwrap()
-                .contains("--label")
-        );
+        assert!(report(&[(Some("x"), "")]).refuse(&Limits::default()).unwrap().contains("--label"));
         let one_class = vec![(Some("laptop"), "847130"); 300];
-        assert!(
-            report(&one_class)
-                .refuse(&Limits::default())
-                .unwrap()
-                .contains("other goods")
-        );
+        assert!(report(&one_class).refuse(&Limits::default()).unwrap().contains("other goods"));
     }
 
     #[test]
     fn numbers_are_written_in_threes() {
-        for (number, written) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (59_024, "59,024"),
-            (1_234_567, "1,234,567"),
-        ] {
+        for (number, written) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (59_024, "59,024"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(thousands(number), written);
         }
     }

@@ -115,9 +115,8 @@ pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<
     let texts: arrow::array::ArrayRef =
         Arc::new(arrow::array::StringArray::from_iter_values(lines.iter().map(|(t, _)| *t)));
     let predictions = classifier.predict(&texts)?;
-    let column = |name: &str| {
-        predictions.column_by_name(name).ok_or_else(|| Error::Bug(format!("hs_predict gives no {name}")))
-    };
+    let column =
+        |name: &str| predictions.column_by_name(name).ok_or_else(|| Error::Bug(format!("hs_predict gives no {name}")));
     let heading = column("confidence_heading")?.as_primitive::<Float32Type>();
     let chapter = column("confidence_chapter")?.as_primitive::<Float32Type>();
     let decision = column("decision")?.as_string::<i32>();
@@ -128,7 +127,8 @@ pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<
         if alternatives.is_valid(row) {
             let items = alternatives.value(row);
             let items = items.as_struct();
-            let (codes, confidences) = (items.column(0).as_string::<i32>(), items.column(1).as_primitive::<Float32Type>());
+            let (codes, confidences) =
+                (items.column(0).as_string::<i32>(), items.column(1).as_primitive::<Float32Type>());
             for i in 0..items.len() {
                 top.push((codes.value(i).parse()?, confidences.value(i)));
             }

@@ -41,9 +41,7 @@ pub struct Scored<'a> {
 impl Scored<'_> {
     /// Whether the best code agrees with the known one in its first `digits` digits.
     fn right(&self, digits: usize) -> bool {
-        self.top
-            .first()
-            .is_some_and(|(code, _)| code.as_str()[..digits] == self.truth.as_str()[..digits])
+        self.top.first().is_some_and(|(code, _)| code.as_str()[..digits] == self.truth.as_str()[..digits])
     }
 }
 
@@ -182,10 +180,7 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
             hs6_top_five: share(&|r| r.top.iter().take(5).any(|(code, _)| *code == r.truth)),
             hs6_of_texts: ratio(right_texts, texts),
         },
-        coverage_at: PRECISIONS
-            .iter()
-            .map(|precision| coverage_at(&hs6, *precision, rows.len()))
-            .collect(),
+        coverage_at: PRECISIONS.iter().map(|precision| coverage_at(&hs6, *precision, rows.len())).collect(),
         macro_f1: macro_f1(rows),
         calibration_error: CalibrationError {
             hs6: calibration_error(&hs6),
@@ -204,16 +199,8 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
 pub fn clopper_pearson(right: usize, rows: usize, level: f64) -> (f64, f64) {
     let right = right.min(rows);
     let (k, n, tail) = (right as f64, rows as f64, (1.0 - level) / 2.0);
-    let low = if right == 0 {
-        0.0
-    } else {
-        beta_quantile(k, n - k + 1.0, tail)
-    };
-    let high = if right == rows {
-        1.0
-    } else {
-        beta_quantile(k + 1.0, n - k, 1.0 - tail)
-    };
+    let low = if right == 0 { 0.0 } else { beta_quantile(k, n - k + 1.0, tail) };
+    let high = if right == rows { 1.0 } else { beta_quantile(k + 1.0, n - k, 1.0 - tail) };
     (low, high)
 }
 
@@ -249,10 +236,8 @@ fn steps(rows: &[Scored<'_>], digits: usize) -> Vec<Step> {
             _ => *best,
         })
     };
-    let mut sorted: Vec<(f32, bool)> = rows
-        .iter()
-        .filter_map(|row| Some((confidence(row)?, row.right(digits))))
-        .collect();
+    let mut sorted: Vec<(f32, bool)> =
+        rows.iter().filter_map(|row| Some((confidence(row)?, row.right(digits)))).collect();
     sorted.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     let tie = |tied: &[(f32, bool)]| Step {
         confidence: tied[0].0,
@@ -278,24 +263,14 @@ fn equal_parts(steps: &[Step], parts: usize) -> Vec<&[Step]> {
 }
 
 fn coverage_at(steps: &[Step], precision: f64, all_rows: usize) -> CoverageAt {
-    let mut best = CoverageAt {
-        precision,
-        rows: 0,
-        coverage_ratio: 0.0,
-        confidence: None,
-    };
+    let mut best = CoverageAt { precision, rows: 0, coverage_ratio: 0.0, confidence: None };
     let (mut rows, mut right) = (0, 0);
     for step in steps {
         rows += step.rows;
         right += step.right;
         if ratio(right, rows) >= precision {
             let confidence = Some(step.confidence);
-            best = CoverageAt {
-                precision,
-                rows,
-                coverage_ratio: ratio(rows, all_rows),
-                confidence,
-            };
+            best = CoverageAt { precision, rows, coverage_ratio: ratio(rows, all_rows), confidence };
         }
     }
     best
@@ -305,18 +280,11 @@ fn calibration_error(steps: &[Step]) -> f64 {
     let rows: usize = steps.iter().map(|step| step.rows).sum();
     let bins = equal_parts(steps, BINS);
     let gap = |bin: &&[Step]| {
-        let sum: f64 = bin
-            .iter()
-            .map(|step| f64::from(step.confidence) * step.rows as f64)
-            .sum();
+        let sum: f64 = bin.iter().map(|step| f64::from(step.confidence) * step.rows as f64).sum();
         (bin.iter().map(|step| step.right).sum::<usize>() as f64 - sum).abs()
     };
     // |share right − mean confidence| · rows of bin = |right − sum of confidence|
-    if rows == 0 {
-        0.0
-    } else {
-        bins.iter().map(gap).sum::<f64>() / rows as f64
-    }
+    if rows == 0 { 0.0 } else { bins.iter().map(gap).sum::<f64>() / rows as f64 }
 }
 
 fn risk_coverage(steps: &[Step], all_rows: usize) -> Vec<RiskPoint> {
@@ -327,11 +295,7 @@ fn risk_coverage(steps: &[Step], all_rows: usize) -> Vec<RiskPoint> {
         right += part.iter().map(|step| step.right).sum::<usize>();
         if let Some(last) = part.last() {
             let (coverage_ratio, risk_ratio) = (ratio(rows, all_rows), ratio(rows - right, rows));
-            points.push(RiskPoint {
-                coverage_ratio,
-                risk_ratio,
-                confidence: last.confidence,
-            });
+            points.push(RiskPoint { coverage_ratio, risk_ratio, confidence: last.confidence });
         }
     }
     points
@@ -370,11 +334,7 @@ fn macro_f1(rows: &[Scored<'_>]) -> f64 {
     }
     // 2 TP + FP + FN = predicted + known
     let sum: f64 = classes.values().map(|c| ratio(2 * c.hits, c.predicted + c.known)).sum();
-    if classes.is_empty() {
-        0.0
-    } else {
-        sum / classes.len() as f64
-    }
+    if classes.is_empty() { 0.0 } else { sum / classes.len() as f64 }
 }
 
 fn accepted(rows: &[Scored<'_>]) -> Accepted {
@@ -396,10 +356,7 @@ fn chapters(rows: &[Scored<'_>]) -> Vec<Chapter> {
     for row in rows {
         let right = row.right(6);
         let counts = by_chapter.entry(row.truth.chapter()).or_default();
-        for (count, yes) in counts
-            .iter_mut()
-            .zip([true, right, row.accepted, row.accepted && right])
-        {
+        for (count, yes) in counts.iter_mut().zip([true, right, row.accepted, row.accepted && right]) {
             *count += usize::from(yes);
         }
     }
@@ -457,13 +414,8 @@ mod tests {
     fn accuracy_counts_rows_without_a_prediction_as_not_right() {
         let metrics = by_hand();
         assert_eq!((metrics.rows, metrics.texts, metrics.unscored_rows), (6, 5, 1));
-        let expected = Accuracy {
-            hs6: 2.0 / 6.0,
-            hs4: 4.0 / 6.0,
-            hs2: 4.0 / 6.0,
-            hs6_top_five: 0.5,
-            hs6_of_texts: 0.4,
-        };
+        let expected =
+            Accuracy { hs6: 2.0 / 6.0, hs4: 4.0 / 6.0, hs2: 4.0 / 6.0, hs6_top_five: 0.5, hs6_of_texts: 0.4 };
         assert_eq!(metrics.accuracy, expected);
     }
 
@@ -478,29 +430,16 @@ mod tests {
     #[test]
     fn the_calibration_error_is_the_mean_gap_of_bins_that_never_part_a_tie() {
         let error = by_hand().calibration_error;
-        assert!(
-            close(error.hs6, 0.225) && close(error.hs4, 0.225) && close(error.hs2, 0.2),
-            "{error:?}"
-        );
+        assert!(close(error.hs6, 0.225) && close(error.hs4, 0.225) && close(error.hs2, 0.2), "{error:?}");
     }
 
     /// Wrong rows among the 1 … 5 surest: 0, 1, 1.5 (half of a tie), 2, 3.
     #[test]
     fn risk_grows_with_coverage_and_ties_are_taken_together() {
         let metrics = by_hand();
-        let points: Vec<_> = metrics
-            .risk_coverage
-            .iter()
-            .map(|p| (p.coverage_ratio, p.risk_ratio))
-            .collect();
-        assert_eq!(
-            points,
-            [(1.0 / 6.0, 0.0), (2.0 / 6.0, 0.5), (4.0 / 6.0, 0.5), (5.0 / 6.0, 0.6)]
-        );
-        assert!(close(
-            metrics.aurc,
-            (0.0 + 1.0 / 2.0 + 1.5 / 3.0 + 2.0 / 4.0 + 3.0 / 5.0) / 5.0
-        ));
+        let points: Vec<_> = metrics.risk_coverage.iter().map(|p| (p.coverage_ratio, p.risk_ratio)).collect();
+        assert_eq!(points, [(1.0 / 6.0, 0.0), (2.0 / 6.0, 0.5), (4.0 / 6.0, 0.5), (5.0 / 6.0, 0.6)]);
+        assert!(close(metrics.aurc, (0.0 + 1.0 / 2.0 + 1.5 / 3.0 + 2.0 / 4.0 + 3.0 / 5.0) / 5.0));
         for at in metrics.coverage_at {
             assert_eq!((at.rows, at.coverage_ratio, at.confidence), (1, 1.0 / 6.0, Some(0.875)));
         }
@@ -510,10 +449,7 @@ mod tests {
     #[test]
     fn what_was_accepted_comes_with_its_interval() {
         let accepted = by_hand().accepted;
-        assert_eq!(
-            (accepted.rows, accepted.right_rows, accepted.precision),
-            (2, 1, Some(0.5))
-        );
+        assert_eq!((accepted.rows, accepted.right_rows, accepted.precision), (2, 1, Some(0.5)));
         assert!(close(accepted.precision_low, 1.0 - 0.975_f64.sqrt()));
         assert!(close(accepted.precision_high, 0.975_f64.sqrt()));
     }
@@ -521,18 +457,9 @@ mod tests {
     #[test]
     fn chapters_come_with_the_worst_first() {
         let chapters = by_hand().chapters;
-        let table: Vec<_> = chapters
-            .iter()
-            .map(|c| (c.chapter.as_str(), c.rows, c.accuracy, c.accepted_rows, c.precision))
-            .collect();
-        assert_eq!(
-            table,
-            [
-                ("01", 2, 0.0, 0, None),
-                ("73", 2, 0.5, 0, None),
-                ("84", 2, 0.5, 2, Some(0.5))
-            ]
-        );
+        let table: Vec<_> =
+            chapters.iter().map(|c| (c.chapter.as_str(), c.rows, c.accuracy, c.accepted_rows, c.precision)).collect();
+        assert_eq!(table, [("01", 2, 0.0, 0, None), ("73", 2, 0.5, 0, None), ("84", 2, 0.5, 2, Some(0.5))]);
     }
 
     /// Expected bounds from binomial tails summed in exact fractions (Python, `fractions` and `math.comb`).
@@ -564,11 +491,7 @@ mod tests {
         let mut rows = Vec::new();
         for _ in 0..200 {
             let truth = codes[(next() % 6) as usize];
-            let predicted = if next() % 10 < 7 {
-                truth
-            } else {
-                codes[(next() % 6) as usize]
-            };
+            let predicted = if next() % 10 < 7 { truth } else { codes[(next() % 6) as usize] };
             let confidence = (next() % 41) as f32 / 64.0 + if predicted == truth { 0.25 } else { 0.0 };
             rows.push((truth, [(predicted, confidence)]));
         }
@@ -585,10 +508,7 @@ mod tests {
             .collect();
         let metrics = evaluate(&scored);
         assert_eq!(metrics.accepted.right_rows, 149);
-        assert_eq!(
-            metrics.coverage_at.iter().map(|at| at.rows).collect::<Vec<_>>(),
-            [66, 81, 91]
-        );
+        assert_eq!(metrics.coverage_at.iter().map(|at| at.rows).collect::<Vec<_>>(), [66, 81, 91]);
         assert!(close(metrics.calibration_error.hs6, 0.2490625));
         assert!(close(metrics.macro_f1, 0.7354834002391618));
         assert!((metrics.aurc - 0.101_94).abs() < 1e-4, "{}", metrics.aurc);
@@ -600,10 +520,7 @@ mod tests {
     #[test]
     fn no_rows_give_no_figures_and_no_numbers_that_json_lacks() {
         let metrics = evaluate(&[]);
-        assert_eq!(
-            (metrics.rows, metrics.accepted.precision, metrics.aurc, metrics.macro_f1),
-            (0, None, 0.0, 0.0)
-        );
+        assert_eq!((metrics.rows, metrics.accepted.precision, metrics.aurc, metrics.macro_f1), (0, None, 0.0, 0.0));
         assert!(metrics.chapters.is_empty() && metrics.risk_coverage.is_empty());
         assert!(serde_json::to_value(&metrics).unwrap()["accuracy"]["hs6"].is_number());
     }

@@ -50,11 +50,7 @@ impl Label {
             Ok(digits) => digits,
             Err(missing_or_unknown) => return missing_or_unknown,
         };
-        let plain = if (6..=10).contains(&digits.len()) {
-            digits[..6].parse::<Subheading>().ok()
-        } else {
-            None
-        };
+        let plain = if (6..=10).contains(&digits.len()) { digits[..6].parse::<Subheading>().ok() } else { None };
         let zero = if [5, 7, 9].contains(&digits.len()) && !digits.starts_with('0') {
             format!("0{}", &digits[..5]).parse::<Subheading>().ok()
         } else {
@@ -92,14 +88,8 @@ fn digits(raw: &str) -> Result<String, Label> {
         return Err(Label::Missing);
     }
     // A tariff never writes five or more digits before a final ".0"; a number column does.
-    let whole = raw
-        .strip_suffix(".0")
-        .filter(|w| w.len() >= 5 && w.bytes().all(|b| b.is_ascii_digit()));
-    let mut digits: String = whole
-        .unwrap_or(raw)
-        .chars()
-        .filter(|c| *c != '.' && !c.is_whitespace())
-        .collect();
+    let whole = raw.strip_suffix(".0").filter(|w| w.len() >= 5 && w.bytes().all(|b| b.is_ascii_digit()));
+    let mut digits: String = whole.unwrap_or(raw).chars().filter(|c| *c != '.' && !c.is_whitespace()).collect();
     if !digits.bytes().all(|b| b.is_ascii_digit()) || (digits.is_empty() && !raw.is_empty()) {
         return Err(Label::Unknown(NOT_A_NUMBER.to_string()));
     }
@@ -125,15 +115,7 @@ mod tests {
 
     #[test]
     fn six_to_ten_digits_give_their_first_six_however_they_are_dotted() {
-        for raw in [
-            "847130",
-            "8471.30",
-            "8471.30.00",
-            "8471 30 00 00",
-            " 84713000 ",
-            "8471\u{a0}3000",
-            "847130.0",
-        ] {
+        for raw in ["847130", "8471.30", "8471.30.00", "8471 30 00 00", " 84713000 ", "8471\u{a0}3000", "847130.0"] {
             assert_eq!(read(raw), Label::Valid(code("847130")), "{raw}");
         }
         for raw in ["010121", "0101.21", "0101210000", "010121000"] {
@@ -171,15 +153,9 @@ mod tests {
     fn a_code_of_another_edition_comes_with_the_editions_that_have_it() {
         let in_2017 = |raw| Label::parse(Some(raw), Codes::builtin(Edition::Hs2017));
         assert_eq!(in_2017("852872"), Label::Valid(code("852872")));
-        let newer = Label::WrongEdition {
-            code: code("854911"),
-            editions: vec![Edition::Hs2022],
-        };
+        let newer = Label::WrongEdition { code: code("854911"), editions: vec![Edition::Hs2022] };
         assert_eq!(in_2017("8549110000"), newer);
-        let older = Label::WrongEdition {
-            code: code("854810"),
-            editions: vec![Edition::Hs2012, Edition::Hs2017],
-        };
+        let older = Label::WrongEdition { code: code("854810"), editions: vec![Edition::Hs2012, Edition::Hs2017] };
         assert_eq!(read("8548.10"), older);
     }
 

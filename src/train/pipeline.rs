@@ -16,7 +16,9 @@ use super::split::{Grouping, Part, Shares, Split};
 use crate::engine::{Engine, Scratch};
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
-use crate::model::{self, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, Policy, Weights, calibration};
+use crate::model::{
+    self, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, Policy, Weights, calibration,
+};
 use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
 use crate::registry::{Loaded, Registry};
 use crate::sql::{Classifier, Limits};
@@ -172,15 +174,9 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
             builtin
         }
     };
-    let (source, lines) = read(
-        &options.inputs,
-        &options.text,
-        &options.label,
-        options.where_sql.as_deref(),
-        codes,
-        options.limits,
-    )
-    .await?;
+    let (source, lines) =
+        read(&options.inputs, &options.text, &options.label, options.where_sql.as_deref(), codes, options.limits)
+            .await?;
     let report = checks::check(
         lines.iter().map(|l| Row { text: (!l.text.is_empty()).then_some(l.text.as_str()), label: &l.label }),
     );
@@ -208,10 +204,11 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
-    let fitted = fit::fit_with_splits(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
-        watcher.fitting(&progress);
-        std::ops::ControlFlow::Continue(())
-    })?;
+    let fitted =
+        fit::fit_with_splits(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
+            watcher.fitting(&progress);
+            std::ops::ControlFlow::Continue(())
+        })?;
     watcher.step("calibration");
     let tokenizer_json = tokenizer.to_json()?;
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
@@ -457,11 +454,7 @@ fn card_files(source: &Source) -> Vec<CardFile> {
     source
         .files()
         .iter()
-        .map(|f| CardFile {
-            address: f.url.clone(),
-            rows: f.rows as usize,
-            digest: f.e_tag().map(str::to_string),
-        })
+        .map(|f| CardFile { address: f.url.clone(), rows: f.rows as usize, digest: f.e_tag().map(str::to_string) })
         .collect()
 }
 

@@ -50,12 +50,7 @@ pub struct Shares {
 
 impl Default for Shares {
     fn default() -> Self {
-        Shares {
-            stop: 0.025,
-            calibrate: 0.025,
-            threshold: 0.06,
-            test: 0.0,
-        }
+        Shares { stop: 0.025, calibrate: 0.025, threshold: 0.06, test: 0.0 }
     }
 }
 
@@ -161,10 +156,7 @@ pub fn part_of(digest: &[u8; 16], seed: u64, shares: &Shares) -> Part {
 /// BLAKE3-128 of a normalised text.
 pub fn text_key(normalised: &str) -> [u8; 16] {
     let mut key = [0; 16];
-    blake3::Hasher::new()
-        .update(normalised.as_bytes())
-        .finalize_xof()
-        .fill(&mut key);
+    blake3::Hasher::new().update(normalised.as_bytes()).finalize_xof().fill(&mut key);
     key
 }
 
@@ -172,11 +164,7 @@ pub fn text_key(normalised: &str) -> [u8; 16] {
 /// only in numbers have the same key. A text of numbers alone keeps its own key, or all of them would be one group.
 pub fn group_key(normalised: &str) -> [u8; 16] {
     let bare = without_numbers(normalised);
-    if bare.chars().any(char::is_alphabetic) {
-        text_key(&bare)
-    } else {
-        text_key(normalised)
-    }
+    if bare.chars().any(char::is_alphabetic) { text_key(&bare) } else { text_key(normalised) }
 }
 
 /// Leaves out every run of digits, with the single signs inside it (`1,200`, `12.5`, `10-20`, `1/2`), and folds
@@ -199,12 +187,7 @@ fn without_numbers(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const EVEN: Shares = Shares {
-        stop: 0.1,
-        calibrate: 0.2,
-        threshold: 0.3,
-        test: 0.15,
-    };
+    const EVEN: Shares = Shares { stop: 0.1, calibrate: 0.2, threshold: 0.3, test: 0.15 };
 
     fn counts(split: &Split, rows: u32) -> [u32; 5] {
         let mut counts = [0; 5];
@@ -218,9 +201,8 @@ mod tests {
     #[test]
     fn each_part_gets_its_share_of_the_texts() {
         let counts = counts(&Split::new(7, EVEN, Grouping::Text).unwrap(), 20_000);
-        for (part, (count, expected)) in Part::ALL
-            .iter()
-            .zip(counts.into_iter().zip([5_000, 2_000, 4_000, 6_000, 3_000]))
+        for (part, (count, expected)) in
+            Part::ALL.iter().zip(counts.into_iter().zip([5_000, 2_000, 4_000, 6_000, 3_000]))
         {
             assert!(count.abs_diff(expected) < 355, "{part:?}: {count} of {expected}");
         }
@@ -228,10 +210,7 @@ mod tests {
 
     #[test]
     fn equal_texts_fall_into_the_same_part_and_another_seed_deals_anew() {
-        let (a, b) = (
-            Split::new(1, EVEN, Grouping::Text).unwrap(),
-            Split::new(2, EVEN, Grouping::Text).unwrap(),
-        );
+        let (a, b) = (Split::new(1, EVEN, Grouping::Text).unwrap(), Split::new(2, EVEN, Grouping::Text).unwrap());
         let texts: Vec<String> = (0..1_000).map(|i| format!("goods {i}")).collect();
         let parts = |split: &Split| texts.iter().map(|t| split.part(t)).collect::<Vec<_>>();
         assert_eq!(parts(&a), parts(&a));
@@ -251,43 +230,19 @@ mod tests {
 
     #[test]
     fn without_shares_every_row_trains() {
-        let none = Shares {
-            stop: 0.0,
-            calibrate: 0.0,
-            threshold: 0.0,
-            test: 0.0,
-        };
-        assert_eq!(
-            counts(&Split::new(3, none, Grouping::Text).unwrap(), 500),
-            [500, 0, 0, 0, 0]
-        );
+        let none = Shares { stop: 0.0, calibrate: 0.0, threshold: 0.0, test: 0.0 };
+        assert_eq!(counts(&Split::new(3, none, Grouping::Text).unwrap(), 500), [500, 0, 0, 0, 0]);
     }
 
     #[test]
     fn shares_that_leave_nothing_for_training_are_refused() {
         for bad in [
-            Shares {
-                test: 1.0,
-                ..Shares::default()
-            },
+            Shares { test: 1.0, ..Shares::default() },
             Shares { stop: -0.1, ..EVEN },
-            Shares {
-                calibrate: f64::NAN,
-                ..EVEN
-            },
-            Shares {
-                stop: 0.25,
-                calibrate: 0.25,
-                threshold: 0.25,
-                test: 0.25,
-            },
+            Shares { calibrate: f64::NAN, ..EVEN },
+            Shares { stop: 0.25, calibrate: 0.25, threshold: 0.25, test: 0.25 },
         ] {
-            assert!(
-                Split::new(0, bad, Grouping::Text)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("less than 1")
-            );
+            assert!(Split::new(0, bad, Grouping::Text).unwrap_err().to_string().contains("less than 1"));
         }
         assert!((Shares::default().train() - 0.89).abs() < 1e-12);
     }
@@ -295,9 +250,7 @@ mod tests {
     /// First 16 bytes of the BLAKE3 of the empty input, from the test vectors of the BLAKE3 team.
     #[test]
     fn a_text_key_is_the_start_of_its_blake3_digest() {
-        let expected = [
-            0xaf, 0x13, 0x49, 0xb9, 0xf5, 0xf9, 0xa1, 0xa6, 0xa0, 0x40, 0x4d, 0xea, 0x36, 0xdc, 0xc9, 0x49,
-        ];
+        let expected = [0xaf, 0x13, 0x49, 0xb9, 0xf5, 0xf9, 0xa1, 0xa6, 0xa0, 0x40, 0x4d, 0xea, 0x36, 0xdc, 0xc9, 0x49];
         assert_eq!(text_key(""), expected);
     }
 
@@ -313,12 +266,9 @@ mod tests {
             assert_eq!(group_key(a), group_key(b), "{a} / {b}");
             assert_ne!(Grouping::Text.key(a), Grouping::Text.key(b));
         }
-        for (a, b) in [
-            ("gasket 12 mm", "gasket 12 cm"),
-            ("wine, red", "wine red"),
-            ("123", "124"),
-            ("12 / 7", "12 / 8"),
-        ] {
+        for (a, b) in
+            [("gasket 12 mm", "gasket 12 cm"), ("wine, red", "wine red"), ("123", "124"), ("12 / 7", "12 / 8")]
+        {
             assert_ne!(group_key(a), group_key(b), "{a} / {b}");
         }
     }

@@ -75,7 +75,7 @@ pub struct Lab {
 }
 
 pub const RECIPE: &str = "[model]\nvocab_size = 3000\nembedding_dim = 32\nfilters = 32\nwidths = [1, 2, 3]\n\
-                          [fit]\nepochs = 3\n[split]\ntest = 0.05\nthreshold = 0.1\n";
+                          [fit]\nteachers = 0\nepochs = 3\n[split]\ntest = 0.05\nthreshold = 0.1\n";
 
 /// The lab of this test process.
 pub fn lab() -> &'static Lab {
@@ -88,8 +88,19 @@ pub fn lab() -> &'static Lab {
         ok(&["sample", "--output", &labelled, "--rows", "20000", "--seed", "1", "--labelled", "--classes", "150"]);
         ok(&["sample", "--output", &lines, "--rows", "140000", "--seed", "2", "--rows-per-file", "65536"]);
         ok(&[
-            "train", "--input", &labelled, "--label", "hs6", "--registry", &registry, "--recipe", &recipe,
-            "--target-precision", "0.9", "--by", "the tests",
+            "train",
+            "--input",
+            &labelled,
+            "--label",
+            "hs6",
+            "--registry",
+            &registry,
+            "--recipe",
+            &recipe,
+            "--target-precision",
+            "0.9",
+            "--by",
+            "the tests",
         ]);
         Lab { registry, labelled, lines, recipe, _dir: dir }
     })

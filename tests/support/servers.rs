@@ -25,8 +25,7 @@ impl S3 {
     /// moto: complete semantics of conditional PUT, takes any key. Ready in two seconds.
     pub fn moto() -> S3 {
         static SERVER: OnceLock<Server> = OnceLock::new();
-        let server = SERVER
-            .get_or_init(|| Server::start("s3_moto").expect("tests/s3_moto never exits with 77"));
+        let server = SERVER.get_or_init(|| Server::start("s3_moto").expect("tests/s3_moto never exits with 77"));
         S3::fresh_bucket(server, false)
     }
 
@@ -39,10 +38,7 @@ impl S3 {
         let server = SERVER.get_or_init(|| Server::start("s3_ceph"));
         if server.is_none() {
             let required = std::env::var("HARMONIZE_REQUIRE_CEPH").is_ok_and(|value| value == "1");
-            assert!(
-                !required,
-                "HARMONIZE_REQUIRE_CEPH=1, but Ceph is not installed"
-            );
+            assert!(!required, "HARMONIZE_REQUIRE_CEPH=1, but Ceph is not installed");
             println!("skipped: Ceph is not installed");
         }
         server.as_ref().map(|server| S3::fresh_bucket(server, true))
@@ -52,11 +48,7 @@ impl S3 {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let bucket = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         administer(&server.endpoint, "create", &bucket);
-        S3 {
-            endpoint: server.endpoint.clone(),
-            bucket,
-            checks_keys,
-        }
+        S3 { endpoint: server.endpoint.clone(), bucket, checks_keys }
     }
 
     /// `s3://bucket/key`
@@ -87,10 +79,7 @@ impl S3 {
     }
 
     fn checked_env_of(&self, key: &str, secret: &str) -> Vec<(String, String)> {
-        assert!(
-            self.checks_keys,
-            "moto takes any key: a refusal can only be tested with Ceph"
-        );
+        assert!(self.checks_keys, "moto takes any key: a refusal can only be tested with Ceph");
         self.env_of(key, secret)
     }
 
@@ -113,8 +102,7 @@ impl S3 {
 /// If it fails, with what it said on standard error.
 pub fn python(script: &str, args: &[&str], env: &[(String, String)]) -> Value {
     let printed = run_python(script, args, env, Stdio::null());
-    serde_json::from_str(&printed)
-        .unwrap_or_else(|error| panic!("{script} printed no JSON ({error}): {printed}"))
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{script} printed no JSON ({error}): {printed}"))
 }
 
 /// The same for a script that answers each JSON line of its standard input with a JSON line.
@@ -125,10 +113,7 @@ pub fn python_lines(script: &str, args: &[&str], input: &[Value]) -> Vec<Value> 
     }
     file.rewind().unwrap();
     let printed = run_python(script, args, &[], file.into());
-    let lines: Vec<Value> = printed
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), input.len(), "{script} answers every line");
     lines
 }
@@ -142,11 +127,7 @@ fn run_python(script: &str, args: &[&str], env: &[(String, String)], input: Stdi
         .output()
         .unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{script} {args:?}: {}\n{complaint}",
-        output.status
-    );
+    assert!(output.status.success(), "{script} {args:?}: {}\n{complaint}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -158,18 +139,9 @@ fn tests() -> PathBuf {
 fn venv() -> &'static Path {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     VENV.get_or_init(|| {
-        assert!(
-            Command::new(tests().join("setup"))
-                .status()
-                .unwrap()
-                .success(),
-            "tests/setup failed"
-        );
+        assert!(Command::new(tests().join("setup")).status().unwrap().success(), "tests/setup failed");
         let named = std::env::var_os("HARMONIZE_VENV").filter(|value| !value.is_empty());
-        named.map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"),
-            PathBuf::from,
-        )
+        named.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"), PathBuf::from)
     })
 }
 
@@ -184,17 +156,9 @@ impl Server {
     fn start(script: &str) -> Option<Server> {
         // The server and the first use of the admin script warm up side by side.
         admin();
-        let dir = tempfile::Builder::new()
-            .prefix(script)
-            .tempdir()
-            .unwrap()
-            .keep();
+        let dir = tempfile::Builder::new().prefix(script).tempdir().unwrap().keep();
         let mut serve = Command::new(tests().join(script));
-        serve
-            .arg("serve")
-            .arg(&dir)
-            .arg("0")
-            .env("HARMONIZE_VENV", venv());
+        serve.arg("serve").arg(&dir).arg("0").env("HARMONIZE_VENV", venv());
         let mut peer = Peer::spawn(serve);
         let endpoint = peer.read_line();
         if endpoint.is_empty() {
@@ -203,10 +167,7 @@ impl Server {
             assert_eq!(status.code(), Some(77), "tests/{script} failed: {status}");
             return None;
         }
-        Some(Server {
-            endpoint,
-            _lifeline: peer,
-        })
+        Some(Server { endpoint, _lifeline: peer })
     }
 }
 
@@ -220,20 +181,11 @@ struct Peer {
 impl Peer {
     fn spawn(mut command: Command) -> Peer {
         // In a group of its own, so that a signal to ours leaves it the time to clean up.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut process = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        Peer {
-            process,
-            input,
-            output,
-        }
+        Peer { process, input, output }
     }
 
     /// The next line without its end; empty once the process is gone.
