@@ -114,7 +114,7 @@ fn the_engine_agrees_with_the_network_in_floating_point() {
     let engine = Engine::compile(bundle).unwrap();
     let tokenizer = harmonize::text::Tokenizer::from_json(&bundle.tokenizer_json).unwrap();
     let plain = texts(2000);
-    let (mut same, mut total, mut worst) = (0, 0, 0f64);
+    let (mut same, mut total, mut worst) = (0usize, 0usize, 0f64);
     for text in plain.iter().flatten() {
         let mut normalised = String::new();
         harmonize::text::normalise(text, &mut normalised);
@@ -125,13 +125,15 @@ fn the_engine_agrees_with_the_network_in_floating_point() {
         let temperature = f64::from(bundle.calibration.temperature);
         let best = (0..exact.len()).fold(0, |b, i| if exact[i] > exact[b] { i } else { b });
         let sum: f64 = exact.iter().map(|&x| (f64::from(x - exact[best]) / temperature).exp()).sum();
+        let probability = |class: usize| (f64::from(exact[class] - exact[best]) / temperature).exp() / sum;
+        let first = scores[0].top[0].0 as usize;
         total += 1;
-        if scores[0].top[0].0 as usize == best {
-            same += 1;
-            worst = worst.max((f64::from(scores[0].confidence()) - 1.0 / sum).abs());
-        }
+        same += usize::from(first == best);
+        // Where integers choose otherwise, the network itself holds the two for all but equal.
+        assert!(probability(best) - probability(first) < 0.01, "{}", probability(best) - probability(first));
+        worst = worst.max((f64::from(scores[0].confidence()) - probability(first)).abs());
     }
-    assert!(same * 1000 >= total * 999, "first choice equal on {same} of {total}");
+    assert!(same * 1000 >= total * 995, "first choice equal on {same} of {total}");
     assert!(worst < 0.01, "confidence off by {worst}");
 }
 

@@ -247,7 +247,8 @@ fn core(normalised: &str) -> Option<String> {
     let mut core = String::new();
     let (mut words, mut left_out) = (0, false);
     for word in normalised.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
-        if word.bytes().any(|b| b.is_ascii_digit()) || WRAPPING.binary_search(&word).is_ok() {
+        let reference = word.len() == 1 || word.bytes().any(|b| b.is_ascii_digit());
+        if reference || WRAPPING.binary_search(&word).is_ok() {
             left_out = true;
             continue;
         }
