@@ -42,7 +42,7 @@ impl Config {
             vocab_size,
             embedding_dim: 128,
             widths: vec![1, 2, 3, 4],
-            filters: 192,
+            filters: 128,
             max_tokens: 48,
             classes,
             factor_dim: None,

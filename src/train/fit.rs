@@ -8,13 +8,15 @@ mod random;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::weights::Weights;
-use crate::train::ops::Taught;
+use crate::model::weights::{Conv, Weights};
 use network::{Network, Snapshot, shown};
 use random::Random;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Instant;
+
+/// Most networks that are joined.
+const MAX_MEMBERS: usize = 8;
 
 /// Lines that one forward pass of the evaluation takes.
 const EVALUATION_ROWS: usize = 256;
@@ -66,13 +68,8 @@ pub struct Hyper {
     pub rarity_power: f64,
     /// Epochs without a better `stop_accuracy` after which training ends.
     pub patience: usize,
-    /// Networks that are trained first, alike but for their seed, and whose mean answer to the training lines the last
-    /// one learns from (distillation); 0 trains one network. Each costs as much as the last one.
-    pub teachers: usize,
-    /// Share of the target that follows the teachers, 0 to 1.
-    pub teachers_share: f64,
-    /// The teachers' own `label_smoothing`.
-    pub teachers_smoothing: f64,
+    /// Networks that are trained alike but for their seed and joined into one, whose logits are the mean of theirs.
+    pub members: usize,
     /// Start of all random numbers.
     pub seed: u64,
     /// Wall time after which training ends with what it has.
@@ -93,14 +90,12 @@ impl Default for Hyper {
             dropout: 0.5,
             token_dropout: 0.1,
             split_ratio: 0.03,
-            label_smoothing: 0.02,
+            label_smoothing: 0.1,
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
             patience: 8,
-            teachers: 2,
-            teachers_share: 0.6,
-            teachers_smoothing: 0.1,
+            members: 3,
             seed: 17,
             max_secs: None,
         }
@@ -117,7 +112,6 @@ impl Hyper {
             ("token_dropout", self.token_dropout),
             ("split_ratio", self.split_ratio),
             ("label_smoothing", self.label_smoothing),
-            ("teachers_smoothing", self.teachers_smoothing),
             ("average_decay", self.average_decay),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
@@ -134,8 +128,8 @@ impl Hyper {
         if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
             return Err(Error::Usage(format!("{name} is {value}, it must be a number of at least {least}")));
         }
-        if !(0.0..=1.0).contains(&self.teachers_share) || self.teachers > 8 {
-            return Err(Error::Usage("teachers must be at most 8 and teachers_share from 0 to 1".to_string()));
+        if !(1..=MAX_MEMBERS).contains(&self.members) {
+            return Err(Error::Usage(format!("members is {}, it must be 1 to {MAX_MEMBERS}", self.members)));
         }
         match (self.epochs, self.batch_rows, self.patience) {
             (0, _, _) | (_, 0, _) | (_, _, 0) => {
@@ -201,6 +195,99 @@ pub struct Fitted {
     pub best_epoch: usize,
 }
 
+/// Trains `hyper.members` networks of the shape `config` and joins them; the shape of the joined one, and what was found.
+///
+/// The mean of several networks' logits is the logit of one Text-CNN: embeddings and filters stand side by side, each
+/// filter looks only at its own network's part of the embedding, and the output layers are divided by their number. So
+/// the engine that serves one network serves them all.
+///
+/// `history` is that of all members in turn; `best_epoch` that of the last one.
+pub fn fit_members(
+    config: &Config,
+    hyper: &Hyper,
+    splits: &[Option<(u32, u32)>],
+    train: &[Example],
+    stop: &[Example],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Config, Fitted)> {
+    hyper.validate()?;
+    let mut members = Vec::with_capacity(hyper.members);
+    let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
+    for member in 0..hyper.members {
+        let alike = Hyper { seed: hyper.seed.wrapping_add(member as u64), ..hyper.clone() };
+        let mut last = 0;
+        let fitted = fit_with_splits(config, &alike, splits, train, stop, &mut |p| {
+            progress(match p {
+                Progress::Step { epoch, step, steps, loss } => {
+                    last = steps;
+                    Progress::Step { epoch, step: before + step, steps: hyper.members * steps, loss }
+                }
+                epoch => epoch,
+            })
+        })?;
+        before += last;
+        history.extend(fitted.history);
+        best_epoch = fitted.best_epoch;
+        members.push(fitted.weights);
+    }
+    let (config, weights) = join(config, &members);
+    Ok((config, Fitted { weights, history, best_epoch }))
+}
+
+/// One network whose logits are the mean of the members'.
+fn join(config: &Config, members: &[Weights]) -> (Config, Weights) {
+    let count = members.len();
+    let (dim, filters) = (config.embedding_dim, config.filters);
+    let joined = Config {
+        embedding_dim: dim * count,
+        filters: filters * count,
+        factor_dim: config.factor_dim.map(|f| f * count),
+        ..config.clone()
+    };
+    let mut embedding = Vec::with_capacity(config.vocab_size * dim * count);
+    for token in 0..config.vocab_size {
+        members.iter().for_each(|m| embedding.extend_from_slice(&m.embedding[token * dim..(token + 1) * dim]));
+    }
+    let convs = (0..config.widths.len()).map(|w| {
+        let width = config.widths[w];
+        // [filters of all, dimensions of all, width], zero where a filter meets another member's dimensions.
+        let mut weight = vec![0f32; filters * count * dim * count * width];
+        for (m, member) in members.iter().enumerate() {
+            for f in 0..filters {
+                let from = f * dim * width;
+                let to = ((m * filters + f) * dim * count + m * dim) * width;
+                weight[to..to + dim * width].copy_from_slice(&member.convs[w].weight[from..from + dim * width]);
+            }
+        }
+        Conv { width, weight, bias: members.iter().flat_map(|m| m.convs[w].bias.iter().copied()).collect() }
+    });
+    let convs = convs.collect();
+    // Features of the joined network by width, then member: a member's own features by width.
+    let features = config.features();
+    let place = |m: usize, feature: usize| (feature / filters) * filters * count + m * filters + feature % filters;
+    let share = 1.0 / count as f32;
+    let inner = config.output_dim();
+    let projection = config.factor_dim.map(|factors| {
+        let mut all = vec![0f32; factors * count * features * count];
+        for (m, member) in members.iter().enumerate() {
+            for (at, &x) in member.projection.iter().flatten().enumerate() {
+                all[(m * factors + at / features) * features * count + place(m, at % features)] = x;
+            }
+        }
+        all
+    });
+    let mut output = vec![0f32; config.classes * inner * count];
+    for (m, member) in members.iter().enumerate() {
+        for (at, &x) in member.output.iter().enumerate() {
+            let column = if config.factor_dim.is_some() { m * inner + at % inner } else { place(m, at % inner) };
+            output[(at / inner) * inner * count + column] = x * share;
+        }
+    }
+    let output_bias =
+        (0..config.classes).map(|c| members.iter().map(|m| m.output_bias[c]).sum::<f32>() * share).collect();
+    (joined, Weights { embedding, convs, projection, output, output_bias })
+}
+
 /// [`fit_with_splits`] without splits: no token is taken apart.
 #[cfg(test)]
 pub fn fit(
@@ -230,138 +317,55 @@ pub fn fit_with_splits(
     hyper.validate()?;
     check(config, train, stop)?;
     check_splits(config, splits)?;
-    let rounds = hyper.teachers + 1;
-    let mut teachers = Vec::with_capacity(hyper.teachers);
     let started = Instant::now();
-    for round in 0..hyper.teachers {
-        let alike = Hyper {
-            seed: hyper.seed.wrapping_add(1 + round as u64),
-            label_smoothing: hyper.teachers_smoothing,
-            ..hyper.clone()
-        };
-        let course = Course { config, hyper: &alike, splits, train, stop, taught: &[], started, round, rounds };
-        teachers.push(course.run(progress)?.2);
-    }
-    let taught = taught(config, hyper, &teachers, train)?;
-    drop(teachers);
-    let course = Course { config, hyper, splits, train, stop, taught: &taught, started, round: rounds - 1, rounds };
-    let (history, best_epoch, snapshot) = course.run(progress)?;
-    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
-}
+    let weights = weights(config, hyper, train);
+    let mut network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
+    let steps_per_epoch = train.len().div_ceil(hyper.batch_rows);
+    let steps = steps_per_epoch * hyper.epochs;
+    let mut history: Vec<Epoch> = Vec::new();
+    let mut best: Option<(usize, f64, Snapshot)> = None;
+    let mut order: Vec<usize> = (0..train.len()).collect();
 
-/// Classes of the teachers' answer that are kept for a line; the rest of its probability is shared out over them.
-const TAUGHT_CLASSES: usize = 16;
-
-/// The mean answer of the teachers to every training line; empty without teachers.
-fn taught(config: &Config, hyper: &Hyper, teachers: &[Snapshot], train: &[Example]) -> Result<Vec<Taught>> {
-    if teachers.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut out = Vec::with_capacity(train.len());
-    for batch in train.chunks(EVALUATION_ROWS) {
-        let lines: Vec<&[u32]> = batch.iter().map(|example| example.tokens.as_slice()).collect();
-        let mut mean = vec![0f32; lines.len() * config.classes];
-        for teacher in teachers {
-            let mut logits = teacher.logits(config, &lines)?;
-            for (line, mean) in logits.chunks_exact_mut(config.classes).zip(mean.chunks_exact_mut(config.classes)) {
-                softmax(line);
-                mean.iter_mut().zip(line).for_each(|(sum, p)| *sum += *p);
+    for number in 1..=hyper.epochs {
+        let epoch_started = Instant::now();
+        let mut random = Random::new(hyper.seed, number as u64);
+        random.shuffle(&mut order);
+        let (mut losses, mut seen, mut ended) = (Vec::with_capacity(steps_per_epoch), 0, false);
+        for batch in order.chunks(hyper.batch_rows) {
+            let step = (number - 1) * steps_per_epoch + losses.len();
+            let shown = batch.iter().map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random));
+            let shown: Vec<_> = shown.collect();
+            let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
+            if !loss.is_finite() {
+                return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
             }
-        }
-        for line in mean.chunks_exact(config.classes) {
-            let mut classes: Vec<(u32, f32)> = line.iter().enumerate().map(|(c, &p)| (c as u32, p)).collect();
-            let by_probability = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-            if classes.len() > TAUGHT_CLASSES {
-                classes.select_nth_unstable_by(TAUGHT_CLASSES, by_probability);
-                classes.truncate(TAUGHT_CLASSES);
-            }
-            classes.sort_by(by_probability);
-            let total: f32 = classes.iter().map(|(_, p)| p).sum();
-            classes.iter_mut().for_each(|(_, p)| *p /= total);
-            out.push(Taught { classes: classes.into(), share: hyper.teachers_share as f32 });
-        }
-    }
-    Ok(out)
-}
-
-fn softmax(logits: &mut [f32]) {
-    let highest = logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-    logits.iter_mut().for_each(|x| *x = (*x - highest).exp());
-    let total: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|p| *p /= total);
-}
-
-/// The training of one network, which is the only one or one of several rounds.
-struct Course<'a> {
-    config: &'a Config,
-    hyper: &'a Hyper,
-    splits: &'a [Option<(u32, u32)>],
-    train: &'a [Example],
-    stop: &'a [Example],
-    taught: &'a [Taught],
-    started: Instant,
-    round: usize,
-    rounds: usize,
-}
-
-impl Course<'_> {
-    /// All epochs, the number of the best one, and its parameters.
-    fn run(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<(Vec<Epoch>, usize, Snapshot)> {
-        let Course { config, hyper, splits, train, stop, taught, started, round, rounds } = *self;
-        let weights = weights(config, hyper, train);
-        let mut network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
-        let steps_per_epoch = train.len().div_ceil(hyper.batch_rows);
-        let steps = steps_per_epoch * hyper.epochs;
-        let before = round * steps;
-        let mut history: Vec<Epoch> = Vec::new();
-        let mut best: Option<(usize, f64, Snapshot)> = None;
-        let mut order: Vec<usize> = (0..train.len()).collect();
-
-        for number in 1..=hyper.epochs {
-            let epoch_started = Instant::now();
-            let mut random = Random::new(hyper.seed, number as u64);
-            random.shuffle(&mut order);
-            let (mut losses, mut seen, mut ended) = (Vec::with_capacity(steps_per_epoch), 0, false);
-            for batch in order.chunks(hyper.batch_rows) {
-                let step = (number - 1) * steps_per_epoch + losses.len();
-                let shown = batch
-                    .iter()
-                    .map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random, taught.get(n).cloned()));
-                let shown: Vec<_> = shown.collect();
-                let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
-                if !loss.is_finite() {
-                    return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
-                }
-                losses.push(loss);
-                seen += batch.len();
-                ended =
-                    progress(Progress::Step { epoch: number, step: before + step + 1, steps: rounds * steps, loss })
-                        .is_break()
-                        || hyper.max_secs.is_some_and(|limit| started.elapsed().as_secs() >= limit);
-                if ended {
-                    break;
-                }
-            }
-            let examples_per_sec = seen as f64 / epoch_started.elapsed().as_secs_f64().max(1e-9);
-            let snapshot = network.snapshot()?;
-            let stop_accuracy = accuracy(config, &snapshot, stop)?;
-            let train_loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-            let elapsed_secs = started.elapsed().as_secs_f64();
-            let epoch = Epoch { number, train_loss, stop_accuracy, elapsed_secs, examples_per_sec };
-            history.push(epoch.clone());
-            if stop.is_empty() || best.as_ref().is_none_or(|(_, accuracy, _)| stop_accuracy > *accuracy) {
-                best = Some((number, stop_accuracy, snapshot));
-            }
-            let waited = best.as_ref().map_or(0, |(best, ..)| number - best);
-            if progress(Progress::Epoch(epoch)).is_break() || ended || waited >= hyper.patience {
+            losses.push(loss);
+            seen += batch.len();
+            ended = progress(Progress::Step { epoch: number, step: step + 1, steps, loss }).is_break()
+                || hyper.max_secs.is_some_and(|limit| started.elapsed().as_secs() >= limit);
+            if ended {
                 break;
             }
         }
-        let Some((best_epoch, _, snapshot)) = best else {
-            return Err(Error::Bug("no epoch ran".to_string()));
-        };
-        Ok((history, best_epoch, snapshot))
+        let examples_per_sec = seen as f64 / epoch_started.elapsed().as_secs_f64().max(1e-9);
+        let snapshot = network.snapshot()?;
+        let stop_accuracy = accuracy(config, &snapshot, stop)?;
+        let train_loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+        let elapsed_secs = started.elapsed().as_secs_f64();
+        let epoch = Epoch { number, train_loss, stop_accuracy, elapsed_secs, examples_per_sec };
+        history.push(epoch.clone());
+        if stop.is_empty() || best.as_ref().is_none_or(|(_, accuracy, _)| stop_accuracy > *accuracy) {
+            best = Some((number, stop_accuracy, snapshot));
+        }
+        let waited = best.as_ref().map_or(0, |(best, ..)| number - best);
+        if progress(Progress::Epoch(epoch)).is_break() || ended || waited >= hyper.patience {
+            break;
+        }
     }
+    let Some((best_epoch, _, snapshot)) = best else {
+        return Err(Error::Bug("no epoch ran".to_string()));
+    };
+    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
 }
 
 /// Refuses examples that the network cannot take.
@@ -425,6 +429,38 @@ fn accuracy(config: &Config, snapshot: &Snapshot, rows: &[Example]) -> Result<f6
 mod tests {
     use super::*;
     use crate::model::forward::forward;
+
+    #[test]
+    fn joined_networks_answer_with_the_mean_of_their_logits() {
+        for factor_dim in [None, Some(5)] {
+            let config = Config {
+                embedding_dim: 6,
+                widths: vec![1, 2, 3],
+                filters: 4,
+                factor_dim,
+                ..Config::default_text_cnn(30, 7)
+            };
+            let train: Vec<Example> = (0..60)
+                .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], class: n % 7, weight: 1.0 })
+                .collect();
+            let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
+            let mut go_on = |_: Progress| ControlFlow::Continue(());
+            let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
+            joined.validate().unwrap();
+            for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
+                let mut mean = [0f64; 7];
+                for member in 0..3 {
+                    let alike = Hyper { seed: hyper.seed + member, members: 1, ..hyper.clone() };
+                    let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
+                    let logits = forward(&config, &one.weights, tokens);
+                    mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) / 3.0);
+                }
+                for (a, b) in forward(&joined, &all.weights, tokens).iter().zip(mean) {
+                    assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
+                }
+            }
+        }
+    }
 
     const SPLITS: [Option<(u32, u32)>; 12] =
         [None, None, None, None, None, None, None, None, None, None, Some((2, 9)), Some((10, 3))];
@@ -512,7 +548,7 @@ mod tests {
     fn training_ends_when_told_and_when_nothing_improves() {
         let (config, train, stop) = (config(None), examples(64, 1), examples(20, 2));
         let mut steps = 0;
-        let hyper = Hyper { epochs: 50, teachers: 0, batch_rows: 16, ..Hyper::default() };
+        let hyper = Hyper { epochs: 50, batch_rows: 16, ..Hyper::default() };
         let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut |progress| {
             steps += usize::from(matches!(progress, Progress::Step { .. }));
             if steps < 6 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -14,7 +14,6 @@
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, Layout};
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// In the place of a window start: the maximum was the window on padding.
 const NO_WINDOW: u16 = u16::MAX;
@@ -169,36 +168,20 @@ impl<'a> WindowMax<'a> {
 }
 
 /// What an example should be answered with, and how much it counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// The right class.
     pub class: u32,
     /// Weight in the mean.
     pub weight: f32,
-    /// What teachers answered, if there are any.
-    pub teachers: Option<Taught>,
-}
-
-/// The answer of teachers to one line, which shares the target with the right class.
-#[derive(Clone, Debug)]
-pub struct Taught {
-    /// Their likeliest classes with probabilities that sum to 1.
-    pub classes: Arc<[(u32, f32)]>,
-    /// Share of the target that follows them, 0 to 1.
-    pub share: f32,
 }
 
 /// Weighted mean cross-entropy of `softmax(logits + bias)` with smoothed targets (Szegedy et al. 2016,
-/// <https://arxiv.org/abs/1512.00567>, section 7): `q = (1 - ε) onehot(class) + ε / classes`. With teachers the one-hot
-/// part becomes `(1 - λ) onehot(class) + λ teachers` (Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>, section 2,
-/// at temperature 1).
+/// <https://arxiv.org/abs/1512.00567>, section 7): `q = (1 - ε) onehot(class) + ε / classes`.
 ///
 /// Gives the loss; `logits`, `[lines, classes]`, become its gradient.
 pub fn softmax_loss(logits: &mut [f32], bias: &[f32], targets: &[Target], smoothing: f32) -> Result<f64> {
-    let known = targets.iter().all(|target| {
-        let taught = target.teachers.iter().flat_map(|t| t.classes.iter());
-        (target.class as usize) < bias.len() && taught.into_iter().all(|(class, _)| (*class as usize) < bias.len())
-    });
+    let known = targets.iter().all(|target| (target.class as usize) < bias.len());
     if logits.len() != targets.len() * bias.len() || !known {
         return Err(Error::Bug(format!("{} logits for {} targets", logits.len(), targets.len())));
     }
@@ -206,7 +189,7 @@ pub fn softmax_loss(logits: &mut [f32], bias: &[f32], targets: &[Target], smooth
     let lines = logits.par_chunks_mut(bias.len()).zip(targets);
     let losses = lines.map(|(line, target)| {
         let share = (f64::from(target.weight) / total) as f32;
-        line_loss(target, share, smoothing, bias, line)
+        line_loss(target.class as usize, share, smoothing, bias, line)
     });
     // Collected first, so that the sum has one order.
     Ok(losses.collect::<Vec<f64>>().into_iter().sum())
@@ -222,22 +205,14 @@ pub fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 }
 
 /// Loss of one line; its logits become their gradient, both times `share`.
-fn line_loss(target: &Target, share: f32, smoothing: f32, bias: &[f32], logits: &mut [f32]) -> f64 {
-    let class = target.class as usize;
+fn line_loss(class: usize, share: f32, smoothing: f32, bias: &[f32], logits: &mut [f32]) -> f64 {
     let mut highest = f32::NEG_INFINITY;
     for (logit, bias) in logits.iter_mut().zip(bias) {
         *logit += bias;
         highest = highest.max(*logit);
     }
     let even = smoothing / logits.len() as f32;
-    let (taught, taught_share) = match &target.teachers {
-        Some(taught) => (&*taught.classes, taught.share),
-        None => (&[][..], 0.0),
-    };
-    let mut right = f64::from(1.0 - taught_share) * f64::from(logits[class] - highest);
-    for &(class, p) in taught {
-        right += f64::from(taught_share * p) * f64::from(logits[class as usize] - highest);
-    }
+    let right = f64::from(logits[class] - highest);
     let (mut sum, mut all) = (0f64, 0f64);
     for logit in logits.chunks_mut(64) {
         let (mut part, mut part_all) = (0f32, 0f32);
@@ -253,10 +228,7 @@ fn line_loss(target: &Target, share: f32, smoothing: f32, bias: &[f32], logits: 
     let scale = share / sum as f32;
     let offset = even * share;
     logits.iter_mut().for_each(|p| *p = *p * scale - offset);
-    logits[class] -= (1.0 - smoothing) * (1.0 - taught_share) * share;
-    for &(class, p) in taught {
-        logits[class as usize] -= (1.0 - smoothing) * taught_share * p * share;
-    }
+    logits[class] -= (1.0 - smoothing) * share;
     let expected = f64::from(1.0 - smoothing) * right + f64::from(even) * all;
     f64::from(share) * (sum.ln() - expected)
 }
@@ -289,38 +261,6 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core
 mod tests {
     use super::*;
 
-    fn hard(class: u32, weight: f32) -> Target {
-        Target { class, weight, teachers: None }
-    }
-
-    /// Loss from the formula in double precision; the gradient by central differences of it.
-    #[test]
-    fn teachers_share_the_target_and_the_gradient_is_that_of_the_loss() {
-        let taught = Taught { classes: vec![(2, 0.75), (0, 0.25)].into(), share: 0.6 };
-        let targets = [Target { teachers: Some(taught), ..hard(1, 2.0) }, hard(0, 1.0)];
-        let q = [[0.15 * 0.9, 0.4 * 0.9, 0.45 * 0.9, 0.0], [0.9, 0.0, 0.0, 0.0]].map(|row| row.map(|x: f64| x + 0.025));
-        let logits = [0.3, -1.2, 0.8, 2.0, 1.0, 0.1, -0.4, 0.6];
-        let loss = |x: &[f64]| -> f64 {
-            let line = |n: usize| {
-                let sum: f64 = x[4 * n..4 * n + 4].iter().map(|v| v.exp()).sum();
-                (0..4).map(|c| q[n][c] * (sum.ln() - x[4 * n + c])).sum::<f64>()
-            };
-            (2.0 * line(0) + line(1)) / 3.0
-        };
-        let mut found = logits.map(|x| x as f32);
-        let got = softmax_loss(&mut found, &[0.0; 4], &targets, 0.1).unwrap();
-        assert!((got - loss(&logits)).abs() < 1e-6, "{got}");
-        for i in 0..8 {
-            let at = |step: f64| {
-                let mut moved = logits;
-                moved[i] += step;
-                loss(&moved)
-            };
-            let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((f64::from(found[i]) - slope).abs() < 1e-6, "{i}: {} {slope}", found[i]);
-        }
-    }
-
     #[test]
     fn exp_is_the_exponential_function() {
         for n in 0..200_000 {
@@ -334,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_loss_of_even_logits_is_the_logarithm_of_the_classes() {
-        let targets = [hard(1, 1.0), hard(3, 3.0)];
+        let targets = [Target { class: 1, weight: 1.0 }, Target { class: 3, weight: 3.0 }];
         let mut logits = [0f32; 8];
         let loss = softmax_loss(&mut logits, &[0.0; 4], &targets, 0.0).unwrap();
         assert!((loss - 4f64.ln()).abs() < 1e-6);
@@ -348,6 +288,6 @@ mod tests {
         let mut lines = Lines::default();
         lines.push([0, 5].into_iter());
         assert!(WindowMax::new(lines, &[1], 3).forward(&[0.0; 6], &[0.0; 3]).is_err());
-        assert!(softmax_loss(&mut [0.0; 6], &[0.0; 3], &[hard(3, 1.0), hard(3, 1.0)], 0.0).is_err());
+        assert!(softmax_loss(&mut [0.0; 6], &[0.0; 3], &[Target { class: 3, weight: 1.0 }; 2], 0.0).is_err());
     }
 }

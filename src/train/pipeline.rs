@@ -204,8 +204,8 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
-    let fitted =
-        fit::fit_with_splits(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
+    let (config, fitted) =
+        fit::fit_members(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
             watcher.fitting(&progress);
             std::ops::ControlFlow::Continue(())
         })?;

@@ -75,7 +75,7 @@ pub struct Lab {
 }
 
 pub const RECIPE: &str = "[model]\nvocab_size = 3000\nembedding_dim = 32\nfilters = 32\nwidths = [1, 2, 3]\n\
-                          [fit]\nteachers = 0\nepochs = 3\n[split]\ntest = 0.05\nthreshold = 0.1\n";
+                          [fit]\nmembers = 1\nepochs = 3\n[split]\ntest = 0.05\nthreshold = 0.1\n";
 
 /// The lab of this test process.
 pub fn lab() -> &'static Lab {

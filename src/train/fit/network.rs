@@ -5,7 +5,7 @@ use super::{Example, Hyper};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::weights::{Conv, Weights};
-use crate::train::ops::{Lines, Maxima, Target, Taught, WindowMax, column_sums, softmax_loss};
+use crate::train::ops::{Lines, Maxima, Target, WindowMax, column_sums, softmax_loss};
 use crate::train::optimiser::{Average, Dense, Rows, Step, clip, squares};
 use candle_core::{Device, Storage, Tensor};
 use std::collections::HashMap;
@@ -341,7 +341,6 @@ pub(super) fn shown(
     splits: &[Option<(u32, u32)>],
     hyper: &Hyper,
     random: &mut Random,
-    teachers: Option<Taught>,
 ) -> (Vec<u32>, Target) {
     let (drop, split) = (hyper.token_dropout as f32, hyper.split_ratio as f32);
     let mut tokens = Vec::with_capacity(example.tokens.len() + 4);
@@ -361,7 +360,7 @@ pub(super) fn shown(
     if tokens.is_empty() {
         tokens.clone_from(&example.tokens);
     }
-    (tokens, Target { class: example.class, weight, teachers })
+    (tokens, Target { class: example.class, weight })
 }
 
 #[cfg(test)]
@@ -425,7 +424,7 @@ mod tests {
         let targets: Vec<Target> = [1.0, 0.25, 3.0, 0.5]
             .into_iter()
             .enumerate()
-            .map(|(n, weight)| Target { class: n as u32 * 2, weight, teachers: None })
+            .map(|(n, weight)| Target { class: n as u32 * 2, weight })
             .collect();
         for factor_dim in [None, Some(4)] {
             let small = Config::default_text_cnn(9, 7);
