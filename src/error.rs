@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{0}")]
     Bug(String),
     /// Ended by a signal, whose number this is.
-    #[error("interrupted by signal {0}; nothing was made visible")]
+    #[error("interrupted by signal {0}; a run is visible whole or not at all: run the same command again")]
     Interrupted(u8),
 }
 

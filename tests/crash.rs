@@ -194,7 +194,7 @@ fn an_interrupted_run_says_so_with_the_exit_code_of_its_signal() {
         assert_eq!(said.next().unwrap(), "held at scoring");
         std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        assert!(said.any(|l| l.contains("nothing was made visible")));
+        assert!(said.any(|l| l.contains("whole or not at all")));
         assert_eq!(rows(&lake, &[]).unwrap_or(0), 0);
     }
     let _ = run_with(&["--version"], &[]);

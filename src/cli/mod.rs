@@ -97,10 +97,6 @@ pub fn main() -> ExitCode {
     let sub = matches.subcommand().map(|(_, m)| m.clone()).unwrap_or_default();
     match run(cli.command, &sub) {
         Ok(code) => ExitCode::from(code),
-        Err(Error::Interrupted(signal)) => {
-            eprintln!("{}", Error::Interrupted(signal));
-            ExitCode::from(Error::Interrupted(signal).exit_code())
-        }
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(e.exit_code())
@@ -113,13 +109,14 @@ fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
         return completions::run(&args, Cli::command());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = dispatch(command, matches) => ended,
-            signal = signal() => Err(Error::Interrupted(signal)),
-        }
+    // A task of its own: training and scoring keep theirs busy for minutes.
+    runtime.spawn(async {
+        let interrupted = Error::Interrupted(signal().await);
+        eprintln!("{interrupted}");
+        std::process::exit(i32::from(interrupted.exit_code()));
     });
-    // Tasks of an interrupted run must not keep the process alive.
+    let ended = runtime.block_on(dispatch(command, matches));
+    // Tasks of a run that failed must not keep the process alive.
     runtime.shutdown_background();
     ended
 }

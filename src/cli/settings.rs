@@ -46,7 +46,7 @@ pub struct PlaceArgs {
     /// Root of the model versions [default: <lake>/models]
     #[arg(long, value_name = "URL", env = "HARMONIZE_REGISTRY")]
     pub registry: Option<String>,
-    /// Bound on working memory, such as 512MiB or 2GiB [default: 1GiB]
+    /// Bound on what queries and unfinished data files hold, such as 512MiB or 2GiB; the model comes on top [default: 1GiB]
     #[arg(long, value_name = "SIZE", env = "HARMONIZE_MEMORY")]
     pub memory: Option<String>,
     /// Threads that work at once [default: all cores]

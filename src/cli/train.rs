@@ -43,7 +43,7 @@ pub struct TrainArgs {
     /// Share of the accepted lines that must be right
     #[arg(long, value_name = "RATIO", default_value_t = 0.98)]
     target_precision: f64,
-    /// Share of lines that people can look at; sets the threshold instead of the precision
+    /// Share of distinct texts that people can look at; sets the threshold instead of the precision
     #[arg(long, value_name = "RATIO")]
     review_budget: Option<f64>,
     /// Share of accepted texts that is sent to people at random

@@ -45,6 +45,8 @@ pub struct Score {
     pub tokens: usize,
     /// Of these, tokens that the vocabulary does not know.
     pub unknown: usize,
+    /// Whether the text has more tokens than the network looks at.
+    pub cut: bool,
 }
 
 impl Score {
@@ -59,6 +61,17 @@ impl Score {
     }
 }
 
+/// What the tokenizer found in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Tokens, after the bound.
+    pub tokens: usize,
+    /// Of these, unknown ones.
+    pub unknown: usize,
+    /// Whether tokens were cut off.
+    pub cut: bool,
+}
+
 /// Working memory of one thread.
 #[derive(Default)]
 pub struct Scratch {
@@ -67,7 +80,7 @@ pub struct Scratch {
     features: Vec<i16>,
     sums: Vec<i32>,
     logits: Vec<f32>,
-    counts: Vec<(usize, usize)>,
+    counts: Vec<Counts>,
 }
 
 impl Engine {
@@ -121,9 +134,9 @@ impl Engine {
 
     /// Scores normalised texts; one answer each, in their order.
     pub fn score(&self, normalised: &[&str], scratch: &mut Scratch, out: &mut Vec<Score>) -> Result<()> {
-        self.logits(normalised, scratch, |logits, (tokens, unknown)| {
+        self.logits(normalised, scratch, |logits, counts| {
             let answer = softmax::answer(logits, self.temperature, &self.codes);
-            out.push(Score { tokens, unknown, ..answer });
+            out.push(Score { tokens: counts.tokens, unknown: counts.unknown, cut: counts.cut, ..answer });
         })
     }
 
@@ -132,7 +145,7 @@ impl Engine {
         &self,
         normalised: &[&str],
         scratch: &mut Scratch,
-        mut each: impl FnMut(&[f32], (usize, usize)),
+        mut each: impl FnMut(&[f32], Counts),
     ) -> Result<()> {
         let (features, classes) = (self.tables.features(), self.tables.classes());
         scratch.logits.resize(classes, 0.0);
@@ -141,9 +154,9 @@ impl Engine {
             scratch.features.resize(block.len() * features, 0);
             scratch.counts.clear();
             for (text, row) in block.iter().zip(scratch.features.chunks_exact_mut(features)) {
-                self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
+                let cut = self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
                 let unknown = scratch.ids.iter().filter(|&&id| id == crate::text::UNKNOWN_ID).count();
-                scratch.counts.push((scratch.ids.len(), unknown));
+                scratch.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
                 self.tables.features_of(&scratch.ids, self.kernel, row);
             }
             scratch.sums.clear();

@@ -66,7 +66,7 @@ pub(super) fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Scor
         // A sum in another order can pass the total by a rounding.
         (sum / total).min(1.0)
     };
-    Score { top: confident, choices, heading: group(4), chapter: group(2), tokens: 0, unknown: 0 }
+    Score { top: confident, choices, heading: group(4), chapter: group(2), tokens: 0, unknown: 0, cut: false }
 }
 
 /// The largest logits with their classes, largest first; of equal ones the smaller class first.

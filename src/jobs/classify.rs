@@ -161,7 +161,8 @@ pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<
             Err(Error::Input(reason)) => {
                 source.recheck().await?;
                 let known = source.bad().len();
-                source = source.examine(&run.columns()).await?;
+                let columns = run.columns(&source);
+                source = source.examine(&columns).await?;
                 if source.bad().len() == known {
                     return Err(Error::Input(reason));
                 }
@@ -189,8 +190,17 @@ impl Run<'_> {
         format!("{}-{}", self.options.started_at.format("%Y%m%dT%H%M%S%6fZ"), &self.fingerprint[..12])
     }
 
+    /// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
+    fn target_file_bytes(&self) -> u64 {
+        let limits = self.options.limits;
+        self.options.target_file_bytes.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
+    }
+
     /// Columns that are read for their values.
-    fn columns(&self) -> Vec<String> {
+    fn columns(&self, source: &Source) -> Vec<String> {
+        if self.options.where_sql.is_some() {
+            return source.schema().fields().iter().map(|f| f.name().clone()).collect();
+        }
         let mut columns = vec![self.options.text.clone()];
         columns.extend(self.options.id.clone());
         columns
@@ -223,6 +233,7 @@ impl Run<'_> {
         progress.expect(expected.values().sum());
         let plan = self.scored(lines)?.create_physical_plan().await?;
         reached(Stage::Scoring, progress.as_ref()).await;
+        let scored_before = self.classifier.rows();
         let written = self.write(&context, plan, &table, progress).await;
         let (files, counts) = match written {
             Ok(done) => done,
@@ -232,7 +243,7 @@ impl Run<'_> {
             }
         };
         reached(Stage::Written, progress.as_ref()).await;
-        if let Err(e) = prove(&expected, &counts, &files, &self.classifier) {
+        if let Err(e) = prove(&expected, &counts, &files, self.classifier.rows() - scored_before) {
             discard(&table, &files).await;
             return Err(e);
         }
@@ -336,7 +347,7 @@ impl Run<'_> {
         let streams = execute_stream_partitioned(plan, context.task_ctx()).map_err(|e| early(e.into()))?;
         let sink = SinkOptions {
             run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),
-            target_file_bytes: self.options.target_file_bytes,
+            target_file_bytes: self.target_file_bytes(),
             stats_columns: Contract::Predictions.stats().to_vec(),
         };
         let mut tasks = JoinSet::new();
@@ -454,10 +465,13 @@ struct Failed {
 }
 
 /// That every line of every file was read, answered and written, once.
-fn prove(expected: &BTreeMap<String, u64>, counts: &Counts, files: &[NewFile], classifier: &Classifier) -> Result<()> {
+fn prove(expected: &BTreeMap<String, u64>, counts: &Counts, files: &[NewFile], scored: u64) -> Result<()> {
     let written: u64 = files.iter().map(NewFile::rows).sum();
     if written != counts.lines {
         return Err(Error::Bug(format!("{} lines were read, {written} rows were written", counts.lines)));
+    }
+    if scored != counts.lines {
+        return Err(Error::Bug(format!("{} lines were read, {scored} were scored", counts.lines)));
     }
     for (file, &owed) in expected {
         let got = counts.files.get(file).copied().unwrap_or(0);
@@ -469,7 +483,7 @@ fn prove(expected: &BTreeMap<String, u64>, counts: &Counts, files: &[NewFile], c
     if let Some(file) = unknown {
         return Err(Error::Bug(format!("lines came from {file}, which is not an input")));
     }
-    tracing::debug!(rows = written, scored = classifier.texts(), "proved");
+    tracing::debug!(rows = written, scored, "proved");
     Ok(())
 }
 

@@ -167,18 +167,31 @@ impl Table {
         let properties = CommitProperties::default()
             .with_metadata(metadata)
             .with_max_retries(0)
+            // The record of a run lives in its commit: the log is kept.
+            .with_cleanup_expired_logs(Some(false))
             .with_application_transaction(Transaction::new(&tag.fingerprint, tag.nonce.0));
         let actions: Vec<Action> = files.into_iter().map(|f| Action::Add(f.add)).collect();
         let mut sent = None;
-        for attempt in 0..COMMIT_ATTEMPTS {
+        // One round more than there are tries: the last one only reads what became of the try before it.
+        for attempt in 0..=COMMIT_ATTEMPTS {
             if let Err(e) = self.refresh().await {
                 return match sent {
                     None => Err(e),
                     Some(first) => Ok(Outcome::Unknown(format!("{first}; and the log cannot be read: {e}"))),
                 };
             }
-            if let Some(there) = self.committed(&tag.fingerprint).await? {
-                return Ok(Outcome::settle(Some(there), tag.nonce, None, self.version()));
+            let there = match (self.committed(&tag.fingerprint).await, &sent) {
+                (Ok(there), _) => there,
+                (Err(e), None) => return Err(e),
+                (Err(e), Some(first)) => {
+                    return Ok(Outcome::Unknown(format!("{first}; and the log cannot be read: {e}")));
+                }
+            };
+            if there.is_some() {
+                return Ok(Outcome::settle(there, tag.nonce, None, self.version()));
+            }
+            if attempt == COMMIT_ATTEMPTS {
+                break;
             }
             if let Some(error) = sent.take() {
                 return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
@@ -198,6 +211,9 @@ impl Table {
                 // What became of it shows in the log.
                 Err(e) => sent = Some(Error::from(e)),
             }
+        }
+        if let Some(error) = sent {
+            return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
         }
         Ok(Outcome::Lost(format!("{COMMIT_ATTEMPTS} times another writer was first")))
     }

@@ -127,7 +127,7 @@ impl Source {
                 Err(file) => bad.push(file),
             }
         }
-        if !options.quarantine && !bad.is_empty() {
+        if (!options.quarantine || files.is_empty()) && !bad.is_empty() {
             return Err(refuse(&bad));
         }
         files.sort_by(|a, b| a.url.cmp(&b.url));
@@ -256,6 +256,7 @@ fn refuse(bad: &[BadFile]) -> Error {
 async fn discover(place: &Place) -> Result<Vec<ObjectMeta>> {
     // On disk a folder answers neither as an object nor with an error that says what it is, so ask it by kind.
     let may_be_file = !place.is_local() || !place.url().to_file_path().is_ok_and(|p| p.is_dir());
+    let may_be_file = may_be_file && !place.prefix().as_ref().is_empty();
     if may_be_file && let Some(meta) = place.head(place.prefix()).await? {
         return Ok(vec![meta]);
     }
@@ -264,6 +265,15 @@ async fn discover(place: &Place) -> Result<Vec<ObjectMeta>> {
     let relative = |meta: &ObjectMeta| meta.location.as_ref()[root..].trim_start_matches('/').to_string();
     let is_delta = objects.iter().any(|o| relative(o).starts_with("_delta_log/"));
     let live = if is_delta { Some(super::delta::live_files(place).await?) } else { None };
+    if let Some(live) = &live {
+        let there: BTreeSet<String> = objects.iter().map(relative).collect();
+        if let Some(lost) = live.iter().find(|name| !there.contains(*name)) {
+            return Err(Error::Input(format!(
+                "{} is a Delta table whose current version names {lost}, which is not there; repair the table first",
+                place.url()
+            )));
+        }
+    }
     Ok(objects
         .into_iter()
         .filter(|meta| {

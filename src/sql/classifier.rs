@@ -144,6 +144,9 @@ impl Classifier {
             let dictionary = array.as_any_dictionary();
             // The values, and one null for keys that are null.
             let values = dictionary.values();
+            if values.is_empty() {
+                return self.predict(&arrow::array::new_null_array(&DataType::Null, array.len()));
+            }
             let null = arrow::array::new_null_array(values.data_type(), 1);
             let values = arrow::compute::concat(&[values.as_ref(), null.as_ref()])?;
             let last = u32::try_from(values.len() - 1).map_err(|_| Error::Input("a dictionary is too large".into()))?;
@@ -193,7 +196,7 @@ impl Classifier {
                 text_digest: *entry.digest.as_bytes(),
                 tokens: score.tokens,
                 unknown_tokens: score.unknown,
-                truncated: entry.truncated,
+                truncated: entry.truncated || score.cut,
                 state: TextState::Text,
             };
             let (decision, reasons) = self.judge.decide(&facts);

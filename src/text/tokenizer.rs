@@ -145,14 +145,17 @@ impl Tokenizer {
     }
 
     /// Writes the ids of a normalised text into `ids`, which is cleared first: no padding, at most
-    /// [`Tokenizer::max_tokens`] of them, [`UNKNOWN_ID`] for a character outside the vocabulary. May be empty.
-    pub fn encode(&self, normalised: &str, scratch: &mut EncodeScratch, ids: &mut Vec<u32>) -> Result<()> {
+    /// [`Tokenizer::max_tokens`] of them, [`UNKNOWN_ID`] for a character outside the vocabulary. May be empty. Whether
+    /// tokens were cut off.
+    pub fn encode(&self, normalised: &str, scratch: &mut EncodeScratch, ids: &mut Vec<u32>) -> Result<bool> {
         ids.clear();
         if scratch.identity != self.identity || scratch.is_full() {
             scratch.reset(self.identity);
         }
+        let mut cut = false;
         for word in words(normalised) {
             if ids.len() >= self.max_tokens {
+                cut = true;
                 break;
             }
             let (start, len) = match scratch.words.get(word) {
@@ -161,8 +164,9 @@ impl Tokenizer {
             };
             ids.extend_from_slice(&scratch.pieces[start as usize..][..len as usize]);
         }
+        cut |= ids.len() > self.max_tokens;
         ids.truncate(self.max_tokens);
-        Ok(())
+        Ok(cut)
     }
 
     /// Sends a word through the model and keeps its pieces. A word gives no more pieces than it has characters,
@@ -170,7 +174,7 @@ impl Tokenizer {
     fn remember(&self, word: &str, scratch: &mut EncodeScratch) -> Result<(u32, u32)> {
         let tokens = self.inner.get_model().tokenize(word);
         let tokens = tokens.map_err(|e| Error::Bug(format!("the subword model failed on a word: {e}")))?;
-        let kept = tokens.len().min(self.max_tokens);
+        let kept = tokens.len().min(self.max_tokens + 1);
         let place = (scratch.pieces.len() as u32, kept as u32);
         scratch.pieces.extend(tokens[..kept].iter().map(|token| token.id));
         scratch.words.insert(word.into(), place);

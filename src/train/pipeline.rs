@@ -168,7 +168,18 @@ pub struct Trained {
 pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
     let builtin;
     let codes = match &options.codes {
-        Some(codes) => codes,
+        Some(codes) => {
+            // Loading checks the labels of every version against the edition.
+            let known = Codes::builtin(options.edition);
+            if let Some(odd) = codes.iter().find(|code| !known.contains(code.as_str())) {
+                return Err(Error::Input(format!(
+                    "--nomenclature has {}, which is no subheading of edition {}; give the nomenclature of that edition",
+                    odd.as_str(),
+                    options.edition
+                )));
+            }
+            codes
+        }
         None => {
             builtin = Codes::builtin(options.edition);
             builtin
@@ -358,7 +369,9 @@ impl Judging<'_> {
     }
 
     fn calibrate(&self, lines: &[(&str, Subheading)]) -> Result<Calibration> {
-        let lines = &lines[..lines.len().min(MAX_CALIBRATION_ROWS)];
+        // Evenly over all of them: files are often sorted.
+        let stride = lines.len().div_ceil(MAX_CALIBRATION_ROWS).max(1);
+        let lines: Vec<(&str, Subheading)> = lines.iter().step_by(stride).copied().collect();
         let engine = self.engine()?;
         let logits: Vec<Vec<f32>> = lines
             .par_chunks(64)
@@ -381,7 +394,7 @@ impl Judging<'_> {
         let error = |digits: usize, confidence: &dyn Fn(&crate::engine::Score) -> f32| {
             let right: Vec<bool> = scores
                 .iter()
-                .zip(lines)
+                .zip(&lines)
                 .map(|(s, (_, code))| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits])
                 .collect();
             let confidence: Vec<f32> = scores.iter().map(confidence).collect();
