@@ -18,7 +18,7 @@ pub struct Normalised {
 
 /// Writes the normalised description into `out`, which is cleared first.
 ///
-/// NFKC (Unicode 9, see [`is_newer`]), lower case character by character, every run of white space and control
+/// NFKC (Unicode 9, see `is_newer`), lower case character by character, every run of white space and control
 /// characters as one space, no space at either end, at most [`MAX_CHARS`] characters.
 pub fn normalise(description: &str, out: &mut String) -> Normalised {
     out.clear();
@@ -95,7 +95,7 @@ fn is_newer(c: char) -> bool {
         .is_ok()
 }
 
-/// Ranges for [`is_newer`], in order.
+/// Ranges for `is_newer`, in order.
 #[rustfmt::skip]
 const NEWER: [(char, char); 88] = [
     ('\u{558}', '\u{558}'), ('\u{58B}', '\u{58C}'), ('\u{5C8}', '\u{5C9}'), ('\u{7FD}', '\u{7FD}'),

@@ -160,13 +160,13 @@ pub struct Epoch {
     pub train_loss: f64,
     /// Share of the stopping rows whose first class is right; 0 if there are none.
     pub stop_accuracy: f64,
-    /// Since the start of [`fit`].
+    /// Since the start of `fit_members`.
     pub elapsed_secs: f64,
     /// Training examples over wall time, evaluation left out.
     pub examples_per_sec: f64,
 }
 
-/// What [`fit`] reports while it works.
+/// What `fit_members` reports while it works.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// A step ended.
@@ -184,7 +184,7 @@ pub enum Progress {
     Epoch(Epoch),
 }
 
-/// What [`fit`] found.
+/// What `fit_members` found.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// The parameters of the best epoch.
@@ -288,7 +288,7 @@ fn join(config: &Config, members: &[Weights]) -> (Config, Weights) {
     (joined, Weights { embedding, convs, projection, output, output_bias })
 }
 
-/// [`fit_with_splits`] without splits: no token is taken apart.
+/// `fit_with_splits` without splits: no token is taken apart.
 #[cfg(test)]
 pub fn fit(
     config: &Config,

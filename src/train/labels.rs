@@ -30,7 +30,7 @@ pub enum Label {
         /// The built-in editions that have it, oldest first.
         editions: Vec<Edition>,
     },
-    /// In no known edition: the digits as found (at most 16), or [`NOT_A_NUMBER`].
+    /// In no known edition: the digits as found (at most 16), or `NOT_A_NUMBER`.
     Unknown(String),
     /// Null or empty.
     Missing,

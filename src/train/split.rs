@@ -68,7 +68,7 @@ pub enum Grouping {
     /// Equal normalised text.
     #[default]
     Text,
-    /// Equal normalised text but for numbers; see [`group_key`].
+    /// Equal normalised text but for numbers; see `group_key`.
     TextWithoutNumbers,
 }
 
