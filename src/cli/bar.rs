@@ -1,7 +1,5 @@
 //! A progress bar on standard error, on a terminal only.
 
-use std::sync::Mutex;
-
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::jobs::{Progress, Stage};
@@ -9,7 +7,6 @@ use crate::jobs::{Progress, Stage};
 /// A bar that counts lines.
 pub struct LineBar {
     bar: ProgressBar,
-    stage: Mutex<&'static str>,
 }
 
 impl LineBar {
@@ -17,7 +14,7 @@ impl LineBar {
     pub fn new() -> Self {
         let bar = ProgressBar::new(0);
         bar.set_style(style("{msg:10} {bar:32} {human_pos}/{human_len} lines  {per_sec}  {eta} left"));
-        LineBar { bar, stage: Mutex::new("") }
+        LineBar { bar }
     }
 
     /// Takes the bar away.
@@ -28,9 +25,6 @@ impl LineBar {
 
 impl Progress for LineBar {
     fn stage(&self, stage: Stage) {
-        if let Ok(mut now) = self.stage.lock() {
-            *now = stage.as_str();
-        }
         self.bar.set_message(stage.as_str());
     }
 
