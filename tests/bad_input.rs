@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use parquet::schema::parser::parse_message_type;
 use serde_json::Value;
 
 use crate::support::lab::{
-    Ended, classify_args, folder, number, ok, parquet_files, path, read, run, sql, write_lines, write_parquet,
+    Ended, classify_args, folder, lab, number, ok, parquet_files, path, read, run, sql, write_lines, write_parquet,
 };
 
 /// A file whose `description` is declared as UTF-8 and holds these bytes.
@@ -276,30 +276,80 @@ fn a_bad_condition_is_a_usage_error_that_lists_the_columns() {
     }
 }
 
+/// The program as a user whom mode bits stop: root, whom they do not, becomes another one (`setpriv` of util-linux).
+fn as_a_user(args: &[&str], dir: &std::path::Path) -> Ended {
+    let bin = dir.join("harmonize");
+    std::fs::copy(env!("CARGO_BIN_EXE_harmonize"), &bin).unwrap();
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = if root {
+        let mut setpriv = std::process::Command::new("setpriv");
+        setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&bin);
+        setpriv
+    } else {
+        std::process::Command::new(&bin)
+    };
+    command.args(args).output().unwrap().into()
+}
+
 #[test]
 fn a_lake_or_input_without_permission_ends_with_22_and_nothing_half_visible() {
-    // Root may do everything: then another user does it, if there is a way to become one.
+    let dir = folder();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let file = dir.path().join("in/lines.parquet");
+    write_lines(&file, &[Some("bolts")]);
+    let (models, lake) = (dir.path().join("models"), dir.path().join("lake"));
+    let copied = std::process::Command::new("cp").arg("-r").arg(&lab().registry).arg(&models).status().unwrap();
+    assert!(copied.success());
+    std::fs::create_dir_all(&lake).unwrap();
+    open(dir.path(), 0o755);
+    open(&lake, 0o555);
+    let models = models.to_str().unwrap();
+    let args = ["classify", "--input", file.to_str().unwrap(), "--lake", lake.to_str().unwrap(), "--registry", models];
+    let ended = as_a_user(&args, dir.path());
+    assert_eq!(ended.code, 22, "{}", ended.err);
+    assert!(ended.err.contains("lake"), "{}", ended.err);
+    assert_eq!(std::fs::read_dir(&lake).unwrap().count(), 0);
+    // And an input that may not be read.
+    open(&lake, 0o777);
+    open(&file, 0o000);
+    let ended = as_a_user(&args, dir.path());
+    assert_eq!(ended.code, 22, "{}", ended.err);
+    assert!(ended.err.contains("lines.parquet"), "{}", ended.err);
+    assert!(parquet_files(&lake).is_empty());
+}
+
+#[test]
+fn check_plans_the_filter() {
     let dir = folder();
     let file = dir.path().join("in/lines.parquet");
     write_lines(&file, &[Some("bolts")]);
-    let lake = dir.path().join("lake");
-    std::fs::create_dir_all(&lake).unwrap();
-    let closed = |mode| std::fs::set_permissions(&lake, std::fs::Permissions::from_mode(mode)).unwrap();
-    closed(0o555);
-    if std::fs::write(lake.join("probe"), "").is_ok() {
-        let _ = std::fs::remove_file(lake.join("probe"));
-        // Root passes over mode bits; a file in the place of a folder stops root too.
-        closed(0o755);
-        std::fs::write(lake.join("predictions"), "a file").unwrap();
-        let ended = run(&classify_args(file.to_str().unwrap(), lake.to_str().unwrap()));
-        assert!([22, 31, 20].contains(&ended.code), "{}: {}", ended.code, ended.err);
-        assert!(ended.err.contains("predictions"), "{}", ended.err);
-        return;
+    let lake = path(dir.path(), "lake");
+    let mut args = classify_args(file.to_str().unwrap(), &lake);
+    args[0] = "check";
+    args.extend(["--where", "description LIKE '%bolt%'"]);
+    ok(&args);
+    *args.last_mut().unwrap() = "colour = 'red'";
+    let ended = run(&args);
+    assert_eq!(ended.code, 2, "{}{}", ended.out, ended.err);
+    assert!(ended.out.contains("FAIL input") && ended.out.contains("line_id"), "{}", ended.out);
+}
+
+#[test]
+fn an_input_of_nothing_but_bad_files_is_refused_by_name_in_both_modes() {
+    let dir = folder();
+    std::fs::create_dir_all(dir.path().join("in")).unwrap();
+    std::fs::write(dir.path().join("in/a.parquet"), "no parquet").unwrap();
+    std::fs::write(dir.path().join("in/b.parquet"), "PAR1 nor this PAR1").unwrap();
+    let (input, lake) = (path(dir.path(), "in"), path(dir.path(), "lake"));
+    for mode in ["fail", "quarantine"] {
+        let mut args = classify_args(&input, &lake);
+        args.extend(["--on-bad-file", mode]);
+        let ended = run(&args);
+        assert_eq!(ended.code, 20, "{mode}: {}", ended.err);
+        assert!(ended.err.contains("a.parquet"), "{mode}: {}", ended.err);
     }
-    let ended = run(&classify_args(file.to_str().unwrap(), lake.to_str().unwrap()));
-    assert_eq!(ended.code, 22, "{}", ended.err);
-    closed(0o755);
-    assert!(parquet_files(&lake).is_empty());
 }
 
 #[test]

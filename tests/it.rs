@@ -3,8 +3,9 @@
 //! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, servers.
+    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
     pub mod lab;
+    pub mod proxy;
     pub mod servers;
 }
 
@@ -22,6 +23,8 @@ mod commands;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// A store whose answers get lost.
+mod lost_answers;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// The same job against S3 servers.

@@ -35,6 +35,11 @@ fn the_job(s3: &S3) {
         ok_with(&["check", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry], &env);
     assert_eq!(check.matches("  ok   ").count(), 4, "{check}");
     assert!(check.contains("takes conditional PUT") && !check.contains("testtest"), "{check}");
+    // The bucket itself as input, and a lake at its root.
+    let (root, bare) = (s3.sibling().url(""), s3.sibling().url(""));
+    ok_with(&["sample", "--output", &root, "--rows", "300", "--seed", "3"], &env);
+    let whole = ["classify", "--input", &root, "--lake", &bare, "--registry", &registry];
+    assert!(ok_with(&whole, &env).contains("300"));
     let keys = python("s3_list.py", &[&lake], &env).to_string();
     assert!(!keys.contains("harmonize_check"), "check leaves nothing: {keys}");
 }

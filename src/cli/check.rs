@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::table::count;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::jobs::OnBadFile;
+use crate::jobs::{OnBadFile, check_filter};
 use crate::lake::{Nonce, Place, Source, SourceOptions, Table};
 
 #[derive(Args)]
@@ -66,6 +66,9 @@ async fn input(job: &Job) -> Result<String> {
     let source = Source::pin(&options.inputs, SourceOptions { text: options.text.clone(), quarantine }).await?;
     if let Some(id) = &options.id {
         source.require(id, "--id")?;
+    }
+    if let Some(filter) = &options.where_sql {
+        check_filter(&source, filter, options.limits).await?;
     }
     let mut found = format!(
         "{} file(s), {} rows, {:.1} MB, columns {}",

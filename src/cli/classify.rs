@@ -40,7 +40,7 @@ pub struct ClassifyArgs {
     /// Share of accepted texts sent to people at random, in place of the bundle's
     #[arg(long, value_name = "RATIO", env = "HARMONIZE_AUDIT_RATIO")]
     pub audit_ratio: Option<f64>,
-    /// Size at which a data file is closed [default: 64MiB]
+    /// Size at which a data file is closed [default: 32MiB]
     #[arg(long, value_name = "SIZE", env = "HARMONIZE_TARGET_FILE_SIZE")]
     pub target_file_size: Option<String>,
 }
@@ -65,7 +65,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;
     let threshold = settings.pick("threshold", args.threshold, None)?;
     let audit_ratio = settings.pick("audit-ratio", args.audit_ratio, None)?;
-    let file_size = settings.need("target-file-size", args.target_file_size.clone(), Some("64MiB".to_string()))?;
+    let file_size = settings.need("target-file-size", args.target_file_size.clone(), Some("32MiB".to_string()))?;
     let options = ClassifyOptions {
         inputs,
         text,

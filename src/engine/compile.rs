@@ -2,17 +2,21 @@
 //!
 //! A convolution over embeddings is linear in each token, so `table[token][width, offset] = embedding[token] ·
 //! kernel[offset]` turns it into look-ups and additions. Tables are 16-bit with one scale a filter, chosen so that no
-//! sum of them can overflow; the output layer is 16-bit with one scale a class, chosen so that no product sum can
-//! leave 32 bits.
+//! sum of them can overflow; the output layer is there twice, in bytes for all classes (`Coarse`) and in 16 bits
+//! for those that come close, each with one scale a class, chosen so that no product sum can leave 32 bits.
 
 use rayon::prelude::*;
 
-use super::kernel::Kernel;
+use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel};
 use crate::error::{Error, Result};
 use crate::model::{Config, Weights};
 
 /// Largest quantised feature: 12 bits.
 pub(super) const FEATURE_MAX: i32 = 4095;
+
+/// Right shift from a feature to its byte, which so ends at half of `FEATURE_MAX`: what a window adds up to at most
+/// (`feature_scales`) is far from what any text reaches.
+const BYTE_SHIFT: u32 = 3;
 
 /// Integer tables of one model.
 pub struct Tables {
@@ -27,6 +31,7 @@ pub struct Tables {
     bias: Vec<i32>,
     /// Right shift from the filter's units to `0..=FEATURE_MAX`, `[features]`.
     shift: Vec<u32>,
+    coarse: Coarse,
     /// `[classes][features]`.
     output: Vec<i16>,
     /// Logit of one unit of the product sum, `[classes]`.
@@ -53,14 +58,22 @@ impl Tables {
                 }
             }
         }
+        // Where a kernel row is not zero: of joined networks, most is.
+        let spans: Vec<(usize, usize)> = kernels
+            .chunks_exact(filters)
+            .map(|k| {
+                let from = k.iter().position(|&x| x != 0.0).unwrap_or(filters);
+                (from, k.iter().rposition(|&x| x != 0.0).map_or(from, |last| last + 1))
+            })
+            .collect();
+        let vectors = Kernel::best();
         let mut exact = vec![0f32; vocab * row];
         exact.par_chunks_mut(row).enumerate().for_each(|(token, out)| {
             let embedding = &weights.embedding[token * dim..(token + 1) * dim];
-            for (slot, kernel) in out.chunks_exact_mut(filters).zip(kernels.chunks_exact(dim * filters)) {
-                for (&e, k) in embedding.iter().zip(kernel.chunks_exact(filters)) {
-                    for (sum, &k) in slot.iter_mut().zip(k) {
-                        *sum += e * k;
-                    }
+            let rows = kernels.chunks_exact(dim * filters).zip(spans.chunks_exact(dim));
+            for (slot, (kernel, spans)) in out.chunks_exact_mut(filters).zip(rows) {
+                for ((&e, k), &(from, to)) in embedding.iter().zip(kernel.chunks_exact(filters)).zip(spans) {
+                    vectors.add_scaled(e, &k[from..to], &mut slot[from..to]);
                 }
             }
         });
@@ -82,7 +95,8 @@ impl Tables {
         });
         drop(exact);
         let feature_unit: Vec<f32> = scale.iter().zip(&shift).map(|(&s, &shift)| (1u32 << shift) as f32 / s).collect();
-        let (output, unit) = output_layer(config, weights, &feature_unit);
+        let (output, unit, bytes, byte_unit) = output_layer(config, weights, &feature_unit);
+        let coarse = Coarse::pack(&bytes, features, &byte_unit, &weights.output_bias);
         Ok(Tables {
             vocab,
             filters,
@@ -91,6 +105,7 @@ impl Tables {
             conv,
             bias,
             shift,
+            coarse,
             output,
             unit,
             output_bias: weights.output_bias.clone(),
@@ -107,9 +122,9 @@ impl Tables {
         self.output_bias.len()
     }
 
-    /// Output layer, `[classes][features]`.
-    pub(super) fn output(&self) -> &[i16] {
-        &self.output
+    /// The output layer in bytes.
+    pub(super) fn coarse(&self) -> &Coarse {
+        &self.coarse
     }
 
     /// Features (`[features]`, each `0..=FEATURE_MAX`) of a sequence of token ids.
@@ -147,10 +162,19 @@ impl Tables {
         }
     }
 
-    /// Logits (`[classes]`) of integer product sums.
-    pub(super) fn logits_of(&self, sums: &[i32], out: &mut [f32]) {
-        for (((out, &sum), &unit), &bias) in out.iter_mut().zip(sums).zip(&self.unit).zip(&self.output_bias) {
-            *out = sum as f32 * unit + bias;
+    /// Bytes of features, for the coarse layer; `out` may be longer.
+    pub(super) fn bytes_of(features: &[i16], out: &mut [u8]) {
+        for (out, &x) in out.iter_mut().zip(features) {
+            *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(255) as u8;
+        }
+    }
+
+    /// Puts the logits of 16-bit products in place of the coarse ones of these classes.
+    pub(super) fn rescore(&self, features: &[i16], classes: &[u32], kernel: Kernel, logits: &mut [f32]) {
+        for &class in classes {
+            let class = class as usize;
+            let sum = kernel.dot(features, &self.output[class * features.len()..(class + 1) * features.len()]);
+            logits[class] = sum as f32 * self.unit[class] + self.output_bias[class];
         }
     }
 }
@@ -197,14 +221,17 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
     (scale, bias, shift)
 }
 
-/// Output layer in 16 bits, and the logit of one unit of its product sums.
+/// Output layer in 16 bits and in bytes, each with the logit of one unit of its product sums.
 ///
-/// The bound: `|sum| <= FEATURE_MAX · Σ|weight|`, and the scale of a class is chosen so that this is below 2³¹.
-fn output_layer(config: &Config, weights: &Weights, feature_unit: &[f32]) -> (Vec<i16>, Vec<f32>) {
+/// The bound: `|sum| <= FEATURE_MAX · Σ|weight|`, and the scale of a class is chosen so that this is below 2³¹. That of
+/// the bytes stands at `kernel::coarse`.
+fn output_layer(config: &Config, weights: &Weights, feature_unit: &[f32]) -> (Vec<i16>, Vec<f32>, Vec<i8>, Vec<f32>) {
     let features = feature_unit.len();
-    let mut output = vec![0i16; config.classes * features];
-    let mut unit = vec![0f32; config.classes];
-    output.par_chunks_mut(features).zip(unit.par_iter_mut()).enumerate().for_each(|(class, (out, unit))| {
+    let (mut output, mut bytes) = (vec![0i16; config.classes * features], vec![0i8; config.classes * features]);
+    let (mut unit, mut byte_unit) = (vec![0f32; config.classes], vec![0f32; config.classes]);
+    let rows = output.par_chunks_mut(features).zip(unit.par_iter_mut());
+    let byte_rows = bytes.par_chunks_mut(features).zip(byte_unit.par_iter_mut());
+    rows.zip(byte_rows).enumerate().for_each(|(class, ((out, unit), (bytes, byte_unit)))| {
         let row: Vec<f64> = match &weights.projection {
             None => weights.output[class * features..(class + 1) * features].iter().map(|&x| f64::from(x)).collect(),
             Some(projection) => {
@@ -227,10 +254,13 @@ fn output_layer(config: &Config, weights: &Weights, feature_unit: &[f32]) -> (Ve
         // Half a unit of rounding a feature is kept in reserve.
         let room = f64::from(i32::MAX) / f64::from(FEATURE_MAX) - features as f64;
         let scale = (32767.0 / largest).min(room / total);
-        for (out, x) in out.iter_mut().zip(&folded) {
+        let byte_scale = f64::from(BYTE_WEIGHT_MAX) / largest;
+        for ((out, byte), x) in out.iter_mut().zip(bytes).zip(&folded) {
             *out = (x * scale).round_ties_even() as i16;
+            *byte = (x * byte_scale).round_ties_even() as i8;
         }
         *unit = (1.0 / scale) as f32;
+        *byte_unit = (f64::from(1u32 << BYTE_SHIFT) / byte_scale) as f32;
     });
-    (output, unit)
+    (output, unit, bytes, byte_unit)
 }

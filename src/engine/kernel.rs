@@ -1,7 +1,13 @@
-//! The two inner loops, compiled for several instruction sets and chosen at run time.
+//! The inner loops, for several instruction sets and chosen at run time.
 //!
-//! Both work on integers whose sums cannot overflow (see `compile`), so every version gives the same bytes; the tests
-//! hold each to the plain one.
+//! Integer sums cannot overflow (see `compile`) and floats are added in one written order, so every version gives the
+//! same bytes; the tests hold each to the plain one. Most loops are plain Rust that the compiler vectorises for each
+//! set; the output layer, where the time goes, has intrinsics.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::softmax;
 
 /// An instruction set to score with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +17,37 @@ pub enum Kernel {
     /// 256-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// 512-bit vectors.
+    /// 512-bit vectors with products of bytes.
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512Vnni,
+}
+
+/// A method that runs one plain function, compiled for each instruction set.
+macro_rules! compiled_for_each {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)? = $plain:path) => {
+        $(#[$doc])*
+        pub(super) fn $name(self, $($arg: $kind),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2($($arg: $kind),*) $(-> $out)? {
+                $plain($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+            fn avx512($($arg: $kind),*) $(-> $out)? {
+                $plain($($arg),*)
+            }
+            match self {
+                Kernel::Plain => $plain($($arg),*),
+                // SAFETY: this kernel exists only where `available` found the instructions.
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx512Vnni => unsafe { avx512($($arg),*) },
+            }
+        }
+    };
 }
 
 impl Kernel {
@@ -32,38 +66,149 @@ impl Kernel {
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vnni")
                 {
-                    kernels.push(Kernel::Avx512);
+                    kernels.push(Kernel::Avx512Vnni);
                 }
             }
         }
         kernels
     }
 
-    /// `best[i] = max(best[i], Σ parts[..][i])`; all slices are of one length.
-    pub(super) fn window_max(self, parts: &[&[i16]], best: &mut [i16]) {
+    compiled_for_each! {
+        /// `best[i] = max(best[i], Σ parts[..][i])`; all slices are of one length.
+        window_max(parts: &[&[i16]], best: &mut [i16]) = window_max
+    }
+
+    compiled_for_each! {
+        /// `Σ a[i] · b[i]`.
+        dot(a: &[i16], b: &[i16]) -> i32 = dot
+    }
+
+    compiled_for_each! {
+        /// `sum[i] += x · row[i]`, each product and each sum rounded by itself.
+        add_scaled(x: f32, row: &[f32], sum: &mut [f32]) = add_scaled
+    }
+
+    compiled_for_each! {
+        /// See `softmax::largest`.
+        largest(logits: &[f32], groups: &mut [f32]) = softmax::largest
+    }
+
+    compiled_for_each! {
+        /// See `softmax::mass`.
+        mass(logits: &[f32], largest: f32, inverse: f32) -> f32 = softmax::mass
+    }
+
+    /// Logits (`[lines, padded classes]`) of byte features (`[lines, padded features]`).
+    pub(super) fn coarse(self, features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+        let lines = features.len() / layer.features;
+        assert!(features.len() == lines * layer.features && logits.len() == lines * layer.classes);
         match self {
-            Kernel::Plain => window_max(parts, best),
-            // SAFETY: this kernel exists only where `available` found the instructions.
+            Kernel::Plain => coarse(features, layer, logits),
+            // SAFETY: this kernel exists only where `available` found the instructions; the lengths are checked.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { window_max_avx2(parts, best) },
+            Kernel::Avx2 => unsafe { x86::coarse_avx2(features, layer, logits) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { window_max_avx512(parts, best) },
+            Kernel::Avx512Vnni => unsafe { x86::coarse_vnni(features, layer, logits) },
+        }
+    }
+}
+
+/// Classes that are computed together.
+pub(super) const TILE: usize = 64;
+
+/// Features whose products are added in one instruction.
+pub(super) const QUAD: usize = 4;
+
+/// Largest magnitude of a byte weight: with features up to 255 a pair of products is at most 2 · 255 · 64 = 32,640, so
+/// that the instructions which add pairs in 16 bits cannot saturate.
+pub(super) const BYTE_WEIGHT_MAX: i32 = 64;
+
+/// The output layer in bytes: quick, and precise enough to tell which classes need a closer look.
+pub(super) struct Coarse {
+    /// Padded with zeros to a multiple of `QUAD`.
+    features: usize,
+    /// Padded to a multiple of `TILE`.
+    classes: usize,
+    /// `[classes / TILE][features / QUAD][TILE][QUAD]`, each within `±BYTE_WEIGHT_MAX`.
+    weights: Vec<i8>,
+    /// Logit of one unit of the product sum, `[classes]`.
+    unit: Vec<f32>,
+    /// `[classes]`; minus infinity where a class is padding.
+    bias: Vec<f32>,
+}
+
+impl Coarse {
+    /// Packs `[classes][features]` weights, with the unit and bias of each class.
+    pub(super) fn pack(weights: &[i8], features: usize, unit: &[f32], bias: &[f32]) -> Coarse {
+        let classes = unit.len();
+        let (padded_features, padded_classes) = (features.next_multiple_of(QUAD), classes.next_multiple_of(TILE));
+        let mut packed = vec![0i8; padded_features * padded_classes];
+        for (class, row) in weights.chunks_exact(features).enumerate() {
+            let tile = (class / TILE) * padded_features * TILE + (class % TILE) * QUAD;
+            for (feature, &weight) in row.iter().enumerate() {
+                packed[tile + (feature / QUAD) * TILE * QUAD + feature % QUAD] = weight;
+            }
+        }
+        let padding = padded_classes - classes;
+        Coarse {
+            features: padded_features,
+            classes: padded_classes,
+            weights: packed,
+            unit: unit.iter().copied().chain(std::iter::repeat_n(0.0, padding)).collect(),
+            bias: bias.iter().copied().chain(std::iter::repeat_n(f32::NEG_INFINITY, padding)).collect(),
         }
     }
 
-    /// `sums[line][class] = features[line] · weights[class]` for rows of `length` entries.
-    pub(super) fn products(self, features: &[i16], weights: &[i16], length: usize, sums: &mut [i32]) {
-        match self {
-            Kernel::Plain => products(features, weights, length, sums),
-            // SAFETY: this kernel exists only where `available` found the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { products_avx2(features, weights, length, sums) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { products_avx512(features, weights, length, sums) },
+    /// Features of a row, padding included.
+    pub(super) fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Logits of a row, padding included.
+    pub(super) fn classes(&self) -> usize {
+        self.classes
+    }
+}
+
+/// The plain twin of the kernels in `x86`.
+///
+/// The bound: `|sum| <= 255 · 64 · features`, below 2³¹ for up to 131,000 features.
+fn coarse(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+    for (line, out) in features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes)) {
+        for (tile, weights) in layer.weights.chunks_exact(layer.features * TILE).enumerate() {
+            let mut sums = [0i32; TILE];
+            for (quad, weights) in line.chunks_exact(QUAD).zip(weights.chunks_exact(TILE * QUAD)) {
+                for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(QUAD)) {
+                    for (&x, &w) in quad.iter().zip(weights) {
+                        *sum += i32::from(x) * i32::from(w);
+                    }
+                }
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                let class = tile * TILE + i;
+                out[class] = sum as f32 * layer.unit[class] + layer.bias[class];
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn dot(a: &[i16], b: &[i16]) -> i32 {
+    let mut sum = 0i32;
+    for (&a, &b) in a.iter().zip(b) {
+        sum = sum.wrapping_add(i32::from(a) * i32::from(b));
+    }
+    sum
+}
+
+#[inline(always)]
+fn add_scaled(x: f32, row: &[f32], sum: &mut [f32]) {
+    for (sum, &k) in sum.iter_mut().zip(row) {
+        *sum += x * k;
     }
 }
 
@@ -100,67 +245,6 @@ fn window_max(parts: &[&[i16]], best: &mut [i16]) {
     }
 }
 
-/// Lines that share one reading of a weight row.
-const LINES: usize = 4;
-
-#[inline(always)]
-fn products(features: &[i16], weights: &[i16], length: usize, sums: &mut [i32]) {
-    let classes = weights.len() / length;
-    for (class, weight) in weights.chunks_exact(length).enumerate() {
-        let mut line = 0;
-        let mut groups = features.chunks_exact(length * LINES);
-        for group in &mut groups {
-            let (a, rest) = group.split_at(length);
-            let (b, rest) = rest.split_at(length);
-            let (c, d) = rest.split_at(length);
-            let (mut s0, mut s1, mut s2, mut s3) = (0i32, 0i32, 0i32, 0i32);
-            for i in 0..length {
-                let w = i32::from(weight[i]);
-                s0 = s0.wrapping_add(i32::from(a[i]) * w);
-                s1 = s1.wrapping_add(i32::from(b[i]) * w);
-                s2 = s2.wrapping_add(i32::from(c[i]) * w);
-                s3 = s3.wrapping_add(i32::from(d[i]) * w);
-            }
-            for (i, s) in [s0, s1, s2, s3].into_iter().enumerate() {
-                sums[(line + i) * classes + class] = s;
-            }
-            line += LINES;
-        }
-        for one in groups.remainder().chunks_exact(length) {
-            let mut sum = 0i32;
-            for (&x, &w) in one.iter().zip(weight) {
-                sum = sum.wrapping_add(i32::from(x) * i32::from(w));
-            }
-            sums[line * classes + class] = sum;
-            line += 1;
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn window_max_avx2(parts: &[&[i16]], best: &mut [i16]) {
-    window_max(parts, best);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn window_max_avx512(parts: &[&[i16]], best: &mut [i16]) {
-    window_max(parts, best);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn products_avx2(features: &[i16], weights: &[i16], length: usize, sums: &mut [i32]) {
-    products(features, weights, length, sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn products_avx512(features: &[i16], weights: &[i16], length: usize, sums: &mut [i32]) {
-    products(features, weights, length, sums);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,22 +261,62 @@ mod tests {
     #[test]
     fn every_kernel_of_this_machine_gives_the_sums_that_wide_arithmetic_gives() {
         let mut state = 1;
-        for (length, lines, classes) in [(1, 1, 1), (7, 3, 5), (64, 4, 9), (512, 17, 33)] {
-            let features: Vec<i16> = (0..length * lines).map(|_| (random(&mut state) % 4096) as i16).collect();
-            let weights: Vec<i16> =
-                (0..length * classes).map(|_| ((random(&mut state) % 2001) as i16) - 1000).collect();
-            let wide: Vec<i64> = features
-                .chunks(length)
-                .flat_map(|x| {
-                    weights
-                        .chunks(length)
-                        .map(move |w| x.iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum())
+        for (length, lines, classes) in [(1, 1, 1), (7, 3, 5), (64, 4, 65), (512, 17, 130), (130, 48, 64)] {
+            let weights: Vec<i8> = (0..length * classes)
+                .map(|_| match random(&mut state) % 9 {
+                    0 => BYTE_WEIGHT_MAX as i8,
+                    1 => -BYTE_WEIGHT_MAX as i8,
+                    x => (x as i8 * 13) % 64,
                 })
                 .collect();
+            let unit: Vec<f32> = (0..classes).map(|i| 0.001 * (i + 1) as f32).collect();
+            let bias: Vec<f32> = (0..classes).map(|i| 0.3 - i as f32).collect();
+            let layer = Coarse::pack(&weights, length, &unit, &bias);
+            let mut features = vec![0u8; lines * layer.features()];
+            for row in features.chunks_exact_mut(layer.features()) {
+                // Padding is not zero here: its weights are.
+                row.iter_mut().for_each(|x| {
+                    let r = random(&mut state);
+                    *x = if r % 3 == 0 { 255 } else { (r >> 8) as u8 };
+                });
+            }
             for kernel in Kernel::available() {
-                let mut sums = vec![0; lines * classes];
-                kernel.products(&features, &weights, length, &mut sums);
-                assert!(sums.iter().zip(&wide).all(|(&a, &b)| i64::from(a) == b), "{kernel:?} {length}");
+                let mut logits = vec![7.0; lines * layer.classes()];
+                kernel.coarse(&features, &layer, &mut logits);
+                for (line, row) in logits.chunks_exact(layer.classes()).enumerate() {
+                    for (class, &logit) in row.iter().enumerate() {
+                        let wide: i64 = (0..length)
+                            .filter(|_| class < classes)
+                            .map(|f| {
+                                let x = features[line * layer.features() + f];
+                                i64::from(x) * i64::from(weights[class * length + f])
+                            })
+                            .sum();
+                        let expected =
+                            if class < classes { wide as f32 * unit[class] + bias[class] } else { f32::NEG_INFINITY };
+                        assert_eq!(logit.to_bits(), expected.to_bits(), "{kernel:?} {length} {line} {class}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_gives_the_same_dot_product_and_scaled_row() {
+        let mut state = 3;
+        for length in [1, 15, 64, 513] {
+            let a: Vec<i16> = (0..length).map(|_| (random(&mut state) % 4096) as i16).collect();
+            let b: Vec<i16> = (0..length).map(|_| (random(&mut state) % 2001) as i16 - 1000).collect();
+            let wide: i64 = a.iter().zip(&b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
+            let row: Vec<f32> = b.iter().map(|&b| f32::from(b) / 7.0).collect();
+            let mut plain: Vec<f32> = a.iter().map(|&a| f32::from(a) / 3.0).collect();
+            let start = plain.clone();
+            Kernel::Plain.add_scaled(0.3, &row, &mut plain);
+            for kernel in Kernel::available() {
+                assert_eq!(i64::from(kernel.dot(&a, &b)), wide, "{kernel:?} {length}");
+                let mut sum = start.clone();
+                kernel.add_scaled(0.3, &row, &mut sum);
+                assert!(sum.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
             }
         }
     }

@@ -3,6 +3,8 @@
 //! What always holds: the answer for a text depends on the text and the bundle alone, bit for bit, on every CPU, at
 //! any batch size, order and number of threads. Sums are integers, or floats added in a written order; there is no
 //! fused multiply-add and no library `exp`.
+//!
+//! All classes are scored in bytes first; those that come close are scored again in 16 bits.
 
 mod compile;
 mod kernel;
@@ -11,6 +13,7 @@ mod softmax;
 use crate::error::Result;
 use crate::model::Bundle;
 use crate::text::{EncodeScratch, Tokenizer};
+use softmax::Families;
 
 pub use compile::Tables;
 pub use kernel::Kernel;
@@ -18,14 +21,16 @@ pub use kernel::Kernel;
 /// Choices that an answer carries, best first.
 pub const TOP: usize = 5;
 
-/// Texts whose logits are computed together, so that a weight row is read once for all of them.
-const BLOCK: usize = 16;
+/// Texts whose logits are computed together, so that a weight row is read once for all of them. A multiple of the lines
+/// that the kernels keep in registers.
+const BLOCK: usize = 48;
 
 /// A bundle ready to score. Shared by all threads.
 pub struct Engine {
     tokenizer: Tokenizer,
     tables: Tables,
     codes: Vec<String>,
+    families: Families,
     temperature: f32,
     kernel: Kernel,
 }
@@ -78,9 +83,12 @@ pub struct Scratch {
     encode: EncodeScratch,
     ids: Vec<u32>,
     features: Vec<i16>,
-    sums: Vec<i32>,
+    bytes: Vec<u8>,
     logits: Vec<f32>,
     counts: Vec<Counts>,
+    groups: Vec<f32>,
+    sorted: Vec<f32>,
+    candidates: Vec<u32>,
 }
 
 impl Engine {
@@ -91,13 +99,9 @@ impl Engine {
 
     /// Compiles a bundle for one kernel; the answers are the same with every one.
     pub fn with_kernel(bundle: &Bundle, kernel: Kernel) -> Result<Engine> {
-        Ok(Engine {
-            tokenizer: Tokenizer::from_json(&bundle.tokenizer_json)?,
-            tables: Tables::compile(&bundle.config, &bundle.weights)?,
-            codes: bundle.labels.codes.clone(),
-            temperature: bundle.calibration.temperature,
-            kernel,
-        })
+        let codes = bundle.labels.codes.clone();
+        let engine = Engine::uncalibrated(&bundle.config, &bundle.weights, &bundle.tokenizer_json, codes)?;
+        Ok(Engine { kernel, ..engine.with_temperature(bundle.calibration.temperature) })
     }
 
     /// Compiles weights that have no calibration yet (temperature 1), for fitting it.
@@ -110,6 +114,7 @@ impl Engine {
         Ok(Engine {
             tokenizer: Tokenizer::from_json(tokenizer_json)?,
             tables: Tables::compile(config, weights)?,
+            families: Families::new(&codes),
             codes,
             temperature: 1.0,
             kernel: Kernel::best(),
@@ -134,8 +139,8 @@ impl Engine {
 
     /// Scores normalised texts; one answer each, in their order.
     pub fn score(&self, normalised: &[&str], scratch: &mut Scratch, out: &mut Vec<Score>) -> Result<()> {
-        self.logits(normalised, scratch, |logits, counts| {
-            let answer = softmax::answer(logits, self.temperature, &self.codes);
+        self.lines(normalised, scratch, |logits, candidates, counts| {
+            let answer = softmax::answer(logits, candidates, self.temperature, &self.families, self.kernel);
             out.push(Score { tokens: counts.tokens, unknown: counts.unknown, cut: counts.cut, ..answer });
         })
     }
@@ -147,26 +152,51 @@ impl Engine {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], Counts),
     ) -> Result<()> {
-        let (features, classes) = (self.tables.features(), self.tables.classes());
-        scratch.logits.resize(classes, 0.0);
+        self.lines(normalised, scratch, |logits, _, counts| each(&logits[..self.tables.classes()], counts))
+    }
+
+    /// Gives `each` the logits of every text, padded with minus infinity, the classes that come first by the coarse
+    /// ones and hold exact ones, and the token counts.
+    fn lines(
+        &self,
+        normalised: &[&str],
+        scratch: &mut Scratch,
+        mut each: impl FnMut(&[f32], &[u32], Counts),
+    ) -> Result<()> {
+        let classes = self.tables.coarse().classes();
+        scratch.groups.resize(softmax::groups(classes), 0.0);
         for block in normalised.chunks(BLOCK) {
-            scratch.features.clear();
-            scratch.features.resize(block.len() * features, 0);
-            scratch.counts.clear();
-            for (text, row) in block.iter().zip(scratch.features.chunks_exact_mut(features)) {
-                let cut = self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
-                let unknown = scratch.ids.iter().filter(|&&id| id == crate::text::UNKNOWN_ID).count();
-                scratch.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
-                self.tables.features_of(&scratch.ids, self.kernel, row);
-            }
-            scratch.sums.clear();
-            scratch.sums.resize(block.len() * classes, 0);
-            self.kernel.products(&scratch.features, self.tables.output(), features, &mut scratch.sums);
-            for (sums, &counts) in scratch.sums.chunks_exact(classes).zip(&scratch.counts) {
-                self.tables.logits_of(sums, &mut scratch.logits);
-                each(&scratch.logits, counts);
+            self.coarse(block, scratch)?;
+            let features = self.tables.features();
+            for (line, &counts) in scratch.counts.iter().enumerate() {
+                let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
+                self.kernel.largest(logits, &mut scratch.groups);
+                softmax::candidates(logits, &scratch.groups, &mut scratch.sorted, &mut scratch.candidates);
+                let features = &scratch.features[line * features..(line + 1) * features];
+                self.tables.rescore(features, &scratch.candidates, self.kernel, logits);
+                each(logits, &scratch.candidates, counts);
             }
         }
+        Ok(())
+    }
+
+    /// Features and coarse logits of a block.
+    fn coarse(&self, block: &[&str], scratch: &mut Scratch) -> Result<()> {
+        let (features, layer) = (self.tables.features(), self.tables.coarse());
+        scratch.features.resize(BLOCK * features, 0);
+        scratch.bytes.resize(BLOCK * layer.features(), 0);
+        scratch.logits.resize(BLOCK * layer.classes(), 0.0);
+        scratch.counts.clear();
+        let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(layer.features()));
+        for (text, (row, bytes)) in block.iter().zip(rows) {
+            let cut = self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
+            let unknown = scratch.ids.iter().filter(|&&id| id == crate::text::UNKNOWN_ID).count();
+            scratch.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
+            self.tables.features_of(&scratch.ids, self.kernel, row);
+            Tables::bytes_of(row, bytes);
+        }
+        let bytes = &scratch.bytes[..block.len() * layer.features()];
+        self.kernel.coarse(bytes, layer, &mut scratch.logits[..block.len() * layer.classes()]);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Every float is added in a written order: probabilities in 16 interleaved sums that are then added pairwise, so the
 //! result does not depend on how wide the machine's vectors are.
 
-use super::{Score, TOP};
+use super::{Kernel, Score, TOP};
 
 const LANES: usize = 16;
 
@@ -28,23 +28,59 @@ fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * power }
 }
 
-/// The answer for one line of logits (`[classes]`, uncalibrated). `codes` are sorted, so that a heading and a chapter
-/// are neighbouring classes. Token counts are left at zero.
-pub(super) fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Score {
-    let (top, choices) = best(logits);
-    let (first, largest) = top[0];
-    let inverse = 1.0 / temperature;
-    let scaled = |logit: f32| exp((logit - largest) * inverse);
+/// Groups of classes that `largest` makes, at least: class `i` is in group `i % groups`.
+const LEAST_GROUPS: usize = 64;
+
+/// Classes of a group, about.
+const GROUP: usize = 16;
+
+/// Classes that are looked at closely, at least: as many groups as this hold one.
+const CANDIDATES: usize = 16;
+
+/// Number of groups for so many classes.
+pub(super) fn groups(classes: usize) -> usize {
+    classes.div_ceil(GROUP).next_multiple_of(LANES).max(LEAST_GROUPS)
+}
+
+/// The largest logit of each group.
+#[inline(always)]
+pub(super) fn largest(logits: &[f32], groups: &mut [f32]) {
+    groups.fill(f32::NEG_INFINITY);
+    for row in logits.chunks(groups.len()) {
+        for (group, &logit) in groups.iter_mut().zip(row) {
+            *group = if logit > *group { logit } else { *group };
+        }
+    }
+}
+
+/// Classes whose logits are among the largest, in no order: at least `CANDIDATES` of them if there are as many, and
+/// all whose logit is at least the smallest of those group maxima. Decided by the logits alone.
+pub(super) fn candidates(logits: &[f32], groups: &[f32], sorted: &mut Vec<f32>, out: &mut Vec<u32>) {
+    sorted.clear();
+    sorted.extend_from_slice(groups);
+    let (_, &mut least, _) = sorted.select_nth_unstable_by(CANDIDATES - 1, |a, b| b.total_cmp(a));
+    out.clear();
+    for (group, &largest) in groups.iter().enumerate() {
+        if largest >= least && largest > f32::NEG_INFINITY {
+            let classes = (group..logits.len()).step_by(groups.len());
+            out.extend(classes.filter(|&c| logits[c] >= least && logits[c] > f32::NEG_INFINITY).map(|c| c as u32));
+        }
+    }
+}
+
+/// `Σ e^((logit - largest) · inverse)`.
+#[inline(always)]
+pub(super) fn mass(logits: &[f32], largest: f32, inverse: f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let chunks = logits.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, &logit) in lanes.iter_mut().zip(chunk) {
-            *lane += scaled(logit);
+            *lane += exp((logit - largest) * inverse);
         }
     }
     for (lane, &logit) in lanes.iter_mut().zip(rest) {
-        *lane += scaled(logit);
+        *lane += exp((logit - largest) * inverse);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -53,38 +89,81 @@ pub(super) fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Scor
         }
         width /= 2;
     }
-    let total = lanes[0];
+    lanes[0]
+}
+
+/// For every class the classes of its heading and of its chapter; `codes` are sorted, so that these are neighbours.
+pub(super) struct Families {
+    heading: Vec<(u32, u32)>,
+    chapter: Vec<(u32, u32)>,
+}
+
+impl Families {
+    pub(super) fn new(codes: &[String]) -> Families {
+        let of = |digits: usize| {
+            let alike = codes.chunk_by(|a, b| a[..digits] == b[..digits]);
+            let mut from = 0;
+            alike
+                .flat_map(|family| {
+                    let range = (from as u32, (from + family.len()) as u32);
+                    from += family.len();
+                    std::iter::repeat_n(range, family.len())
+                })
+                .collect()
+        };
+        Families { heading: of(4), chapter: of(2) }
+    }
+}
+
+/// The answer for one line of logits (`[classes]` or more, uncalibrated; minus infinity where there is no class), whose
+/// best are among `candidates`. Token counts are left at zero.
+pub(super) fn answer(
+    logits: &[f32],
+    candidates: &[u32],
+    temperature: f32,
+    families: &Families,
+    kernel: Kernel,
+) -> Score {
+    let (top, choices) = best(logits, candidates);
+    let (first, largest) = top[0];
+    let inverse = 1.0 / temperature;
+    let scaled = |logit: f32| exp((logit - largest) * inverse);
+    let total = kernel.mass(logits, largest, inverse);
     let mut confident = [(0u32, 0f32); TOP];
     for (to, &(class, logit)) in confident.iter_mut().zip(&top).take(choices) {
         *to = (class, scaled(logit) / total);
     }
-    let group = |digits: usize| {
-        let code = &codes[first as usize][..digits];
-        let from = codes.partition_point(|c| &c[..digits] < code);
-        let to = codes.partition_point(|c| &c[..digits] <= code);
-        let sum: f32 = logits[from..to].iter().map(|&l| scaled(l)).sum();
+    let family = |(from, to): (u32, u32)| {
         // A sum in another order can pass the total by a rounding.
-        (sum / total).min(1.0)
+        (kernel.mass(&logits[from as usize..to as usize], largest, inverse) / total).min(1.0)
     };
-    Score { top: confident, choices, heading: group(4), chapter: group(2), tokens: 0, unknown: 0, cut: false }
+    Score {
+        top: confident,
+        choices,
+        heading: family(families.heading[first as usize]),
+        chapter: family(families.chapter[first as usize]),
+        tokens: 0,
+        unknown: 0,
+        cut: false,
+    }
 }
 
-/// The largest logits with their classes, largest first; of equal ones the smaller class first.
-fn best(logits: &[f32]) -> ([(u32, f32); TOP], usize) {
-    let mut top = [(0u32, f32::NEG_INFINITY); TOP];
-    let mut worst = f32::NEG_INFINITY;
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > worst {
+/// The largest of the candidates' logits with their classes, largest first; of equal ones the smaller class first.
+fn best(logits: &[f32], candidates: &[u32]) -> ([(u32, f32); TOP], usize) {
+    let mut top = [(u32::MAX, f32::NEG_INFINITY); TOP];
+    for &class in candidates {
+        let logit = logits[class as usize];
+        let before = |(c, l): (u32, f32)| l > logit || (l == logit && c < class);
+        if !before(top[TOP - 1]) {
             let mut at = TOP - 1;
-            while at > 0 && top[at - 1].1 < logit {
+            while at > 0 && !before(top[at - 1]) {
                 top[at] = top[at - 1];
                 at -= 1;
             }
-            top[at] = (class as u32, logit);
-            worst = top[TOP - 1].1;
+            top[at] = (class, logit);
         }
     }
-    (top, logits.len().min(TOP))
+    (top, candidates.len().min(TOP))
 }
 
 #[cfg(test)]
@@ -105,6 +184,32 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(-1000.0), 0.0);
+    }
+
+    fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Score {
+        let mut groups = vec![0.0; super::groups(logits.len())];
+        let (mut sorted, mut candidates) = (Vec::new(), Vec::new());
+        largest(logits, &mut groups);
+        super::candidates(logits, &groups, &mut sorted, &mut candidates);
+        let of = |kernel| super::answer(logits, &candidates, temperature, &Families::new(codes), kernel);
+        let all: Vec<Score> = Kernel::available().into_iter().map(of).collect();
+        assert!(all.iter().all(|a| *a == all[0]));
+        all[0]
+    }
+
+    #[test]
+    fn the_largest_logits_are_among_the_candidates() {
+        for classes in [1, 5, 16, 17, 200, 2789] {
+            let logits: Vec<f32> = (0..classes).map(|i| ((i * 7919 % 1009) as f32) / 17.0).collect();
+            let mut groups = vec![0.0; super::groups(classes)];
+            let (mut sorted, mut found) = (Vec::new(), Vec::new());
+            largest(&logits, &mut groups);
+            candidates(&logits, &groups, &mut sorted, &mut found);
+            assert!(found.len() >= classes.min(CANDIDATES) && found.len() <= classes, "{classes} {}", found.len());
+            let least = found.iter().map(|&c| logits[c as usize]).fold(f32::INFINITY, f32::min);
+            let left_out = (0..classes as u32).filter(|c| !found.contains(c));
+            assert!(left_out.into_iter().all(|c| logits[c as usize] < least));
+        }
     }
 
     #[test]

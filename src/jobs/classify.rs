@@ -157,14 +157,15 @@ pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<
         }
         match run.attempt(&source, &place, &progress).await {
             Ok(ending) => return Ok(ending),
-            // The scan failed on content: find out which files, set them aside or name them, and begin anew.
-            Err(Error::Input(reason)) => {
+            // The scan failed on content, or a decoder gave up on a corrupt page: find out which files, set them aside
+            // or name them, and begin anew.
+            Err(error @ (Error::Input(_) | Error::Bug(_))) => {
                 source.recheck().await?;
                 let known = source.bad().len();
                 let columns = run.columns(&source);
                 source = source.examine(&columns).await?;
                 if source.bad().len() == known {
-                    return Err(Error::Input(reason));
+                    return Err(error);
                 }
                 for bad in &source.bad()[known..] {
                     tracing::warn!(file = bad.url, reason = bad.reason, "set aside");
@@ -173,6 +174,35 @@ pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Plans a filter over the columns of the input, without reading a line.
+///
+/// # Errors
+/// `Usage` with the columns that there are.
+pub async fn check_filter(source: &Source, filter: &str, limits: Limits) -> Result<()> {
+    filtered(source, Some(filter), limits).await?.1.create_physical_plan().await?;
+    Ok(())
+}
+
+/// The input after the filter: every column, and the description as the bytes that were read.
+async fn filtered(source: &Source, filter: Option<&str>, limits: Limits) -> Result<(SessionContext, DataFrame)> {
+    let context = sql::session(limits)?;
+    let text = source.text();
+    context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
+    let table = context.table("lines").await?;
+    // In a filter the description is text; for scoring it stays as the bytes that were read.
+    let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
+    columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
+    let mut lines = table.select(columns)?;
+    if let Some(filter) = filter {
+        let parsed = lines.parse_sql_expr(filter).map_err(|e| {
+            let there: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
+            Error::Usage(format!("--where {filter}: {}; the columns are: {}", Error::from(e), there.join(", ")))
+        })?;
+        lines = lines.filter(parsed).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
+    }
+    Ok((context, lines))
 }
 
 /// One attempt at a run.
@@ -228,7 +258,8 @@ impl Run<'_> {
         let scoring = Instant::now();
         let mut table =
             Table::open_or_create(place, contract.schema(), &contract.partition_by(), contract.about()).await?;
-        let (context, lines) = self.lines(source).await?;
+        let filter = self.options.where_sql.as_deref();
+        let (context, lines) = filtered(source, filter, self.options.limits).await?;
         let expected = self.expected(source, &lines).await?;
         progress.expect(expected.values().sum());
         let plan = self.scored(lines)?.create_physical_plan().await?;
@@ -280,26 +311,6 @@ impl Run<'_> {
         })?;
         reached(Stage::Recorded, progress.as_ref()).await;
         Ok(Ending::Done(Box::new(record)))
-    }
-
-    /// The input after the filter: `source_file, source_row, <id>, __text`.
-    async fn lines(&self, source: &Source) -> Result<(SessionContext, DataFrame)> {
-        let context = sql::session(self.options.limits)?;
-        let text = source.text();
-        context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
-        let table = context.table("lines").await?;
-        // In a filter the description is text; for scoring it stays as the bytes that were read.
-        let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
-        columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
-        let mut lines = table.select(columns)?;
-        if let Some(filter) = &self.options.where_sql {
-            let parsed = lines.parse_sql_expr(filter).map_err(|e| {
-                let there: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
-                Error::Usage(format!("--where {filter}: {}; the columns are: {}", Error::from(e), there.join(", ")))
-            })?;
-            lines = lines.filter(parsed).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
-        }
-        Ok((context, lines))
     }
 
     /// Lines that each file owes: by its footer, or, under a filter, counted on their own.
@@ -367,12 +378,12 @@ impl Run<'_> {
                         writer.write(&rows.make(&batch)?).await?;
                         progress.advance(batch.num_rows() as u64);
                     }
-                    Ok(())
+                    writer.close().await
                 }
                 .await;
                 match written {
-                    Ok(()) => writer.close().await.map(|files| (files, rows.counts)).map_err(|e| (e, Vec::new())),
-                    Err(e) => Err((e, writer.abort())),
+                    Ok(()) => Ok((writer.into_files(), rows.counts)),
+                    Err(e) => Err((e, writer.into_files())),
                 }
             });
         }
@@ -389,10 +400,9 @@ impl Run<'_> {
                     failed.get_or_insert(e);
                     files.extend(finished);
                 }
-                // A corrupt page can make a decoder panic: for the caller it is content that cannot be read.
                 Err(e) => {
                     stop.store(true, Ordering::Relaxed);
-                    failed.get_or_insert(Error::Input(format!("a task gave up: {e}")));
+                    failed.get_or_insert(Error::Bug(format!("a task gave up: {e}")));
                 }
             }
         }

@@ -5,6 +5,6 @@ mod record;
 mod rows;
 mod stage;
 
-pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, StoreText, classify};
+pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, StoreText, check_filter, classify};
 pub use record::{InputFile, QuarantinedFile, RunRecord};
 pub use stage::{Progress, Quiet, Stage};

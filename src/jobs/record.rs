@@ -94,7 +94,8 @@ impl RunRecord {
             SinkOptions { run_date: None, target_file_bytes: 16 << 20, stats_columns: contract.stats().to_vec() };
         let mut writer = table.writer(&options)?;
         writer.write(&self.to_batch()?).await?;
-        let files = writer.close().await?;
+        writer.close().await?;
+        let files = writer.into_files();
         let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce };
         match table.append(files, &tag, serde_json::Map::new()).await? {
             Outcome::Committed { .. } | Outcome::AlreadyThere => Ok(()),

@@ -95,11 +95,11 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Finishes the files.
+    /// Finishes the files, which `into_files` then hands over.
     ///
     /// # Errors
     /// `Bug` when the files hold another number of rows than were written.
-    pub async fn close(mut self) -> Result<Vec<NewFile>> {
+    pub async fn close(&mut self) -> Result<()> {
         if let Some(writer) = self.current.take() {
             self.finish(writer).await?;
         }
@@ -107,11 +107,11 @@ impl TableWriter {
         if counted != self.rows {
             return Err(Error::Bug(format!("{} rows were written, the data files hold {counted}", self.rows)));
         }
-        Ok(self.done)
+        Ok(())
     }
 
-    /// Gives up; the files that were finished are handed back to be discarded.
-    pub fn abort(self) -> Vec<NewFile> {
+    /// The files that were finished: to be committed, or, after an error, to be discarded.
+    pub fn into_files(self) -> Vec<NewFile> {
         self.done
     }
 

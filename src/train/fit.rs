@@ -60,6 +60,10 @@ pub struct Hyper {
     pub split_ratio: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// The smoothing falls in a straight line to this share of it: what is learnt last decides how confidences rank.
+    pub final_smoothing_ratio: f64,
+    /// Of the members, how many learn without smoothing.
+    pub plain_members: usize,
     /// Largest norm of all gradients together.
     pub clip_norm: Option<f64>,
     /// Decay of the moving average of the parameters for each step; 0 is none.
@@ -91,6 +95,8 @@ impl Default for Hyper {
             token_dropout: 0.1,
             split_ratio: 0.03,
             label_smoothing: 0.1,
+            final_smoothing_ratio: 0.0,
+            plain_members: 0,
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
@@ -112,6 +118,7 @@ impl Hyper {
             ("token_dropout", self.token_dropout),
             ("split_ratio", self.split_ratio),
             ("label_smoothing", self.label_smoothing),
+            ("final_smoothing_ratio (less than)", self.final_smoothing_ratio * 0.999),
             ("average_decay", self.average_decay),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
@@ -137,6 +144,13 @@ impl Hyper {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Learning rate and label smoothing at step `step` of `steps`.
+    fn rate_and_smoothing(&self, step: usize, steps: usize) -> (f64, f64) {
+        let done = (step as f64 + 1.0) / steps as f64;
+        let share = 1.0 - done * (1.0 - self.final_smoothing_ratio);
+        (self.rate(step, steps), self.label_smoothing * share)
     }
 
     /// Learning rate at step `step` of `steps`.
@@ -214,7 +228,10 @@ pub fn fit_members(
     let mut members = Vec::with_capacity(hyper.members);
     let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
     for member in 0..hyper.members {
-        let alike = Hyper { seed: hyper.seed.wrapping_add(member as u64), ..hyper.clone() };
+        let seed = hyper.seed.wrapping_add(member as u64);
+        let plain = member + hyper.plain_members >= hyper.members;
+        let label_smoothing = if plain { 0.0 } else { hyper.label_smoothing };
+        let alike = Hyper { seed, label_smoothing, ..hyper.clone() };
         let mut last = 0;
         let fitted = fit_with_splits(config, &alike, splits, train, stop, &mut |p| {
             progress(match p {
@@ -335,7 +352,7 @@ pub fn fit_with_splits(
             let step = (number - 1) * steps_per_epoch + losses.len();
             let shown = batch.iter().map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random));
             let shown: Vec<_> = shown.collect();
-            let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
+            let loss = network.step(shown, hyper, hyper.rate_and_smoothing(step, steps), &mut random)?;
             if !loss.is_finite() {
                 return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
             }

@@ -45,10 +45,15 @@ impl S3 {
     }
 
     fn fresh_bucket(server: &Server, checks_keys: bool) -> S3 {
+        S3 { endpoint: server.endpoint.clone(), bucket: String::new(), checks_keys }.sibling()
+    }
+
+    /// Another fresh bucket on the same server.
+    pub fn sibling(&self) -> S3 {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let bucket = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        administer(&server.endpoint, "create", &bucket);
-        S3 { endpoint: server.endpoint.clone(), bucket, checks_keys }
+        administer(&self.endpoint, "create", &bucket);
+        S3 { endpoint: self.endpoint.clone(), bucket, checks_keys: self.checks_keys }
     }
 
     /// `s3://bucket/key`

@@ -1,0 +1,141 @@
+//! The output layer in bytes with the instructions of x86-64. The twin in plain Rust is `super::coarse`; the tests
+//! there hold these to it.
+
+use std::arch::x86_64::*;
+
+use super::{Coarse, QUAD, TILE};
+
+/// Lines whose sums stay in registers with 512-bit vectors: 6 lines × 4 vectors of classes, of 32 registers.
+const LINES_512: usize = 6;
+
+/// The same with 256-bit vectors: 4 lines × 2 vectors of classes, of 16 registers.
+const LINES_256: usize = 4;
+
+/// # Safety
+/// `features` is `[lines, layer.features]` and `logits` `[lines, layer.classes]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+pub(super) unsafe fn coarse_vnni(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+    for tile in 0..layer.classes / TILE {
+        let mut lines = features.chunks_exact(layer.features * LINES_512);
+        let mut out = logits.chunks_exact_mut(layer.classes * LINES_512);
+        for (lines, out) in (&mut lines).zip(&mut out) {
+            // SAFETY: both hold six lines.
+            unsafe { tile_vnni::<LINES_512>(lines, layer, tile, out) };
+        }
+        let (lines, out) = (lines.remainder(), out.into_remainder());
+        // SAFETY: both hold the number of lines that is said.
+        unsafe {
+            match lines.len() / layer.features {
+                1 => tile_vnni::<1>(lines, layer, tile, out),
+                2 => tile_vnni::<2>(lines, layer, tile, out),
+                3 => tile_vnni::<3>(lines, layer, tile, out),
+                4 => tile_vnni::<4>(lines, layer, tile, out),
+                5 => tile_vnni::<5>(lines, layer, tile, out),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `features` and `logits` hold `LINES` lines; `tile` is one of the layer's.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn tile_vnni<const LINES: usize>(features: &[u8], layer: &Coarse, tile: usize, logits: &mut [f32]) {
+    const VECTORS: usize = TILE / 16;
+    let mut sums = [[_mm512_setzero_si512(); VECTORS]; LINES];
+    let weights = layer.weights[tile * layer.features * TILE..][..layer.features * TILE].as_ptr();
+    let lines = features.as_ptr();
+    for quad in 0..layer.features / QUAD {
+        // SAFETY: a tile holds `features / QUAD` groups of four vectors; a line holds `features / QUAD` quads.
+        unsafe {
+            let at = weights.add(quad * TILE * QUAD);
+            let w: [__m512i; VECTORS] = std::array::from_fn(|v| _mm512_loadu_si512(at.add(v * 64).cast()));
+            for (line, sums) in sums.iter_mut().enumerate() {
+                let x = lines.add(line * layer.features + quad * QUAD).cast::<i32>().read_unaligned();
+                let x = _mm512_set1_epi32(x);
+                for (sum, &w) in sums.iter_mut().zip(&w) {
+                    *sum = _mm512_dpbusd_epi32(*sum, x, w);
+                }
+            }
+        }
+    }
+    for (line, sums) in sums.iter().enumerate() {
+        for (v, &sum) in sums.iter().enumerate() {
+            let class = tile * TILE + v * 16;
+            let (unit, bias) = (&layer.unit[class..][..16], &layer.bias[class..][..16]);
+            let out = &mut logits[line * layer.classes + class..][..16];
+            // SAFETY: each of the three holds 16 floats.
+            unsafe {
+                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(unit.as_ptr()));
+                _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(scaled, _mm512_loadu_ps(bias.as_ptr())));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As `coarse_vnni`.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn coarse_avx2(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+    for part in 0..layer.classes / 16 {
+        let mut lines = features.chunks_exact(layer.features * LINES_256);
+        let mut out = logits.chunks_exact_mut(layer.classes * LINES_256);
+        for (lines, out) in (&mut lines).zip(&mut out) {
+            // SAFETY: both hold four lines.
+            unsafe { part_avx2::<LINES_256>(lines, layer, part, out) };
+        }
+        let (lines, out) = (lines.remainder(), out.into_remainder());
+        // SAFETY: both hold the number of lines that is said.
+        unsafe {
+            match lines.len() / layer.features {
+                1 => part_avx2::<1>(lines, layer, part, out),
+                2 => part_avx2::<2>(lines, layer, part, out),
+                3 => part_avx2::<3>(lines, layer, part, out),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Sixteen classes.
+///
+/// # Safety
+/// `features` and `logits` hold `LINES` lines; `part` is below `classes / 16`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn part_avx2<const LINES: usize>(features: &[u8], layer: &Coarse, part: usize, logits: &mut [f32]) {
+    const PARTS: usize = TILE / 16;
+    let mut sums = [[_mm256_setzero_si256(); 2]; LINES];
+    let ones = _mm256_set1_epi16(1);
+    let tile = layer.weights[(part / PARTS) * layer.features * TILE..][..layer.features * TILE].as_ptr();
+    let lines = features.as_ptr();
+    for quad in 0..layer.features / QUAD {
+        // SAFETY: a tile holds `features / QUAD` groups of `PARTS` times 64 bytes; a line holds that many quads.
+        unsafe {
+            let at = tile.add(quad * TILE * QUAD + (part % PARTS) * 64);
+            let w: [__m256i; 2] = std::array::from_fn(|v| _mm256_loadu_si256(at.add(v * 32).cast()));
+            for (line, sums) in sums.iter_mut().enumerate() {
+                let x = lines.add(line * layer.features + quad * QUAD).cast::<i32>().read_unaligned();
+                let x = _mm256_set1_epi32(x);
+                for (sum, &w) in sums.iter_mut().zip(&w) {
+                    // Pairs of products stay below 2¹⁵ (see `BYTE_WEIGHT_MAX`), so nothing saturates.
+                    let pairs = _mm256_maddubs_epi16(x, w);
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                }
+            }
+        }
+    }
+    for (line, sums) in sums.iter().enumerate() {
+        for (v, &sum) in sums.iter().enumerate() {
+            let class = part * 16 + v * 8;
+            let (unit, bias) = (&layer.unit[class..][..8], &layer.bias[class..][..8]);
+            let out = &mut logits[line * layer.classes + class..][..8];
+            // SAFETY: each of the three holds 8 floats.
+            unsafe {
+                let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(unit.as_ptr()));
+                _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(scaled, _mm256_loadu_ps(bias.as_ptr())));
+            }
+        }
+    }
+}
