@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use clap::{ArgMatches, Args};
@@ -90,7 +91,7 @@ pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
     let ending = classify(&job.options, &loaded, Arc::clone(&bar) as Arc<_>).await;
     bar.finish();
     match ending? {
-        Ending::Done(record) => print!("{}", summary(&record)),
+        Ending::Done(record, spent) => print!("{}{}", summary(&record), where_time_went(&spent)),
         Ending::AlreadyDone(record) => println!(
             "already done: run {} has these lines ({} of them), committed {}",
             record.run_id,
@@ -136,6 +137,16 @@ pub fn summary(run: &RunRecord) -> String {
         count((run.lines_written as f64 / run.score_secs.max(1e-9)) as u64),
     );
     out
+}
+
+/// Time by stage, all threads together.
+fn where_time_went(spent: &[(&str, Duration)]) -> String {
+    let all: f64 = spent.iter().map(|(_, time)| time.as_secs_f64()).sum();
+    let stages: Vec<String> = spent
+        .iter()
+        .map(|(name, time)| format!("{name} {:.0} %", 100.0 * time.as_secs_f64() / all.max(1e-9)))
+        .collect();
+    format!("  of {all:.1} s     {}\n", stages.join(", "))
 }
 
 impl FromStr for StoreText {

@@ -83,7 +83,7 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
     let bar = Arc::new(LineBar::new());
     let ending = classify(&job, &loaded, Arc::clone(&bar) as Arc<dyn Progress>).await;
     bar.finish();
-    let (Ending::Done(run) | Ending::AlreadyDone(run)) = ending?;
+    let (Ending::Done(run, _) | Ending::AlreadyDone(run)) = ending?;
 
     println!("4/4  Reading the lake back\n");
     let accept = percent(run.accept_lines, run.lines_written);

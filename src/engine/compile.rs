@@ -5,10 +5,13 @@
 //! sum of them can overflow; the output layer is there twice, in bytes for all classes (`Coarse`) and in 16 bits
 //! for those that come close, each with one scale a class, chosen so that no product sum can leave 32 bits.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel};
 use crate::error::{Error, Result};
+use crate::model::config::MAX_FACTORS;
 use crate::model::{Config, Weights};
 
 /// Largest quantised feature: 12 bits.
@@ -18,39 +21,56 @@ pub(super) const FEATURE_MAX: i32 = 4095;
 /// (`feature_scales`) is far from what any text reaches.
 const BYTE_SHIFT: u32 = 3;
 
-/// Integer tables of one model.
+/// Largest factor in 16 bits.
+const FACTOR_MAX: i32 = 32767;
+
+/// Largest factor in bytes, where `FACTOR_ZERO` stands for 0.
+const FACTOR_BYTE_MAX: f32 = 127.0;
+const FACTOR_ZERO: u8 = 128;
+
+/// Integer tables of one model. A token's row is made when the token first comes, so that a few lines do not wait for
+/// thousands of rows.
 pub struct Tables {
-    vocab: usize,
     filters: usize,
     widths: Vec<usize>,
-    /// Entries of one token: the sum of the widths times `filters`.
-    row: usize,
-    /// `[vocab][width][offset][filters]`.
-    conv: Vec<i16>,
+    /// A row of each token, `[width][offset][filters]`.
+    rows: Vec<OnceLock<Box<[i16]>>>,
+    products: Products,
+    /// Of a row, `[width][offset][filters]`.
+    slot_scale: Vec<f32>,
+    /// Largest magnitude of an entry, `[width][offset][filters]`, so that sums cannot overflow whatever the file said.
+    slot_limit: Vec<i16>,
     /// Added to the maximum before the rectifier, `[features]`, in units of the filter's scale.
     bias: Vec<i32>,
     /// Right shift from the filter's units to `0..=FEATURE_MAX`, `[features]`.
     shift: Vec<u32>,
+    /// `[factors][features]`, when the output layer goes through fewer dimensions.
+    projection: Option<Fine>,
+    /// Output layer in bytes.
     coarse: Coarse,
-    /// `[classes][features]`.
-    output: Vec<i16>,
-    /// Logit of one unit of the product sum, `[classes]`.
-    unit: Vec<f32>,
+    /// Output layer in 16 bits, `[classes][inputs]`.
+    output: Fine,
     /// `[classes]`.
     output_bias: Vec<f32>,
 }
 
-impl Tables {
-    /// Compiles the tables; every float operation is in a written order, so every machine makes the same ones.
-    pub fn compile(config: &Config, weights: &Weights) -> Result<Tables> {
-        let (vocab, dim, filters) = (config.vocab_size, config.embedding_dim, config.filters);
-        let row: usize = config.widths.iter().sum::<usize>() * filters;
-        let features = config.widths.len() * filters;
-        if vocab == 0 || features == 0 || config.classes == 0 {
-            return Err(Error::Registry("the model has no vocabulary, no filters or no classes".into()));
-        }
-        // Kernels as [width, offset][dim][filters], so that the inner loop runs over filters.
-        let mut kernels: Vec<f32> = Vec::with_capacity(row * dim);
+/// What a token adds to each window position, before quantisation.
+struct Products {
+    dim: usize,
+    filters: usize,
+    /// `[vocab][dim]`.
+    embedding: Vec<f32>,
+    /// `[width][offset][dim][filters]`, so that the inner loop runs over filters.
+    kernels: Vec<f32>,
+    /// Where a row of `filters` is not zero: of joined networks, most is.
+    spans: Vec<(usize, usize)>,
+    kernel: Kernel,
+}
+
+impl Products {
+    fn new(config: &Config, weights: &Weights) -> Products {
+        let (dim, filters) = (config.embedding_dim, config.filters);
+        let mut kernels: Vec<f32> = Vec::with_capacity(config.widths.iter().sum::<usize>() * filters * dim);
         for conv in &weights.convs {
             for offset in 0..conv.width {
                 for d in 0..dim {
@@ -58,26 +78,62 @@ impl Tables {
                 }
             }
         }
-        // Where a kernel row is not zero: of joined networks, most is.
-        let spans: Vec<(usize, usize)> = kernels
+        let spans = kernels
             .chunks_exact(filters)
             .map(|k| {
                 let from = k.iter().position(|&x| x != 0.0).unwrap_or(filters);
                 (from, k.iter().rposition(|&x| x != 0.0).map_or(from, |last| last + 1))
             })
             .collect();
-        let vectors = Kernel::best();
-        let mut exact = vec![0f32; vocab * row];
-        exact.par_chunks_mut(row).enumerate().for_each(|(token, out)| {
-            let embedding = &weights.embedding[token * dim..(token + 1) * dim];
-            let rows = kernels.chunks_exact(dim * filters).zip(spans.chunks_exact(dim));
-            for (slot, (kernel, spans)) in out.chunks_exact_mut(filters).zip(rows) {
-                for ((&e, k), &(from, to)) in embedding.iter().zip(kernel.chunks_exact(filters)).zip(spans) {
-                    vectors.add_scaled(e, &k[from..to], &mut slot[from..to]);
-                }
+        let embedding = weights.embedding.clone();
+        Products { dim, filters, embedding, kernels, spans, kernel: Kernel::best() }
+    }
+
+    /// `[width][offset][filters]` of a token; every sum is in a written order, so every machine makes the same.
+    fn of(&self, token: usize) -> Vec<f32> {
+        let mut out = vec![0f32; self.kernels.len() / self.dim];
+        let embedding = &self.embedding[token * self.dim..(token + 1) * self.dim];
+        let slots = self.kernels.chunks_exact(self.dim * self.filters).zip(self.spans.chunks_exact(self.dim));
+        for (slot, (kernels, spans)) in out.chunks_exact_mut(self.filters).zip(slots) {
+            for ((&e, k), &(from, to)) in embedding.iter().zip(kernels.chunks_exact(self.filters)).zip(spans) {
+                self.kernel.add_scaled(e, &k[from..to], &mut slot[from..to]);
             }
-        });
-        let largest = largest_by_slot(&exact, row);
+        }
+        out
+    }
+}
+
+/// Largest magnitude of each entry of a token's row over all tokens: `ranges` of a bundle's weights.
+pub fn ranges(config: &Config, weights: &Weights) -> Vec<f32> {
+    let products = Products::new(config, weights);
+    let row = config.widths.iter().sum::<usize>() * config.filters;
+    (0..config.vocab_size)
+        .into_par_iter()
+        .fold(
+            || vec![0f32; row],
+            |mut largest, token| {
+                largest.iter_mut().zip(products.of(token)).for_each(|(l, x)| *l = l.max(x.abs()));
+                largest
+            },
+        )
+        .reduce(
+            || vec![0f32; row],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(b));
+                a
+            },
+        )
+}
+
+impl Tables {
+    /// Compiles the tables; every float operation is in a written order, so every machine makes the same ones.
+    pub fn compile(config: &Config, weights: &Weights) -> Result<Tables> {
+        let (vocab, filters) = (config.vocab_size, config.filters);
+        let features = config.widths.len() * filters;
+        if vocab == 0 || features == 0 || config.classes == 0 {
+            return Err(Error::Registry("the model has no vocabulary, no filters or no classes".into()));
+        }
+        let largest = weights.ranges.clone().unwrap_or_else(|| ranges(config, weights));
         let (scale, bias, shift) = feature_scales(config, weights, &largest);
         let slot_scale: Vec<f32> = config
             .widths
@@ -86,29 +142,64 @@ impl Tables {
             .flat_map(|(w, &width)| (0..width).flat_map(move |_| w * filters..(w + 1) * filters))
             .map(|feature| scale[feature])
             .collect();
-        let mut conv = vec![0i16; exact.len()];
-        conv.par_chunks_mut(row).zip(exact.par_chunks(row)).for_each(|(out, exact)| {
-            for ((out, &x), &s) in out.iter_mut().zip(exact).zip(&slot_scale) {
-                // Within ±32767 by the choice of the scale; `as` saturates in any case.
-                *out = (x * s).round_ties_even() as i16;
-            }
-        });
-        drop(exact);
+        let slot_limit =
+            largest.iter().zip(&slot_scale).map(|(&l, &s)| (l * s).round_ties_even().min(32767.0) as i16).collect();
         let feature_unit: Vec<f32> = scale.iter().zip(&shift).map(|(&s, &shift)| (1u32 << shift) as f32 / s).collect();
-        let (output, unit, bytes, byte_unit) = output_layer(config, weights, &feature_unit);
-        let coarse = Coarse::pack(&bytes, features, &byte_unit, &weights.output_bias);
+        let unit = |f: usize| f64::from(feature_unit[f]);
+        let row_of = |matrix: &[f32], n: usize, length: usize| -> Vec<f64> {
+            matrix[n * length..(n + 1) * length].iter().map(|&x| f64::from(x)).collect()
+        };
+        // Weights of feature units, not of features.
+        let folded = |matrix: &[f32], n: usize| -> Vec<f64> {
+            row_of(matrix, n, features).into_iter().enumerate().map(|(f, x)| x * unit(f)).collect()
+        };
+        let output_bias = &weights.output_bias;
+        let (projection, coarse, output) = match &weights.projection {
+            None => {
+                let step = f64::from(1u32 << BYTE_SHIFT);
+                let bytes = |n| folded(&weights.output, n).into_iter().map(|x| x * step).collect();
+                (
+                    None,
+                    coarse_rows(features, output_bias, 0, bytes),
+                    Fine::new(config.classes, features, FEATURE_MAX, |n| folded(&weights.output, n)),
+                )
+            }
+            Some(projection) => {
+                let factors = config.output_dim();
+                let row = |n| row_of(&weights.output, n, factors);
+                (
+                    Some(Fine::new(factors, features, FEATURE_MAX, |n| folded(projection, n))),
+                    coarse_rows(factors, output_bias, FACTOR_ZERO, row),
+                    Fine::new(config.classes, factors, FACTOR_MAX, row),
+                )
+            }
+        };
         Ok(Tables {
-            vocab,
             filters,
             widths: config.widths.clone(),
-            row,
-            conv,
+            rows: (0..vocab).map(|_| OnceLock::new()).collect(),
+            products: Products::new(config, weights),
+            slot_scale,
+            slot_limit,
             bias,
             shift,
+            projection,
             coarse,
             output,
-            unit,
-            output_bias: weights.output_bias.clone(),
+            output_bias: output_bias.clone(),
+        })
+    }
+
+    /// The row of a token.
+    fn row(&self, token: usize) -> &[i16] {
+        self.rows[token].get_or_init(|| {
+            let limits = self.slot_scale.iter().zip(&self.slot_limit);
+            let exact = self.products.of(token);
+            exact
+                .iter()
+                .zip(limits)
+                .map(|(&x, (&s, &limit))| ((x * s).round_ties_even() as i16).clamp(-limit, limit))
+                .collect()
         })
     }
 
@@ -132,6 +223,9 @@ impl Tables {
     /// Windows begin at every token; what lies beyond the end adds nothing; a window of nothing (0) takes part in the
     /// maximum. So padding and neighbours cannot matter.
     pub(super) fn features_of(&self, ids: &[u32], kernel: Kernel, out: &mut [i16]) {
+        // A token that the table does not have counts as padding.
+        let row = |&id: &u32| if id != 0 && (id as usize) < self.rows.len() { self.row(id as usize) } else { &[] };
+        let rows: Vec<&[i16]> = ids.iter().map(row).collect();
         let mut slot = 0;
         for (w, &width) in self.widths.iter().enumerate() {
             let best = &mut out[w * self.filters..(w + 1) * self.filters];
@@ -139,12 +233,10 @@ impl Tables {
             for first in 0..ids.len() {
                 let mut parts: [&[i16]; MAX_WIDTH] = [&[]; MAX_WIDTH];
                 let mut used = 0;
-                for offset in 0..width.min(ids.len() - first) {
-                    // A token that the table does not have counts as padding.
-                    let token = ids[first + offset] as usize;
-                    if token != 0 && token < self.vocab {
-                        let at = token * self.row + slot + offset * self.filters;
-                        parts[used] = &self.conv[at..at + self.filters];
+                for (offset, row) in rows[first..].iter().take(width).enumerate() {
+                    let at = slot + offset * self.filters;
+                    if let Some(part) = row.get(at..at + self.filters) {
+                        parts[used] = part;
                         used += 1;
                     }
                 }
@@ -162,36 +254,56 @@ impl Tables {
         }
     }
 
-    /// Bytes of features, for the coarse layer; `out` may be longer.
-    pub(super) fn bytes_of(features: &[i16], out: &mut [u8]) {
-        for (out, &x) in out.iter_mut().zip(features) {
-            *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(255) as u8;
-        }
+    /// Length of the output layer's input.
+    pub(super) fn inputs(&self) -> usize {
+        self.projection.as_ref().map_or(self.features(), |p| p.unit.len())
     }
 
-    /// Puts the logits of 16-bit products in place of the coarse ones of these classes.
-    pub(super) fn rescore(&self, features: &[i16], classes: &[u32], kernel: Kernel, logits: &mut [f32]) {
+    /// The output layer's input for features (`[features]`): `[inputs]` in 16 bits and in bytes (which may be longer),
+    /// each with the value of its unit.
+    ///
+    /// Features are their own input. Factors are scaled by the largest of the line.
+    pub(super) fn input_of(&self, features: &[i16], kernel: Kernel, fine: &mut [i16], bytes: &mut [u8]) -> (f32, f32) {
+        let Some(projection) = &self.projection else {
+            fine.copy_from_slice(features);
+            for (out, &x) in bytes.iter_mut().zip(features) {
+                *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(255) as u8;
+            }
+            return (1.0, 1.0);
+        };
+        let mut factors = [0f32; MAX_FACTORS];
+        let factors = &mut factors[..fine.len()];
+        let mut largest = 0f32;
+        for (n, factor) in factors.iter_mut().enumerate() {
+            *factor = kernel.dot(features, projection.row(n)) as f32 * projection.unit[n];
+            largest = largest.max(factor.abs());
+        }
+        if largest == 0.0 {
+            fine.fill(0);
+            bytes.fill(FACTOR_ZERO);
+            return (1.0, 1.0);
+        }
+        let (to_fine, to_byte) = (FACTOR_MAX as f32 / largest, FACTOR_BYTE_MAX / largest);
+        for ((&factor, fine), byte) in factors.iter().zip(fine).zip(bytes) {
+            // At most one unit beyond by rounding, which `as` and the clamp take back.
+            *fine = (factor * to_fine).round_ties_even().clamp(-FACTOR_MAX as f32, FACTOR_MAX as f32) as i16;
+            *byte = ((factor * to_byte).round_ties_even() + f32::from(FACTOR_ZERO)) as u8;
+        }
+        (largest / FACTOR_MAX as f32, largest / FACTOR_BYTE_MAX)
+    }
+
+    /// Puts the logits of 16-bit products in place of the coarse ones of these classes; `unit` is that of `input`.
+    pub(super) fn rescore(&self, input: &[i16], unit: f32, classes: &[u32], kernel: Kernel, logits: &mut [f32]) {
         for &class in classes {
             let class = class as usize;
-            let sum = kernel.dot(features, &self.output[class * features.len()..(class + 1) * features.len()]);
-            logits[class] = sum as f32 * self.unit[class] + self.output_bias[class];
+            let sum = kernel.dot(input, self.output.row(class));
+            logits[class] = sum as f32 * (self.output.unit[class] * unit) + self.output_bias[class];
         }
     }
 }
 
 /// Widest window that the kernels take.
 pub(super) const MAX_WIDTH: usize = 16;
-
-/// Largest magnitude in each slot of a token's row over all tokens.
-fn largest_by_slot(exact: &[f32], row: usize) -> Vec<f32> {
-    let mut largest = vec![0f32; row];
-    for token in exact.chunks_exact(row) {
-        for (largest, &x) in largest.iter_mut().zip(token) {
-            *largest = largest.max(x.abs());
-        }
-    }
-    largest
-}
 
 /// Scale, bias and shift of every feature.
 ///
@@ -221,46 +333,57 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
     (scale, bias, shift)
 }
 
-/// Output layer in 16 bits and in bytes, each with the logit of one unit of its product sums.
-///
-/// The bound: `|sum| <= FEATURE_MAX · Σ|weight|`, and the scale of a class is chosen so that this is below 2³¹. That of
-/// the bytes stands at `kernel::coarse`.
-fn output_layer(config: &Config, weights: &Weights, feature_unit: &[f32]) -> (Vec<i16>, Vec<f32>, Vec<i8>, Vec<f32>) {
-    let features = feature_unit.len();
-    let (mut output, mut bytes) = (vec![0i16; config.classes * features], vec![0i8; config.classes * features]);
-    let (mut unit, mut byte_unit) = (vec![0f32; config.classes], vec![0f32; config.classes]);
-    let rows = output.par_chunks_mut(features).zip(unit.par_iter_mut());
-    let byte_rows = bytes.par_chunks_mut(features).zip(byte_unit.par_iter_mut());
-    rows.zip(byte_rows).enumerate().for_each(|(class, ((out, unit), (bytes, byte_unit)))| {
-        let row: Vec<f64> = match &weights.projection {
-            None => weights.output[class * features..(class + 1) * features].iter().map(|&x| f64::from(x)).collect(),
-            Some(projection) => {
-                let inner = projection.len() / features;
-                let mut row = vec![0f64; features];
-                for (i, &o) in weights.output[class * inner..(class + 1) * inner].iter().enumerate() {
-                    for (sum, &p) in row.iter_mut().zip(&projection[i * features..(i + 1) * features]) {
-                        *sum += f64::from(o) * f64::from(p);
-                    }
-                }
-                row
+/// Rows of weights in 16 bits.
+struct Fine {
+    /// `[rows][length]`.
+    weights: Vec<i16>,
+    /// Value of one unit of a row's product sum, `[rows]`.
+    unit: Vec<f32>,
+}
+
+impl Fine {
+    /// Quantises `row(0), row(1), …` for inputs of at most `largest_input`.
+    ///
+    /// The bound: `|sum| <= largest_input · Σ|weight|`, and the scale of a row is chosen so that this is below 2³¹.
+    fn new(rows: usize, length: usize, largest_input: i32, row: impl Fn(usize) -> Vec<f64> + Sync) -> Fine {
+        let (mut weights, mut unit) = (vec![0i16; rows * length], vec![0f32; rows]);
+        weights.par_chunks_mut(length).zip(unit.par_iter_mut()).enumerate().for_each(|(n, (out, unit))| {
+            let row = row(n);
+            let largest = row.iter().fold(0f64, |m, x| m.max(x.abs()));
+            let total: f64 = row.iter().map(|x| x.abs()).sum();
+            if largest == 0.0 {
+                return;
             }
-        };
-        let folded: Vec<f64> = row.iter().zip(feature_unit).map(|(&x, &u)| x * f64::from(u)).collect();
-        let largest = folded.iter().fold(0f64, |m, x| m.max(x.abs()));
-        let total: f64 = folded.iter().map(|x| x.abs()).sum();
-        if largest == 0.0 {
-            return;
+            // Half a unit of rounding an entry is kept in reserve.
+            let room = f64::from(i32::MAX) / f64::from(largest_input) - length as f64;
+            let scale = (32767.0 / largest).min(room / total);
+            for (out, x) in out.iter_mut().zip(&row) {
+                *out = (x * scale).round_ties_even() as i16;
+            }
+            *unit = (1.0 / scale) as f32;
+        });
+        Fine { weights, unit }
+    }
+
+    fn row(&self, n: usize) -> &[i16] {
+        let length = self.weights.len() / self.unit.len();
+        &self.weights[n * length..(n + 1) * length]
+    }
+}
+
+/// The same rows in bytes; the bound stands at `kernel::coarse`.
+fn coarse_rows(length: usize, bias: &[f32], zero: u8, row: impl Fn(usize) -> Vec<f64> + Sync) -> Coarse {
+    let (mut weights, mut unit) = (vec![0i8; bias.len() * length], vec![0f32; bias.len()]);
+    weights.par_chunks_mut(length).zip(unit.par_iter_mut()).enumerate().for_each(|(class, (out, unit))| {
+        let row = row(class);
+        let largest = row.iter().fold(0f64, |m, x| m.max(x.abs()));
+        if largest > 0.0 {
+            let scale = f64::from(BYTE_WEIGHT_MAX) / largest;
+            for (out, x) in out.iter_mut().zip(&row) {
+                *out = (x * scale).round_ties_even() as i8;
+            }
+            *unit = (1.0 / scale) as f32;
         }
-        // Half a unit of rounding a feature is kept in reserve.
-        let room = f64::from(i32::MAX) / f64::from(FEATURE_MAX) - features as f64;
-        let scale = (32767.0 / largest).min(room / total);
-        let byte_scale = f64::from(BYTE_WEIGHT_MAX) / largest;
-        for ((out, byte), x) in out.iter_mut().zip(bytes).zip(&folded) {
-            *out = (x * scale).round_ties_even() as i16;
-            *byte = (x * byte_scale).round_ties_even() as i8;
-        }
-        *unit = (1.0 / scale) as f32;
-        *byte_unit = (f64::from(1u32 << BYTE_SHIFT) / byte_scale) as f32;
     });
-    (output, unit, bytes, byte_unit)
+    Coarse::pack(&weights, length, &unit, bias, zero)
 }

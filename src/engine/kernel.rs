@@ -101,18 +101,18 @@ impl Kernel {
         mass(logits: &[f32], largest: f32, inverse: f32) -> f32 = softmax::mass
     }
 
-    /// Logits (`[lines, padded classes]`) of byte features (`[lines, padded features]`).
-    pub(super) fn coarse(self, features: &[u8], layer: &Coarse, logits: &mut [f32]) {
-        let lines = features.len() / layer.features;
+    /// Logits (`[lines, padded classes]`) of byte features (`[lines, padded features]`) in units of `units` (`[lines]`).
+    pub(super) fn coarse(self, features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
+        let lines = units.len();
         assert!(features.len() == lines * layer.features && logits.len() == lines * layer.classes);
         match self {
-            Kernel::Plain => coarse(features, layer, logits),
+            Kernel::Plain => coarse(features, units, layer, logits),
             // SAFETY: this kernel exists only where `available` found the instructions; the lengths are checked.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { x86::coarse_avx2(features, layer, logits) },
+            Kernel::Avx2 => unsafe { x86::coarse_avx2(features, units, layer, logits) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni => unsafe { x86::coarse_vnni(features, layer, logits) },
+            Kernel::Avx512Vnni => unsafe { x86::coarse_vnni(features, units, layer, logits) },
         }
     }
 }
@@ -139,11 +139,13 @@ pub(super) struct Coarse {
     unit: Vec<f32>,
     /// `[classes]`; minus infinity where a class is padding.
     bias: Vec<f32>,
+    /// What the sum is too large by, because the byte that stands for 0 is not 0, `[classes]`.
+    offset: Vec<i32>,
 }
 
 impl Coarse {
-    /// Packs `[classes][features]` weights, with the unit and bias of each class.
-    pub(super) fn pack(weights: &[i8], features: usize, unit: &[f32], bias: &[f32]) -> Coarse {
+    /// Packs `[classes][features]` weights, with the unit and bias of each class, for features whose byte `zero` is 0.
+    pub(super) fn pack(weights: &[i8], features: usize, unit: &[f32], bias: &[f32], zero: u8) -> Coarse {
         let classes = unit.len();
         let (padded_features, padded_classes) = (features.next_multiple_of(QUAD), classes.next_multiple_of(TILE));
         let mut packed = vec![0i8; padded_features * padded_classes];
@@ -154,7 +156,9 @@ impl Coarse {
             }
         }
         let padding = padded_classes - classes;
+        let offset = |row: &[i8]| row.iter().map(|&w| i32::from(w)).sum::<i32>() * i32::from(zero);
         Coarse {
+            offset: weights.chunks_exact(features).map(offset).chain(std::iter::repeat_n(0, padding)).collect(),
             features: padded_features,
             classes: padded_classes,
             weights: packed,
@@ -177,8 +181,9 @@ impl Coarse {
 /// The plain twin of the kernels in `x86`.
 ///
 /// The bound: `|sum| <= 255 · 64 · features`, below 2³¹ for up to 131,000 features.
-fn coarse(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
-    for (line, out) in features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes)) {
+fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
+    let lines = features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes));
+    for ((line, out), &line_unit) in lines.zip(units) {
         for (tile, weights) in layer.weights.chunks_exact(layer.features * TILE).enumerate() {
             let mut sums = [0i32; TILE];
             for (quad, weights) in line.chunks_exact(QUAD).zip(weights.chunks_exact(TILE * QUAD)) {
@@ -190,7 +195,8 @@ fn coarse(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
             }
             for (i, sum) in sums.into_iter().enumerate() {
                 let class = tile * TILE + i;
-                out[class] = sum as f32 * layer.unit[class] + layer.bias[class];
+                let sum = (sum - layer.offset[class]) as f32;
+                out[class] = sum * (layer.unit[class] * line_unit) + layer.bias[class];
             }
         }
     }
@@ -271,7 +277,9 @@ mod tests {
                 .collect();
             let unit: Vec<f32> = (0..classes).map(|i| 0.001 * (i + 1) as f32).collect();
             let bias: Vec<f32> = (0..classes).map(|i| 0.3 - i as f32).collect();
-            let layer = Coarse::pack(&weights, length, &unit, &bias);
+            let zero = if length % 2 == 0 { 128 } else { 0 };
+            let layer = Coarse::pack(&weights, length, &unit, &bias, zero);
+            let units: Vec<f32> = (0..lines).map(|i| 1.0 + i as f32 / 7.0).collect();
             let mut features = vec![0u8; lines * layer.features()];
             for row in features.chunks_exact_mut(layer.features()) {
                 // Padding is not zero here: its weights are.
@@ -282,18 +290,21 @@ mod tests {
             }
             for kernel in Kernel::available() {
                 let mut logits = vec![7.0; lines * layer.classes()];
-                kernel.coarse(&features, &layer, &mut logits);
+                kernel.coarse(&features, &units, &layer, &mut logits);
                 for (line, row) in logits.chunks_exact(layer.classes()).enumerate() {
                     for (class, &logit) in row.iter().enumerate() {
                         let wide: i64 = (0..length)
                             .filter(|_| class < classes)
                             .map(|f| {
                                 let x = features[line * layer.features() + f];
-                                i64::from(x) * i64::from(weights[class * length + f])
+                                (i64::from(x) - i64::from(zero)) * i64::from(weights[class * length + f])
                             })
                             .sum();
-                        let expected =
-                            if class < classes { wide as f32 * unit[class] + bias[class] } else { f32::NEG_INFINITY };
+                        let expected = if class < classes {
+                            wide as f32 * (unit[class] * units[line]) + bias[class]
+                        } else {
+                            f32::NEG_INFINITY
+                        };
                         assert_eq!(logit.to_bits(), expected.to_bits(), "{kernel:?} {length} {line} {class}");
                     }
                 }

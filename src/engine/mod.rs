@@ -10,12 +10,14 @@ mod compile;
 mod kernel;
 mod softmax;
 
+use std::time::{Duration, Instant};
+
 use crate::error::Result;
 use crate::model::Bundle;
 use crate::text::{EncodeScratch, Tokenizer};
 use softmax::Families;
 
-pub use compile::Tables;
+pub use compile::{Tables, ranges};
 pub use kernel::Kernel;
 
 /// Choices that an answer carries, best first.
@@ -77,13 +79,34 @@ pub struct Counts {
     pub cut: bool,
 }
 
+/// Where the time of one thread went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Text to token ids.
+    pub tokenise: Duration,
+    /// Token ids to features and the output layer's input.
+    pub look_up: Duration,
+    /// The output layer in bytes.
+    pub output: Duration,
+    /// Candidates, their exact logits, softmax and the five best.
+    pub answer: Duration,
+}
+
 /// Working memory of one thread.
 #[derive(Default)]
 pub struct Scratch {
+    /// Since the scratch was made.
+    pub spent: Spent,
     encode: EncodeScratch,
     ids: Vec<u32>,
+    /// Ids of all texts of a block, one after the other, and where each ends.
+    tokens: Vec<u32>,
+    ends: Vec<usize>,
     features: Vec<i16>,
+    inputs: Vec<i16>,
     bytes: Vec<u8>,
+    units: Vec<f32>,
+    byte_units: Vec<f32>,
     logits: Vec<f32>,
     counts: Vec<Counts>,
     groups: Vec<f32>,
@@ -166,37 +189,64 @@ impl Engine {
         let classes = self.tables.coarse().classes();
         scratch.groups.resize(softmax::groups(classes), 0.0);
         for block in normalised.chunks(BLOCK) {
-            self.coarse(block, scratch)?;
-            let features = self.tables.features();
+            self.tokenise(block, scratch)?;
+            self.coarse(block.len(), scratch);
+            let began = Instant::now();
+            let inputs = self.tables.inputs();
             for (line, &counts) in scratch.counts.iter().enumerate() {
                 let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
                 self.kernel.largest(logits, &mut scratch.groups);
                 softmax::candidates(logits, &scratch.groups, &mut scratch.sorted, &mut scratch.candidates);
-                let features = &scratch.features[line * features..(line + 1) * features];
-                self.tables.rescore(features, &scratch.candidates, self.kernel, logits);
+                let input = &scratch.inputs[line * inputs..(line + 1) * inputs];
+                self.tables.rescore(input, scratch.units[line], &scratch.candidates, self.kernel, logits);
                 each(logits, &scratch.candidates, counts);
             }
+            scratch.spent.answer += began.elapsed();
         }
         Ok(())
     }
 
-    /// Features and coarse logits of a block.
-    fn coarse(&self, block: &[&str], scratch: &mut Scratch) -> Result<()> {
-        let (features, layer) = (self.tables.features(), self.tables.coarse());
-        scratch.features.resize(BLOCK * features, 0);
-        scratch.bytes.resize(BLOCK * layer.features(), 0);
-        scratch.logits.resize(BLOCK * layer.classes(), 0.0);
+    /// Token ids of a block.
+    fn tokenise(&self, block: &[&str], scratch: &mut Scratch) -> Result<()> {
+        let began = Instant::now();
         scratch.counts.clear();
-        let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(layer.features()));
-        for (text, (row, bytes)) in block.iter().zip(rows) {
+        scratch.tokens.clear();
+        scratch.ends.clear();
+        for text in block {
             let cut = self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
             let unknown = scratch.ids.iter().filter(|&&id| id == crate::text::UNKNOWN_ID).count();
             scratch.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
-            self.tables.features_of(&scratch.ids, self.kernel, row);
-            Tables::bytes_of(row, bytes);
+            scratch.tokens.extend_from_slice(&scratch.ids);
+            scratch.ends.push(scratch.tokens.len());
         }
-        let bytes = &scratch.bytes[..block.len() * layer.features()];
-        self.kernel.coarse(bytes, layer, &mut scratch.logits[..block.len() * layer.classes()]);
+        scratch.spent.tokenise += began.elapsed();
         Ok(())
+    }
+
+    /// Features and coarse logits of a block of so many texts.
+    fn coarse(&self, texts: usize, scratch: &mut Scratch) {
+        let began = Instant::now();
+        let (inputs, layer) = (self.tables.inputs(), self.tables.coarse());
+        scratch.features.resize(self.tables.features(), 0);
+        scratch.inputs.resize(BLOCK * inputs, 0);
+        scratch.bytes.resize(BLOCK * layer.features(), 0);
+        scratch.logits.resize(BLOCK * layer.classes(), 0.0);
+        scratch.units.clear();
+        scratch.byte_units.clear();
+        let rows = scratch.inputs.chunks_exact_mut(inputs).zip(scratch.bytes.chunks_exact_mut(layer.features()));
+        let mut from = 0;
+        for (&to, (input, bytes)) in scratch.ends.iter().zip(rows) {
+            self.tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.features);
+            let (unit, byte_unit) = self.tables.input_of(&scratch.features, self.kernel, input, bytes);
+            scratch.units.push(unit);
+            scratch.byte_units.push(byte_unit);
+            from = to;
+        }
+        let looked_up = Instant::now();
+        let bytes = &scratch.bytes[..texts * layer.features()];
+        let logits = &mut scratch.logits[..texts * layer.classes()];
+        self.kernel.coarse(bytes, &scratch.byte_units, layer, logits);
+        scratch.spent.look_up += looked_up - began;
+        scratch.spent.output += looked_up.elapsed();
     }
 }

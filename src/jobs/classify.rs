@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
@@ -118,8 +118,8 @@ pub struct ClassifyOptions {
 /// How a run ended well.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    /// It is visible now.
-    Done(Box<RunRecord>),
+    /// It is visible now; and where the time went, all threads together.
+    Done(Box<RunRecord>, Vec<(&'static str, Duration)>),
     /// An equal run was visible before; nothing was added.
     AlreadyDone(Box<RunRecord>),
 }
@@ -266,7 +266,7 @@ impl Run<'_> {
         reached(Stage::Scoring, progress.as_ref()).await;
         let scored_before = self.classifier.rows();
         let written = self.write(&context, plan, &table, progress).await;
-        let (files, counts) = match written {
+        let (files, counts, spent) = match written {
             Ok(done) => done,
             Err(Failed { error, files }) => {
                 discard(&table, &files).await;
@@ -310,7 +310,12 @@ impl Run<'_> {
             ))
         })?;
         reached(Stage::Recorded, progress.as_ref()).await;
-        Ok(Ending::Done(Box::new(record)))
+        let mut stages = vec![("read", spent.read)];
+        stages.extend(self.classifier.spent());
+        let scored: Duration = stages[1..].iter().map(|(_, time)| *time).sum();
+        stages[0].1 = spent.read.saturating_sub(scored);
+        stages.push(("encode and write", spent.write));
+        Ok(Ending::Done(Box::new(record), stages))
     }
 
     /// Lines that each file owes: by its footer, or, under a filter, counted on their own.
@@ -353,7 +358,7 @@ impl Run<'_> {
         plan: Arc<dyn ExecutionPlan>,
         table: &Table,
         progress: &Arc<dyn Progress>,
-    ) -> Result<(Vec<NewFile>, Counts), Failed> {
+    ) -> Result<(Vec<NewFile>, Counts, TaskTimes), Failed> {
         let early = |error: Error| Failed { error, files: Vec::new() };
         let streams = execute_stream_partitioned(plan, context.task_ctx()).map_err(|e| early(e.into()))?;
         let sink = SinkOptions {
@@ -369,29 +374,41 @@ impl Run<'_> {
             let mut rows = RowMaker::new(Arc::clone(writer.schema()), identity, self.id(), self.options.store_text);
             let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
             tasks.spawn(async move {
+                let mut spent = TaskTimes::default();
                 let written: Result<()> = async {
-                    while let Some(batch) = stream.next().await {
+                    loop {
+                        let began = Instant::now();
+                        let Some(batch) = stream.next().await else { break };
                         let batch: RecordBatch = batch?;
+                        let read = Instant::now();
+                        spent.read += read - began;
                         if stop.load(Ordering::Relaxed) {
                             return Err(Error::Bug("stopped because another task failed".into()));
                         }
                         writer.write(&rows.make(&batch)?).await?;
+                        spent.write += read.elapsed();
                         progress.advance(batch.num_rows() as u64);
                     }
-                    writer.close().await
+                    let began = Instant::now();
+                    writer.close().await?;
+                    spent.write += began.elapsed();
+                    Ok(())
                 }
                 .await;
                 match written {
-                    Ok(()) => Ok((writer.into_files(), rows.counts)),
+                    Ok(()) => Ok((writer.into_files(), rows.counts, spent)),
                     Err(e) => Err((e, writer.into_files())),
                 }
             });
         }
         let (mut files, mut counts, mut failed) = (Vec::new(), Counts::default(), None);
+        let mut spent = TaskTimes::default();
         while let Some(task) = tasks.join_next().await {
             match task {
-                Ok(Ok((new, counted))) => {
+                Ok(Ok((new, counted, times))) => {
                     files.extend(new);
+                    spent.read += times.read;
+                    spent.write += times.write;
                     counts.merge(counted);
                 }
                 // The others stop by themselves, so that every finished file is known and removed.
@@ -407,7 +424,7 @@ impl Run<'_> {
             }
         }
         match failed {
-            None => Ok((files, counts)),
+            None => Ok((files, counts, spent)),
             Some(error) => Err(Failed { error, files }),
         }
     }
@@ -467,6 +484,14 @@ const RUN_KEY: &str = "run";
 const RAW_TEXT: &str = "__text";
 /// `NaiveDate::num_days_from_ce` of 1970-01-01.
 const DAYS_TO_1970: i32 = 719_163;
+
+/// Time of a writing task.
+#[derive(Clone, Copy, Default)]
+struct TaskTimes {
+    /// Waiting for batches, which includes scoring them.
+    read: Duration,
+    write: Duration,
+}
 
 /// A write that failed, with the files that some tasks had finished.
 struct Failed {

@@ -276,6 +276,7 @@ pub(crate) mod tests {
             projection: None,
             output: vec![1.0; 6],
             output_bias: vec![0.125; 2],
+            ranges: None,
         };
         Draft {
             name: name.into(),

@@ -34,6 +34,12 @@ pub struct Config {
     pub factor_dim: Option<usize>,
 }
 
+/// Most features: more could overflow the engine's sums.
+pub const MAX_FEATURES: usize = 65_536;
+
+/// Most dimensions of a factorised output layer.
+pub const MAX_FACTORS: usize = 4096;
+
 impl Config {
     /// The shape that measured best on the customs lines: accuracy against training time on two cores.
     pub fn default_text_cnn(vocab_size: usize, classes: usize) -> Config {
@@ -42,7 +48,7 @@ impl Config {
             vocab_size,
             embedding_dim: 128,
             widths: vec![1, 2, 3, 4],
-            filters: 128,
+            filters: 192,
             max_tokens: 48,
             classes,
             factor_dim: None,
@@ -78,6 +84,12 @@ impl Config {
         if let Some((name, value)) = dimensions.into_iter().find(|&(_, v)| v == 0 || v > MAX_DIMENSION) {
             return refuse(format!("{name} is {value}, it must be 1 to {MAX_DIMENSION}"));
         }
+        if self.features() > MAX_FEATURES {
+            return refuse(format!("it has {} features, at most {MAX_FEATURES} are taken", self.features()));
+        }
+        if self.factor_dim.is_some_and(|f| f > MAX_FACTORS) {
+            return refuse(format!("factor_dim must be 1 to {MAX_FACTORS}"));
+        }
         if self.widths.iter().any(|&w| w == 0 || w > MAX_WIDTH) || !self.widths.is_sorted_by(|a, b| a < b) {
             return refuse(format!("widths {:?} must rise and lie between 1 and {MAX_WIDTH}", self.widths));
         }
@@ -109,7 +121,9 @@ mod tests {
     fn absurd_shapes_are_refused() {
         let good = Config::default_text_cnn(100, 10);
         assert!(good.validate().is_ok());
-        let broken: [fn(&mut Config); 7] = [
+        let broken: [fn(&mut Config); 9] = [
+            |c| c.filters = 20_000,
+            |c| c.factor_dim = Some(5000),
             |c| c.architecture = "transformer".to_string(),
             |c| c.classes = 0,
             |c| c.vocab_size = usize::MAX,

@@ -74,6 +74,7 @@ mod tests {
             projection: None,
             output: vec![1.0, 10.0, 2.0, 0.0],
             output_bias: vec![0.25, 0.0],
+            ranges: None,
         };
         (config, weights)
     }

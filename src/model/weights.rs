@@ -30,6 +30,9 @@ pub struct Weights {
     pub output: Vec<f32>,
     /// `[classes]`.
     pub output_bias: Vec<f32>,
+    /// `[Σ widths × filters]` by width, offset and filter: the largest magnitude of `embedding · kernel` over all
+    /// tokens, so that an engine can scale its tables without making them all. Absent in files of older versions.
+    pub ranges: Option<Vec<f32>>,
 }
 
 impl Weights {
@@ -47,7 +50,8 @@ impl Weights {
         }
         found.extend(self.projection.as_deref());
         found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
-        let expected = tensors(config);
+        found.extend(self.ranges.as_deref());
+        let expected = tensors(config, self.ranges.is_some());
         if found.len() != expected.len() {
             return Err(Error::Bug(format!("{} tensors where {} belong", found.len(), expected.len())));
         }
@@ -69,7 +73,7 @@ impl Weights {
     pub fn from_safetensors(bytes: &[u8], config: &Config) -> Result<Weights> {
         config.validate()?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| refused(format_args!("{e}")))?;
-        let expected = tensors(config);
+        let expected = tensors(config, file.names().into_iter().any(|name| name == RANGES));
         if let Some(extra) = file.names().into_iter().find(|name| !expected.iter().any(|(n, _)| n == name)) {
             return Err(refused(format_args!("{extra} is not a tensor of this model")));
         }
@@ -107,12 +111,18 @@ impl Weights {
             convs.push(Conv { width, weight: next()?, bias: next()? });
         }
         let projection = config.factor_dim.map(|_| next()).transpose()?;
-        Ok(Weights { embedding, convs, projection, output: next()?, output_bias: next()? })
+        let (output, output_bias, ranges) = (next()?, next()?, next().ok());
+        if ranges.iter().flatten().any(|&v| v < 0.0) {
+            return Err(refused(format_args!("{RANGES} holds a number below 0")));
+        }
+        Ok(Weights { embedding, convs, projection, output, output_bias, ranges })
     }
 }
 
+const RANGES: &str = "engine.ranges";
+
 /// Names and shapes of the file's tensors.
-fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
+fn tensors(config: &Config, ranges: bool) -> Vec<(String, Vec<usize>)> {
     let mut all = vec![("embedding.weight".to_string(), vec![config.vocab_size, config.embedding_dim])];
     for (n, &width) in config.widths.iter().enumerate() {
         all.push((format!("convs.{n}.weight"), vec![config.filters, config.embedding_dim, width]));
@@ -123,6 +133,9 @@ fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
     }
     all.push(("fc.weight".to_string(), vec![config.classes, config.output_dim()]));
     all.push(("fc.bias".to_string(), vec![config.classes]));
+    if ranges {
+        all.push((RANGES.to_string(), vec![config.widths.iter().sum::<usize>() * config.filters]));
+    }
     all
 }
 
@@ -150,10 +163,10 @@ mod tests {
         Config { factor_dim: Some(2), ..small }
     }
 
-    fn weights(config: &Config) -> Weights {
+    fn weights(config: &Config, ranges: bool) -> Weights {
         let mut n = 0.0;
         let mut values: Vec<Vec<f32>> = Vec::new();
-        for (_, shape) in tensors(config) {
+        for (_, shape) in tensors(config, ranges) {
             let count: usize = shape.iter().product();
             values.push(
                 (0..count)
@@ -174,8 +187,9 @@ mod tests {
 
     #[test]
     fn weights_survive_the_file() {
-        for config in [config(), Config { factor_dim: None, ..config() }] {
-            let weights = weights(&config);
+        for (config, ranges) in [(config(), false), (Config { factor_dim: None, ..config() }, true)] {
+            let weights = weights(&config, ranges);
+            assert_eq!(weights.ranges.is_some(), ranges);
             let bytes = weights.to_safetensors(&config).unwrap();
             assert_eq!(Weights::from_safetensors(&bytes, &config).unwrap(), weights);
             assert_eq!(bytes, weights.to_safetensors(&config).unwrap());
@@ -185,7 +199,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_fit_is_refused_by_name() {
         let config = config();
-        let bytes = weights(&config).to_safetensors(&config).unwrap();
+        let bytes = weights(&config, true).to_safetensors(&config).unwrap();
         assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 2]"));
         assert!(message(&bytes, &Config { factor_dim: None, ..config.clone() }).contains("fc.projection"));
         assert!(message(&bytes, &Config { widths: vec![1], ..config.clone() }).contains("convs.1"));
@@ -197,7 +211,7 @@ mod tests {
     #[test]
     fn broken_bytes_are_refused() {
         let config = config();
-        let bytes = weights(&config).to_safetensors(&config).unwrap();
+        let bytes = weights(&config, true).to_safetensors(&config).unwrap();
         for cut in 0..bytes.len() {
             assert!(Weights::from_safetensors(&bytes[..cut], &config).is_err());
         }
@@ -211,9 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn ranges_below_zero_are_refused() {
+        let config = config();
+        let mut weights = weights(&config, true);
+        weights.ranges.as_mut().unwrap()[1] = -1.0;
+        assert!(message(&weights.to_safetensors(&config).unwrap(), &config).contains("engine.ranges"));
+    }
+
+    #[test]
     fn a_padding_row_with_numbers_is_refused() {
         let config = config();
-        let mut weights = weights(&config);
+        let mut weights = weights(&config, false);
         weights.embedding[1] = 1.0;
         assert!(message(&weights.to_safetensors(&config).unwrap(), &config).contains("padding"));
     }

@@ -1,11 +1,13 @@
 //! An engine and a policy together: arrays of text in, a struct array of predictions out.
 //!
-//! One row in, one row out, whatever the row holds. Equal normalised texts of a batch are scored once. A row's answer
+//! One row in, one row out, whatever the row holds. Equal normalised texts of a batch are scored once, and
+//! texts of earlier batches are remembered. A row's answer
 //! depends on its text, the model and the policy alone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Float32Array, Float32Builder, ListArray, StringArray, StringBuilder, StructArray,
@@ -15,7 +17,8 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
-use crate::engine::{Engine, Score, Scratch};
+use super::cache::{Cache, Remembered};
+use crate::engine::{Engine, Score, Scratch, Spent};
 use crate::error::{Error, Result};
 use crate::model::Policy;
 use crate::policy::{Decision, Facts, Judge, Reasons, TextState};
@@ -50,9 +53,15 @@ pub struct Classifier {
     judge: Judge,
     /// What it is.
     pub identity: Identity,
+    cache: Cache,
     rows: AtomicU64,
     texts: AtomicU64,
+    /// Nanoseconds by `STAGES`.
+    spent: [AtomicU64; STAGES.len()],
 }
+
+/// What a classifier spends its time on, in the order of the work.
+const STAGES: [&str; 6] = ["normalise", "tokenise", "look up", "output layer", "answer", "columns"];
 
 /// Fields of a prediction, in order.
 pub fn prediction_fields() -> Fields {
@@ -106,6 +115,12 @@ struct Answer {
     reasons: Reasons,
 }
 
+impl Answer {
+    fn new(digest: String, answer: Remembered) -> Answer {
+        Answer { digest, score: answer.score, decision: answer.decision, reasons: answer.reasons }
+    }
+}
+
 impl Classifier {
     /// A model version under a policy, which is the version's own unless a flag overrode it.
     pub fn new(loaded: &Loaded, policy: &Policy) -> Result<Classifier> {
@@ -120,14 +135,22 @@ impl Classifier {
                 tariff_edition: bundle.labels.edition.clone(),
                 policy_digest: policy.digest(),
             },
+            cache: Cache::default(),
             rows: AtomicU64::new(0),
             texts: AtomicU64::new(0),
+            spent: Default::default(),
         })
     }
 
     /// Rows answered so far.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Time by stage, all threads together.
+    pub fn spent(&self) -> Vec<(&'static str, Duration)> {
+        let nanos = self.spent.iter().map(|n| Duration::from_nanos(n.load(Ordering::Relaxed)));
+        STAGES.into_iter().zip(nanos).collect()
     }
 
     /// Texts that went through the network so far.
@@ -160,15 +183,30 @@ impl Classifier {
             return Ok(take(&of_values, &keys, None)?.as_struct().clone());
         }
         self.rows.fetch_add(array.len() as u64, Ordering::Relaxed);
+        let began = Instant::now();
         let mut batch = Batch::default();
         each_value(array, |value| batch.add(value))?;
-        self.texts.fetch_add(batch.texts() as u64, Ordering::Relaxed);
-        let answers = self.answers(&batch)?;
-        Ok(self.assemble(&batch, &answers))
+        let normalised = Instant::now();
+        let (answers, spent) = self.answers(&batch)?;
+        let answered = Instant::now();
+        let columns = self.assemble(&batch, &answers);
+        // The cache's look-ups and the policy count as answers.
+        let in_order = [
+            normalised - began,
+            spent.tokenise,
+            spent.look_up,
+            spent.output,
+            (answered - normalised).saturating_sub(spent.tokenise + spent.look_up + spent.output),
+            answered.elapsed(),
+        ];
+        for (total, time) in self.spent.iter().zip(in_order) {
+            total.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+        }
+        Ok(columns)
     }
 
     /// Answers of the distinct texts of a batch, after those of the three kinds of line that have no text.
-    fn answers(&self, batch: &Batch) -> Result<Vec<Answer>> {
+    fn answers(&self, batch: &Batch) -> Result<(Vec<Answer>, Spent)> {
         let mut answers: Vec<Answer> = NO_TEXT
             .iter()
             .map(|&state| {
@@ -185,14 +223,21 @@ impl Classifier {
                 Answer { digest: String::new(), score: None, decision, reasons }
             })
             .collect();
-        let texts: Vec<&str> = (0..batch.texts()).map(|i| batch.text(i)).collect();
+        let mut known: Vec<Option<Remembered>> =
+            batch.entries.iter().map(|e| self.cache.get(&(e.digest, e.truncated))).collect();
+        let unknown: Vec<usize> = (0..known.len()).filter(|&i| known[i].is_none()).collect();
+        let texts: Vec<&str> = unknown.iter().map(|&i| batch.text(i)).collect();
+        self.texts.fetch_add(texts.len() as u64, Ordering::Relaxed);
         let mut scores = Vec::with_capacity(texts.len());
-        SCRATCH.with_borrow_mut(|scratch| self.engine.score(&texts, scratch, &mut scores))?;
-        for (i, score) in scores.into_iter().enumerate() {
+        let spent = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.spent = Spent::default();
+            self.engine.score(&texts, scratch, &mut scores).map(|()| scratch.spent)
+        })?;
+        for ((score, text), i) in scores.into_iter().zip(texts).zip(unknown) {
             let entry = &batch.entries[i];
             let facts = Facts {
                 confidence: score.confidence(),
-                normalised: texts[i],
+                normalised: text,
                 text_digest: *entry.digest.as_bytes(),
                 tokens: score.tokens,
                 unknown_tokens: score.unknown,
@@ -201,9 +246,15 @@ impl Classifier {
             };
             let (decision, reasons) = self.judge.decide(&facts);
             let score = (decision != Decision::Refuse).then_some(score);
-            answers.push(Answer { digest: entry.digest.to_string(), score, decision, reasons });
+            let answer = Remembered { score, decision, reasons };
+            self.cache.put((entry.digest, entry.truncated), answer);
+            known[i] = Some(answer);
         }
-        Ok(answers)
+        for (entry, answer) in batch.entries.iter().zip(known) {
+            let answer = answer.ok_or_else(|| Error::Bug("a text has no answer".into()))?;
+            answers.push(Answer::new(entry.digest.to_string(), answer));
+        }
+        Ok((answers, spent))
     }
 
     fn assemble(&self, batch: &Batch, answers: &[Answer]) -> StructArray {
@@ -297,10 +348,6 @@ struct Batch {
 }
 
 impl Batch {
-    fn texts(&self) -> usize {
-        self.entries.len()
-    }
-
     fn text(&self, i: usize) -> &str {
         &self.arena[self.entries[i].from..self.entries[i].to]
     }

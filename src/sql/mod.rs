@@ -2,6 +2,7 @@
 //!
 //! Every session turns off the optimiser rule that is known to give wrong results (`docs/decisions/`).
 
+mod cache;
 mod classifier;
 mod predict;
 mod text_of;

@@ -60,10 +60,11 @@ pub struct Hyper {
     pub split_ratio: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// The smoothing falls in a straight line to this share of it: what is learnt last decides how confidences rank.
-    pub final_smoothing_ratio: f64,
-    /// Of the members, how many learn without smoothing.
+    /// Of the members, how many learn without smoothing: alone they are right less often, but they tell which of the
+    /// sure answers are surest, which smoothing wipes out.
     pub plain_members: usize,
+    /// How much the logits of a plain member count beside those of another.
+    pub plain_weight: f64,
     /// Largest norm of all gradients together.
     pub clip_norm: Option<f64>,
     /// Decay of the moving average of the parameters for each step; 0 is none.
@@ -72,7 +73,8 @@ pub struct Hyper {
     pub rarity_power: f64,
     /// Epochs without a better `stop_accuracy` after which training ends.
     pub patience: usize,
-    /// Networks that are trained alike but for their seed and joined into one, whose logits are the mean of theirs.
+    /// Networks that are trained alike but for seed and smoothing and joined into one, whose logits are the weighted mean
+    /// of theirs.
     pub members: usize,
     /// Start of all random numbers.
     pub seed: u64,
@@ -95,8 +97,8 @@ impl Default for Hyper {
             token_dropout: 0.1,
             split_ratio: 0.03,
             label_smoothing: 0.1,
-            final_smoothing_ratio: 0.0,
-            plain_members: 0,
+            plain_members: 1,
+            plain_weight: 0.5,
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
@@ -118,7 +120,6 @@ impl Hyper {
             ("token_dropout", self.token_dropout),
             ("split_ratio", self.split_ratio),
             ("label_smoothing", self.label_smoothing),
-            ("final_smoothing_ratio (less than)", self.final_smoothing_ratio * 0.999),
             ("average_decay", self.average_decay),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
@@ -130,6 +131,7 @@ impl Hyper {
             ("weight_decay", self.weight_decay, 0.0),
             ("embedding_decay", self.embedding_decay, 0.0),
             ("rarity_power", self.rarity_power, 0.0),
+            ("plain_weight", self.plain_weight, f64::MIN_POSITIVE),
             ("clip_norm", self.clip_norm.unwrap_or(1.0), f64::MIN_POSITIVE),
         ];
         if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
@@ -144,13 +146,6 @@ impl Hyper {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Learning rate and label smoothing at step `step` of `steps`.
-    fn rate_and_smoothing(&self, step: usize, steps: usize) -> (f64, f64) {
-        let done = (step as f64 + 1.0) / steps as f64;
-        let share = 1.0 - done * (1.0 - self.final_smoothing_ratio);
-        (self.rate(step, steps), self.label_smoothing * share)
     }
 
     /// Learning rate at step `step` of `steps`.
@@ -211,8 +206,8 @@ pub struct Fitted {
 
 /// Trains `hyper.members` networks of the shape `config` and joins them; the shape of the joined one, and what was found.
 ///
-/// The mean of several networks' logits is the logit of one Text-CNN: embeddings and filters stand side by side, each
-/// filter looks only at its own network's part of the embedding, and the output layers are divided by their number. So
+/// The weighted mean of several networks' logits is the logit of one Text-CNN: embeddings and filters stand side by side, each
+/// filter looks only at its own network's part of the embedding, and each output layer is scaled by its share. So
 /// the engine that serves one network serves them all.
 ///
 /// `history` is that of all members in turn; `best_epoch` that of the last one.
@@ -225,11 +220,13 @@ pub fn fit_members(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Config, Fitted)> {
     hyper.validate()?;
-    let mut members = Vec::with_capacity(hyper.members);
+    let (mut members, mut parts) = (Vec::with_capacity(hyper.members), Vec::with_capacity(hyper.members));
     let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
     for member in 0..hyper.members {
         let seed = hyper.seed.wrapping_add(member as u64);
-        let plain = member + hyper.plain_members >= hyper.members;
+        // A single network is never plain.
+        let plain = member > 0 && member + hyper.plain_members >= hyper.members;
+        parts.push(if plain { hyper.plain_weight } else { 1.0 });
         let label_smoothing = if plain { 0.0 } else { hyper.label_smoothing };
         let alike = Hyper { seed, label_smoothing, ..hyper.clone() };
         let mut last = 0;
@@ -247,13 +244,15 @@ pub fn fit_members(
         best_epoch = fitted.best_epoch;
         members.push(fitted.weights);
     }
-    let (config, weights) = join(config, &members);
+    let (config, weights) = join(config, &members, &parts);
     Ok((config, Fitted { weights, history, best_epoch }))
 }
 
-/// One network whose logits are the mean of the members'.
-fn join(config: &Config, members: &[Weights]) -> (Config, Weights) {
+/// One network whose logits are the mean of the members', each counted `parts` times.
+fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights) {
     let count = members.len();
+    let all: f64 = parts.iter().sum();
+    let shares: Vec<f32> = parts.iter().map(|part| (part / all) as f32).collect();
     let (dim, filters) = (config.embedding_dim, config.filters);
     let joined = Config {
         embedding_dim: dim * count,
@@ -282,7 +281,6 @@ fn join(config: &Config, members: &[Weights]) -> (Config, Weights) {
     // Features of the joined network by width, then member: a member's own features by width.
     let features = config.features();
     let place = |m: usize, feature: usize| (feature / filters) * filters * count + m * filters + feature % filters;
-    let share = 1.0 / count as f32;
     let inner = config.output_dim();
     let projection = config.factor_dim.map(|factors| {
         let mut all = vec![0f32; factors * count * features * count];
@@ -297,12 +295,12 @@ fn join(config: &Config, members: &[Weights]) -> (Config, Weights) {
     for (m, member) in members.iter().enumerate() {
         for (at, &x) in member.output.iter().enumerate() {
             let column = if config.factor_dim.is_some() { m * inner + at % inner } else { place(m, at % inner) };
-            output[(at / inner) * inner * count + column] = x * share;
+            output[(at / inner) * inner * count + column] = x * shares[m];
         }
     }
     let output_bias =
-        (0..config.classes).map(|c| members.iter().map(|m| m.output_bias[c]).sum::<f32>() * share).collect();
-    (joined, Weights { embedding, convs, projection, output, output_bias })
+        (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
+    (joined, Weights { embedding, convs, projection, output, output_bias, ranges: None })
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.
@@ -352,7 +350,7 @@ pub fn fit_with_splits(
             let step = (number - 1) * steps_per_epoch + losses.len();
             let shown = batch.iter().map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random));
             let shown: Vec<_> = shown.collect();
-            let loss = network.step(shown, hyper, hyper.rate_and_smoothing(step, steps), &mut random)?;
+            let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
             if !loss.is_finite() {
                 return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
             }
@@ -460,17 +458,21 @@ mod tests {
             let train: Vec<Example> = (0..60)
                 .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], class: n % 7, weight: 1.0 })
                 .collect();
+            // The last one is plain and counts half.
             let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
+            let shares = [0.4, 0.4, 0.2];
             let mut go_on = |_: Progress| ControlFlow::Continue(());
             let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
             joined.validate().unwrap();
             for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
                 let mut mean = [0f64; 7];
-                for member in 0..3 {
-                    let alike = Hyper { seed: hyper.seed + member, members: 1, ..hyper.clone() };
+                for (member, share) in shares.into_iter().enumerate() {
+                    let label_smoothing = if member == 2 { 0.0 } else { hyper.label_smoothing };
+                    let seed = hyper.seed + member as u64;
+                    let alike = Hyper { seed, label_smoothing, members: 1, ..hyper.clone() };
                     let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
                     let logits = forward(&config, &one.weights, tokens);
-                    mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) / 3.0);
+                    mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) * share);
                 }
                 for (a, b) in forward(&joined, &all.weights, tokens).iter().zip(mean) {
                     assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");

@@ -13,7 +13,7 @@ use super::data::{Line, measure, read};
 use super::evaluate::Metrics;
 use super::fit::{self, Example, Hyper, Progress};
 use super::split::{Grouping, Part, Shares, Split};
-use crate::engine::{Engine, Scratch};
+use crate::engine::{self, Engine, Scratch};
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
 use crate::model::{
@@ -215,12 +215,13 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
-    let (config, fitted) =
+    let (config, mut fitted) =
         fit::fit_members(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
             watcher.fitting(&progress);
             std::ops::ControlFlow::Continue(())
         })?;
     watcher.step("calibration");
+    fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
     let tokenizer_json = tokenizer.to_json()?;
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;

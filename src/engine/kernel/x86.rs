@@ -14,23 +14,24 @@ const LINES_256: usize = 4;
 /// # Safety
 /// `features` is `[lines, layer.features]` and `logits` `[lines, layer.classes]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub(super) unsafe fn coarse_vnni(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+pub(super) unsafe fn coarse_vnni(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     for tile in 0..layer.classes / TILE {
         let mut lines = features.chunks_exact(layer.features * LINES_512);
         let mut out = logits.chunks_exact_mut(layer.classes * LINES_512);
-        for (lines, out) in (&mut lines).zip(&mut out) {
-            // SAFETY: both hold six lines.
-            unsafe { tile_vnni::<LINES_512>(lines, layer, tile, out) };
+        let mut of = units.chunks_exact(LINES_512);
+        for ((lines, units), out) in (&mut lines).zip(&mut of).zip(&mut out) {
+            // SAFETY: all hold six lines.
+            unsafe { tile_vnni::<LINES_512>(lines, units, layer, tile, out) };
         }
-        let (lines, out) = (lines.remainder(), out.into_remainder());
-        // SAFETY: both hold the number of lines that is said.
+        let (lines, units, out) = (lines.remainder(), of.remainder(), out.into_remainder());
+        // SAFETY: all hold the number of lines that is said.
         unsafe {
-            match lines.len() / layer.features {
-                1 => tile_vnni::<1>(lines, layer, tile, out),
-                2 => tile_vnni::<2>(lines, layer, tile, out),
-                3 => tile_vnni::<3>(lines, layer, tile, out),
-                4 => tile_vnni::<4>(lines, layer, tile, out),
-                5 => tile_vnni::<5>(lines, layer, tile, out),
+            match units.len() {
+                1 => tile_vnni::<1>(lines, units, layer, tile, out),
+                2 => tile_vnni::<2>(lines, units, layer, tile, out),
+                3 => tile_vnni::<3>(lines, units, layer, tile, out),
+                4 => tile_vnni::<4>(lines, units, layer, tile, out),
+                5 => tile_vnni::<5>(lines, units, layer, tile, out),
                 _ => {}
             }
         }
@@ -41,7 +42,13 @@ pub(super) unsafe fn coarse_vnni(features: &[u8], layer: &Coarse, logits: &mut [
 /// `features` and `logits` hold `LINES` lines; `tile` is one of the layer's.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn tile_vnni<const LINES: usize>(features: &[u8], layer: &Coarse, tile: usize, logits: &mut [f32]) {
+unsafe fn tile_vnni<const LINES: usize>(
+    features: &[u8],
+    units: &[f32],
+    layer: &Coarse,
+    tile: usize,
+    logits: &mut [f32],
+) {
     const VECTORS: usize = TILE / 16;
     let mut sums = [[_mm512_setzero_si512(); VECTORS]; LINES];
     let weights = layer.weights[tile * layer.features * TILE..][..layer.features * TILE].as_ptr();
@@ -60,14 +67,17 @@ unsafe fn tile_vnni<const LINES: usize>(features: &[u8], layer: &Coarse, tile: u
             }
         }
     }
-    for (line, sums) in sums.iter().enumerate() {
+    for ((line, sums), &line_unit) in sums.iter().enumerate().zip(units) {
         for (v, &sum) in sums.iter().enumerate() {
             let class = tile * TILE + v * 16;
             let (unit, bias) = (&layer.unit[class..][..16], &layer.bias[class..][..16]);
+            let offset = &layer.offset[class..][..16];
             let out = &mut logits[line * layer.classes + class..][..16];
-            // SAFETY: each of the three holds 16 floats.
+            // SAFETY: each of the four holds 16 numbers.
             unsafe {
-                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(unit.as_ptr()));
+                let sum = _mm512_sub_epi32(sum, _mm512_loadu_si512(offset.as_ptr().cast()));
+                let unit = _mm512_mul_ps(_mm512_loadu_ps(unit.as_ptr()), _mm512_set1_ps(line_unit));
+                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), unit);
                 _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(scaled, _mm512_loadu_ps(bias.as_ptr())));
             }
         }
@@ -77,21 +87,22 @@ unsafe fn tile_vnni<const LINES: usize>(features: &[u8], layer: &Coarse, tile: u
 /// # Safety
 /// As `coarse_vnni`.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn coarse_avx2(features: &[u8], layer: &Coarse, logits: &mut [f32]) {
+pub(super) unsafe fn coarse_avx2(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     for part in 0..layer.classes / 16 {
         let mut lines = features.chunks_exact(layer.features * LINES_256);
         let mut out = logits.chunks_exact_mut(layer.classes * LINES_256);
-        for (lines, out) in (&mut lines).zip(&mut out) {
-            // SAFETY: both hold four lines.
-            unsafe { part_avx2::<LINES_256>(lines, layer, part, out) };
+        let mut of = units.chunks_exact(LINES_256);
+        for ((lines, units), out) in (&mut lines).zip(&mut of).zip(&mut out) {
+            // SAFETY: all hold four lines.
+            unsafe { part_avx2::<LINES_256>(lines, units, layer, part, out) };
         }
-        let (lines, out) = (lines.remainder(), out.into_remainder());
-        // SAFETY: both hold the number of lines that is said.
+        let (lines, units, out) = (lines.remainder(), of.remainder(), out.into_remainder());
+        // SAFETY: all hold the number of lines that is said.
         unsafe {
-            match lines.len() / layer.features {
-                1 => part_avx2::<1>(lines, layer, part, out),
-                2 => part_avx2::<2>(lines, layer, part, out),
-                3 => part_avx2::<3>(lines, layer, part, out),
+            match units.len() {
+                1 => part_avx2::<1>(lines, units, layer, part, out),
+                2 => part_avx2::<2>(lines, units, layer, part, out),
+                3 => part_avx2::<3>(lines, units, layer, part, out),
                 _ => {}
             }
         }
@@ -104,7 +115,13 @@ pub(super) unsafe fn coarse_avx2(features: &[u8], layer: &Coarse, logits: &mut [
 /// `features` and `logits` hold `LINES` lines; `part` is below `classes / 16`.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn part_avx2<const LINES: usize>(features: &[u8], layer: &Coarse, part: usize, logits: &mut [f32]) {
+unsafe fn part_avx2<const LINES: usize>(
+    features: &[u8],
+    units: &[f32],
+    layer: &Coarse,
+    part: usize,
+    logits: &mut [f32],
+) {
     const PARTS: usize = TILE / 16;
     let mut sums = [[_mm256_setzero_si256(); 2]; LINES];
     let ones = _mm256_set1_epi16(1);
@@ -126,14 +143,17 @@ unsafe fn part_avx2<const LINES: usize>(features: &[u8], layer: &Coarse, part: u
             }
         }
     }
-    for (line, sums) in sums.iter().enumerate() {
+    for ((line, sums), &line_unit) in sums.iter().enumerate().zip(units) {
         for (v, &sum) in sums.iter().enumerate() {
             let class = part * 16 + v * 8;
             let (unit, bias) = (&layer.unit[class..][..8], &layer.bias[class..][..8]);
+            let offset = &layer.offset[class..][..8];
             let out = &mut logits[line * layer.classes + class..][..8];
-            // SAFETY: each of the three holds 8 floats.
+            // SAFETY: each of the four holds 8 numbers.
             unsafe {
-                let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(unit.as_ptr()));
+                let sum = _mm256_sub_epi32(sum, _mm256_loadu_si256(offset.as_ptr().cast()));
+                let unit = _mm256_mul_ps(_mm256_loadu_ps(unit.as_ptr()), _mm256_set1_ps(line_unit));
+                let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit);
                 _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(scaled, _mm256_loadu_ps(bias.as_ptr())));
             }
         }

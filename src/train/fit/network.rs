@@ -89,18 +89,17 @@ impl<'a> Network<'a> {
         Ok(values)
     }
 
-    /// Gradients of one batch, after which every parameter moved. Takes the rate and the label smoothing of the step,
-    /// gives the loss.
+    /// Gradients of one batch, after which every parameter moved. Gives the loss.
     pub(super) fn step(
         &mut self,
         batch: Vec<(Vec<u32>, Target)>,
         hyper: &Hyper,
-        (rate, smoothing): (f64, f64),
+        rate: f64,
         random: &mut Random,
     ) -> Result<f64> {
         let (tokens, targets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let keep = dropout_mask(tokens.len() * self.config.features(), hyper.dropout as f32, random);
-        let found = self.gradients(&tokens, &targets, smoothing as f32, &keep)?;
+        let found = self.gradients(&tokens, &targets, hyper.label_smoothing as f32, &keep)?;
         let mut norm = squares(&found.rows);
         for gradient in &found.dense {
             norm += with_slice(gradient, squares)?;
@@ -244,7 +243,7 @@ impl Snapshot {
             None => None,
         };
         let output = transpose(&next()?, config.classes);
-        Ok(Weights { embedding, convs, projection, output, output_bias: next()? })
+        Ok(Weights { embedding, convs, projection, output, output_bias: next()?, ranges: None })
     }
 }
 
