@@ -3,7 +3,7 @@
 -- yields:  line_id, source_file, source_row, text_digest, hs6, tariff_edition, decided_by, decided_at, decision, confidence, model_name, model_version, run_id
 WITH of_line AS (
   SELECT * FROM (
-    SELECT *, row_number() OVER (PARTITION BY source_file, source_row ORDER BY binding DESC, decided_at DESC, decision_id) AS newest
+    SELECT *, row_number() OVER (PARTITION BY source_file, source_row, text_digest ORDER BY binding DESC, decided_at DESC, decision_id) AS newest
     FROM decisions WHERE source_file IS NOT NULL
   ) AS ranked WHERE newest = 1
 ),
@@ -26,4 +26,5 @@ SELECT p.line_id, p.source_file, p.source_row, p.text_digest,
        p.decision, p.confidence, p.model_name, p.model_version, p.run_id
 FROM current_predictions AS p
 LEFT JOIN of_line AS l ON l.source_file = p.source_file AND l.source_row = p.source_row
+  AND l.text_digest IS NOT DISTINCT FROM p.text_digest
 LEFT JOIN of_text AS t ON t.text_digest = p.text_digest

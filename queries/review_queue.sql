@@ -7,6 +7,7 @@ SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.h
 FROM current_predictions AS p
 WHERE p.decision IN ('review', 'refuse', 'held')
   AND NOT EXISTS (SELECT 1 FROM decisions AS d
-                  WHERE d.source_file = p.source_file AND d.source_row = p.source_row)
+                  WHERE d.source_file = p.source_file AND d.source_row = p.source_row
+                    AND d.text_digest IS NOT DISTINCT FROM p.text_digest)
   AND NOT EXISTS (SELECT 1 FROM decisions AS d WHERE d.source_file IS NULL AND d.text_digest = p.text_digest)
 ORDER BY p.confidence DESC NULLS LAST, p.source_file, p.source_row

@@ -112,9 +112,20 @@ impl From<object_store::Error> for Error {
                 Error::Input(format!("{path} was replaced while it was being read; run again to read the new one"))
             }
             S::InvalidPath { .. } | S::NotSupported { .. } | S::NotImplemented { .. } => Error::Usage(e.to_string()),
-            _ => io_cause(&e).unwrap_or_else(|| Error::Storage(e.to_string())),
+            _ => no_keys(&e).or_else(|| io_cause(&e)).unwrap_or_else(|| Error::Storage(e.to_string())),
         }
     }
+}
+
+/// Without keys `object_store` asks the machine's metadata service, whose address then stands in the error.
+fn no_keys(e: &object_store::Error) -> Option<Error> {
+    e.to_string().contains("169.254.169.254").then(|| {
+        Error::Credentials(
+            "no keys for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role; `harmonize check` shows \
+             what is set"
+                .into(),
+        )
+    })
 }
 
 /// The first `std::io::Error` with a meaning of its own in the chain of causes, with the whole message.
@@ -133,6 +144,12 @@ fn io_cause(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
 impl From<parquet::errors::ParquetError> for Error {
     fn from(e: parquet::errors::ParquetError) -> Self {
         if let parquet::errors::ParquetError::External(inner) = &e
+            && let Some(arrow) = inner.downcast_ref::<arrow::error::ArrowError>()
+            && fails_on_a_value(arrow)
+        {
+            return on_a_value();
+        }
+        if let parquet::errors::ParquetError::External(inner) = &e
             && let Some(os) = inner.downcast_ref::<object_store::Error>()
         {
             return object_store_kind(os, e.to_string());
@@ -147,14 +164,31 @@ fn object_store_kind(e: &object_store::Error, message: String) -> Error {
     match e {
         S::PermissionDenied { .. } | S::Unauthenticated { .. } => Error::Credentials(message),
         S::NotFound { .. } | S::Precondition { .. } => Error::Input(message),
-        _ => io_cause(e).unwrap_or(Error::Storage(message)),
+        _ => no_keys(e).or_else(|| io_cause(e)).unwrap_or(Error::Storage(message)),
     }
+}
+
+/// Whether an expression met a value that it cannot take. (A filter that is evaluated while a file is read comes as
+/// `ComputeError`.)
+fn fails_on_a_value(e: &arrow::error::ArrowError) -> bool {
+    use arrow::error::ArrowError as A;
+    matches!(e, A::CastError(_) | A::ParseError(_) | A::ComputeError(_) | A::DivideByZero | A::ArithmeticOverflow(_))
+}
+
+fn on_a_value() -> Error {
+    Error::Usage(
+        "an expression of the query or filter fails on a value: a cast, a division by zero or an overflow; use \
+         try_cast or nullif"
+            .into(),
+    )
 }
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(e: arrow::error::ArrowError) -> Self {
         match e {
             arrow::error::ArrowError::ExternalError(inner) => from_boxed(inner),
+            // The message of arrow holds the value, which may be a description.
+            e if fails_on_a_value(&e) => on_a_value(),
             e => Error::Input(e.to_string()),
         }
     }
@@ -171,7 +205,11 @@ impl From<datafusion::error::DataFusionError> for Error {
             D::IoError(inner) => inner.into(),
             D::Context(doing, inner) => Error::from(*inner).context(doing),
             D::ResourcesExhausted(m) => Error::Resources(format!("{m}; raise --memory or lower --threads")),
-            D::SQL(..) | D::Plan(_) | D::SchemaError(..) => Error::Usage(e.strip_backtrace()),
+            D::SQL(..) | D::Plan(_) | D::SchemaError(..) | D::NotImplemented(_) => Error::Usage(e.strip_backtrace()),
+            D::Diagnostic(_, inner) => Error::from(*inner),
+            D::Collection(all) => {
+                all.into_iter().next().map_or_else(|| Error::Bug("an empty list of errors".into()), Error::from)
+            }
             D::Shared(inner) => shared(&inner),
             e => Error::Bug(e.strip_backtrace()),
         }
@@ -184,8 +222,10 @@ fn shared(e: &datafusion::error::DataFusionError) -> Error {
     let message = e.strip_backtrace();
     match e {
         D::ObjectStore(inner) => object_store_kind(inner, message),
+        D::ArrowError(inner, _) if fails_on_a_value(inner) => on_a_value(),
+        D::ParquetError(_) | D::ArrowError(..) if message.contains("evaluating filter predicate") => on_a_value(),
         D::ParquetError(_) | D::ArrowError(..) => Error::Input(message),
-        D::Context(_, inner) => shared(inner),
+        D::Context(_, inner) | D::Diagnostic(_, inner) => shared(inner),
         D::Shared(inner) => shared(inner),
         D::ResourcesExhausted(_) => Error::Resources(message),
         _ => Error::Bug(message),

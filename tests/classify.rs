@@ -164,6 +164,13 @@ fn decisions_change_the_effective_codes_and_empty_the_queue() {
     assert_eq!(codes[1], ("732690".into(), "Ben".into()), "by line, before by text");
     assert_eq!(codes[2].1, Value::Null, "still open");
     assert_eq!(sql(&lake, "SELECT * FROM review_queue").len(), 2);
+    // The file now holds another text in that row: what was decided on the old one does not count for it.
+    write_lines(&file, &[Some("spare parts"), Some("zzkqx"), Some("gift"), Some("zzkqx")]);
+    ok(&classify_args(file.to_str().unwrap(), &lake));
+    let codes = sql(&lake, "SELECT hs6, decided_by FROM effective_codes ORDER BY source_row");
+    assert_eq!(codes[0]["hs6"], "848790", "by text, still");
+    assert_eq!(codes[1]["decided_by"], Value::Null, "{}", codes[1]);
+    assert_eq!(sql(&lake, "SELECT * FROM review_queue WHERE source_row = 1").len(), 1);
 }
 
 #[test]

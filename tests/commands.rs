@@ -78,6 +78,37 @@ fn predict_answers_arguments_and_lines_of_standard_input_in_their_order() {
     assert!(ok(&["predict", "--registry", &lab().registry, "cotton shirts"]).contains("confidence"));
 }
 
+/// A mistake in a query is the user's, and is not called a defect.
+#[test]
+fn mistakes_in_sql_end_with_2() {
+    let dir = folder();
+    let lake = path(dir.path(), "lake");
+    for (query, said) in [
+        ("SELECT nocol FROM predictions", "nocol"),
+        ("SELECT * FROM notable", "notable"),
+        ("SELECT 1; SELECT 2", "single SQL statement"),
+        ("SELECT hs_predict('x')", "--model"),
+        ("SELECT nofunction('x')", "nofunction"),
+        ("SELECT CAST('secret' AS INT)", "try_cast"),
+    ] {
+        let ended = run(&["sql", "--lake", &lake, query]);
+        assert_eq!(ended.code, 2, "{query}: {}", ended.err);
+        assert!(ended.err.contains(said) && !ended.err.contains("secret"), "{query}: {}", ended.err);
+    }
+    let out = ok(&["sql", "--lake", &lake, "SELECT hs6, decision FROM predictions"]);
+    assert!(out.contains("hs6") && out.contains("decision"), "the header of no rows: {out}");
+}
+
+#[test]
+fn the_description_of_lines_is_text() {
+    let dir = folder();
+    let file = dir.path().join("in/lines.parquet");
+    write_lines(&file, &[Some("cotton shirts")]);
+    let lake = path(dir.path(), "lake");
+    let out = ok(&["sql", "--lake", &lake, "--input", file.to_str().unwrap(), "SELECT description FROM lines"]);
+    assert!(out.contains("cotton shirts"), "{out}");
+}
+
 #[test]
 fn sql_reads_and_predicts_and_does_not_write() {
     let dir = folder();

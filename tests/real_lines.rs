@@ -42,6 +42,8 @@ fn a_small_model_trains_on_real_lines_and_is_measured_on_a_fold_that_it_has_not_
         "fold IN (0, 1, 2)",
         "--test-share",
         "0",
+        "--target-precision",
+        "0.8",
     ]);
     let out = ok(&[
         "evaluate",

@@ -1,4 +1,4 @@
-use crate::support::lab::{folder, lab, ok, ok_with, path, run_with};
+use crate::support::lab::{classify_args, folder, harmonize, lab, ok, ok_with, path, run_with, write_lines};
 use crate::support::servers::{S3, python};
 
 /// Lines, lake and registry on S3; written, read back by others, and done again.
@@ -33,7 +33,8 @@ fn the_job(s3: &S3) {
     assert!(ok_with(&args, &env).contains("already done"));
     let check =
         ok_with(&["check", "--input", &lines, "--id", "line_id", "--lake", &lake, "--registry", &registry], &env);
-    assert_eq!(check.matches("  ok   ").count(), 4, "{check}");
+    assert_eq!(check.matches("  ok   ").count(), 5, "{check}");
+    assert!(check.contains("keys     from AWS_ACCESS_KEY_ID"), "{check}");
     assert!(check.contains("takes conditional PUT") && !check.contains("testtest"), "{check}");
     // The bucket itself as input, and a lake at its root.
     let (root, bare) = (s3.sibling().url(""), s3.sibling().url(""));
@@ -100,6 +101,47 @@ fn wrong_keys_and_missing_rights_end_with_22_and_name_the_place() {
         run_with(&["check", "--input", &lines, "--lake", &lake, "--registry", &lab().registry], &s3.read_only_keys());
     assert_eq!(check.code, 22, "{}{}", check.out, check.err);
     assert!(check.out.contains("FAIL commit"), "{}", check.out);
+}
+
+/// Replaced by as many bytes while the run waits: on S3 only the ETag tells.
+fn a_replaced_object_is_noticed(s3: &S3) {
+    use std::io::{BufRead, BufReader};
+    let dir = folder();
+    let (one, two) = (dir.path().join("1.parquet"), dir.path().join("2.parquet"));
+    write_lines(&one, &[Some("bolts"), Some("shirts")]);
+    write_lines(&two, &[Some("bolts"), Some("skirts")]);
+    assert_eq!(std::fs::metadata(&one).unwrap().len(), std::fs::metadata(&two).unwrap().len());
+    let (input, lake) = (s3.url("in/lines.parquet"), s3.url("replaced"));
+    let put = |file: &std::path::Path| {
+        python("s3_put.py", &[file.to_str().unwrap(), &input], &s3.env());
+    };
+    put(&one);
+    let mut child = harmonize(&classify_args(&input, &lake))
+        .envs(s3.env())
+        .env("HARMONIZE_HOLD_AT", "written")
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line == "held at written"));
+    put(&two);
+    assert!(std::process::Command::new("kill").args(["-USR1", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = said.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(20), "{rest:?}");
+    assert!(rest.concat().contains("replaced"), "{rest:?}");
+}
+
+#[test]
+fn a_replaced_object_is_noticed_on_moto() {
+    a_replaced_object_is_noticed(&S3::moto());
+}
+
+#[test]
+fn a_replaced_object_is_noticed_on_ceph() {
+    if let Some(s3) = S3::ceph() {
+        a_replaced_object_is_noticed(&s3);
+    }
 }
 
 #[test]

@@ -13,7 +13,35 @@ fn write(file: &Path, texts: Vec<Option<String>>, labels: ArrayRef) {
 }
 
 fn train_args<'a>(input: &'a str, registry: &'a str) -> Vec<&'a str> {
-    vec!["train", "--input", input, "--label", "code", "--registry", registry, "--recipe", &lab().recipe]
+    let recipe = &lab().recipe;
+    let target = ["--target-precision", "0.5"];
+    [&["train", "--input", input, "--label", "code", "--registry", registry, "--recipe", recipe][..], &target].concat()
+}
+
+/// What is wrong with the call is said before anything is read or fitted: the input does not even exist.
+#[test]
+fn bad_numbers_names_and_places_are_refused_before_the_work() {
+    let dir = folder();
+    let registry = path(dir.path(), "models");
+    let refused = |more: &[&str], code: i32, said: &str| {
+        let missing = path(dir.path(), "missing");
+        let mut args = vec!["train", "--input", &missing, "--label", "hs6"];
+        if !more.contains(&"--registry") {
+            args.extend(["--registry", &registry]);
+        }
+        args.extend(more);
+        let ended = run(&args);
+        assert_eq!(ended.code, code, "{more:?} {}", ended.err);
+        assert!(ended.err.contains(said), "{more:?} {}", ended.err);
+    };
+    refused(&["--target-precision", "98"], 2, "--target-precision 98");
+    refused(&["--audit-ratio=-1"], 2, "--audit-ratio");
+    refused(&["--review-budget", "10"], 2, "--review-volume");
+    refused(&["--review-budget", "11", "--review-volume", "10"], 2, "--review-budget 11");
+    refused(&["--review-budget", "1", "--review-volume", "10", "--target-precision", "0.9"], 2, "cannot be used with");
+    refused(&["--name", "HS Model"], 2, "HS Model");
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    refused(&["--registry", &path(dir.path(), "file/models")], 31, "the registry");
 }
 
 #[test]
@@ -57,7 +85,7 @@ fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
     let mut weights = Vec::new();
     for (name, seed) in [("a", "5"), ("b", "5"), ("c", "6")] {
         let registry = path(dir.path(), name);
-        ok(&[
+        let ended = run(&[
             "train",
             "--input",
             &lab().labelled,
@@ -72,6 +100,9 @@ fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
             "--where",
             "line_id < 'L0000006000'",
         ]);
+        // So few lines prove no threshold at 98 %: the model is there, and the exit code says that it accepts nothing.
+        assert_eq!(ended.code, 10, "{}", ended.err);
+        assert!(ended.out.contains("nothing is accepted") && ended.out.contains("it takes 149"), "{}", ended.out);
         let version = dir.path().join(name).join("hs/versions/1");
         let read = |file: &str| std::fs::read(version.join(file)).unwrap();
         weights.push((

@@ -20,7 +20,7 @@ schema = pa.schema(
         pa.field("decision_id", text, False),
         pa.field("source_file", text),
         pa.field("source_row", pa.int64()),
-        pa.field("text_digest", text, False),
+        pa.field("text_digest", text),
         pa.field("verdict", text, False),
         pa.field("hs6", text),
         pa.field("tariff_edition", text, False),

@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use clap::{ArgMatches, Args};
 
 use super::classify::{ClassifyArgs, Job, resolve};
 use super::settings::Settings;
 use super::table::count;
 use crate::contract::Contract;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{OnBadFile, check_filter};
-use crate::lake::{Nonce, Place, Source, SourceOptions, Table};
+use crate::lake::{Source, SourceOptions, Table, key_source};
 
 #[derive(Args)]
 #[command(
@@ -30,11 +29,12 @@ pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
     for s in &settings.in_force {
         println!("  {:<17} {:<40} {}", s.name, s.value, s.origin.as_str());
     }
-    for name in ["AWS_ENDPOINT", "AWS_REGION", "AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
-        if let Ok(value) = std::env::var(name) {
-            let shown = if name.contains("KEY") { "(set)".to_string() } else { value };
-            println!("  {name:<17} {shown:<40} environment");
-        }
+    // Whatever object_store reads; the values of secrets are not shown.
+    let mut aws: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
+    aws.sort();
+    for (name, value) in &aws {
+        let secret = ["KEY", "TOKEN", "SECRET"].iter().any(|word| name.contains(word));
+        println!("  {name:<17} {:<40} environment", if secret { "(set)" } else { value });
     }
     let job = resolved?;
     println!("tests");
@@ -49,6 +49,11 @@ pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
             }
         }
     };
+    let places = job.options.inputs.iter().map(String::as_str).chain([job.options.lake.url().as_str()]);
+    if places.into_iter().any(|place| place.starts_with("s3")) {
+        // Whether they are right, the tests after it show.
+        note("keys", Ok(format!("from {}", key_source())), Instant::now());
+    }
     let began = Instant::now();
     note("input", input(&job).await, began);
     let began = Instant::now();
@@ -56,7 +61,9 @@ pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
     let began = Instant::now();
     note("table", table(&job).await, began);
     let began = Instant::now();
-    note("commit", conditional_put(&job.options.lake).await, began);
+    let lake = &job.options.lake;
+    let found = lake.try_writing().await.map(|()| format!("{} takes conditional PUT", lake.url()));
+    note("commit", found, began);
     Ok(first.unwrap_or(0))
 }
 
@@ -107,43 +114,5 @@ async fn table(job: &Job) -> Result<String> {
             table.check_schema(contract.schema())?;
             Ok(format!("{} at version {}", place.url(), table.version()))
         }
-    }
-}
-
-/// Creates a marker twice: the store must refuse the second. The marker, and folders made for it, are removed.
-async fn conditional_put(lake: &Place) -> Result<String> {
-    let made = missing_folders(lake);
-    let name = format!("_harmonize_check_{}", Nonce::new().0);
-    let tried: Result<String> = async {
-        if !lake.create(&name, Bytes::from_static(b"first")).await? {
-            return Err(Error::Storage(format!("{}/{name} was there already", lake.url())));
-        }
-        if lake.create(&name, Bytes::from_static(b"second")).await? {
-            return Err(Error::Storage(format!(
-                "{} let a second writer overwrite the first: it does not honour If-None-Match, so commits would be \
-                 lost; use another store",
-                lake.url()
-            )));
-        }
-        Ok(format!("{} takes conditional PUT", lake.url()))
-    }
-    .await;
-    let removed = lake.delete(&name).await;
-    for folder in made {
-        // Only if it is still empty.
-        let _ = std::fs::remove_dir(folder);
-    }
-    let answer = tried?;
-    removed?;
-    Ok(answer)
-}
-
-/// Folders that a first write below `lake` would make, innermost first.
-fn missing_folders(lake: &Place) -> Vec<std::path::PathBuf> {
-    match lake.url().to_file_path() {
-        Ok(path) if lake.is_local() => {
-            path.ancestors().take_while(|p| !p.exists()).map(std::path::Path::to_path_buf).collect()
-        }
-        _ => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use chrono::Utc;
 use clap::{ArgMatches, Args};
 
 use super::bar::LineBar;
-use super::settings::{InputArgs, PlaceArgs, Settings, bytes};
+use super::settings::{InputArgs, PlaceArgs, Settings, bytes, share};
 use super::table::{count, percent};
 use crate::error::{Error, Result};
 use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
@@ -66,6 +66,8 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;
     let threshold = settings.pick("threshold", args.threshold, None)?;
     let audit_ratio = settings.pick("audit-ratio", args.audit_ratio, None)?;
+    share("--threshold", threshold.map(f64::from))?;
+    share("--audit-ratio", audit_ratio)?;
     let file_size = settings.need("target-file-size", args.target_file_size.clone(), Some("32MiB".to_string()))?;
     let options = ClassifyOptions {
         inputs,

@@ -255,6 +255,16 @@ pub fn bytes(size: &str, name: &str) -> Result<usize> {
     value.ok_or_else(|| Error::Usage(format!("--{name} {size}: give a size such as 512MiB or 2GiB, at least 64KiB")))
 }
 
+/// That a flag's number is a share.
+pub fn share(flag: &str, value: Option<f64>) -> Result<()> {
+    match value {
+        Some(value) if !(0.0..=1.0).contains(&value) => {
+            Err(Error::Usage(format!("{flag} {value}: give a share from 0 to 1")))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use clap::{ArgMatches, Args};
 use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::{Expr, ident};
 
 use super::settings::{PlaceArgs, Settings};
 use super::table::{Format, print};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::{InputTable, Source, SourceOptions};
 use crate::sql::{Classifier, hs_predict, register_lake, session, text_of};
 
@@ -24,7 +26,7 @@ pub struct SqlArgs {
     #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
     model: Option<String>,
     /// Parquet files or folders to query as the table lines
-    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
     input: Option<Vec<String>>,
     /// Description column of --input
     #[arg(long, value_name = "COLUMN", default_value = "description")]
@@ -38,7 +40,10 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let lake = settings.lake(&args.place)?;
     let context = session(settings.limits(&args.place)?)?;
-    register_lake(&context, &lake).await?;
+    let tables = register_lake(&context, &lake).await?;
+    if tables == 0 && args.input.is_none() {
+        eprintln!("{} holds no tables yet: those of the views are empty", lake.url());
+    }
     context.register_udf(text_of());
     if let Some(model) = &args.model {
         let loaded = settings.registry(&args.place)?.load(&model.parse()?).await?;
@@ -48,10 +53,35 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
     if let Some(inputs) = &args.input {
         let options = SourceOptions { text: args.text.clone(), quarantine: false };
         let source = Source::pin(inputs, options).await?;
-        context.register_table("lines", Arc::new(InputTable::new(source)))?;
+        let text = source.text().to_string();
+        let raw = context.read_table(Arc::new(InputTable::new(source)))?;
+        // The description was read as bytes; a person wants text.
+        let columns: Vec<Expr> = raw
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| {
+                if *f.name() == text { text_of().call(vec![ident(f.name())]).alias(f.name()) } else { ident(f.name()) }
+            })
+            .collect();
+        context.register_table("lines", raw.select(columns)?.into_view())?;
     }
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let batches = context.sql_with_options(&args.query, read_only).await?.collect().await?;
+    let answer = context.sql_with_options(&args.query, read_only).await.map_err(|e| {
+        let e = Error::from(e);
+        match (&e, &args.model) {
+            (Error::Usage(m), None) if m.contains("'hs_predict'") => {
+                Error::Usage("hs_predict needs a model: give --model, such as --model hs@1".into())
+            }
+            _ => e,
+        }
+    })?;
+    let schema = Arc::clone(answer.schema().inner());
+    let mut batches = answer.collect().await?;
+    if batches.is_empty() {
+        // The header at least.
+        batches.push(RecordBatch::new_empty(schema));
+    }
     print(&batches, args.format)?;
     Ok(0)
 }

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 
 use super::bar::training_bar;
 use super::evaluate::figures;
+use super::settings::share;
 use super::settings::{InputArgs, PlaceArgs, Settings};
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Codes, Edition};
@@ -41,11 +42,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Share of the accepted lines that must be right
-    #[arg(long, value_name = "RATIO", default_value_t = 0.98)]
+    #[arg(long, value_name = "RATIO", default_value_t = 0.98, conflicts_with = "review_budget")]
     target_precision: f64,
-    /// Share of distinct texts that people can look at; sets the threshold instead of the precision
-    #[arg(long, value_name = "RATIO")]
-    review_budget: Option<f64>,
+    /// Lines of a run that people can look at, audit sample included; sets the threshold instead of the precision
+    #[arg(long, value_name = "LINES", requires = "review_volume")]
+    review_budget: Option<u64>,
+    /// Lines of such a run
+    #[arg(long, value_name = "LINES", requires = "review_budget")]
+    review_volume: Option<u64>,
     /// Share of accepted texts that is sent to people at random
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     audit_ratio: f64,
@@ -84,6 +88,15 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
             Some(Codes::from_nomenclature_csv(&bytes, edition, &path.display().to_string())?)
         }
     };
+    if !(args.target_precision > 0.0 && args.target_precision < 1.0) {
+        return Err(Error::Usage(format!(
+            "--target-precision {}: give a share between 0 and 1",
+            args.target_precision
+        )));
+    }
+    share("--audit-ratio", Some(args.audit_ratio))?;
+    share("--test-share", args.test_share)?;
+    let review_budget = review_ratio(args.review_budget, args.review_volume)?;
     let options = TrainOptions {
         inputs: settings.need_list("input", args.input.input.clone())?,
         text: settings.need("text", args.input.text.clone(), Some("description".into()))?,
@@ -95,7 +108,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         recipe,
         checks: CheckLimits { repair_zeros: args.repair_zeros, ..CheckLimits::default() },
         target_precision: args.target_precision,
-        review_budget: args.review_budget,
+        review_budget,
         audit_ratio: args.audit_ratio,
         limits: settings.limits(&args.place)?,
         created_at: Utc::now(),
@@ -105,8 +118,18 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
     let mut watcher = Screen::new(true);
     let trained = train(&options, &registry, &mut watcher).await;
     watcher.finish();
-    print!("{}", summary(&trained?));
-    Ok(0)
+    let trained = trained?;
+    print!("{}", summary(&trained));
+    Ok(if trained.policy.accepts_nothing() { 10 } else { 0 })
+}
+
+/// Share of the lines that the budget lets through to people.
+fn review_ratio(lines: Option<u64>, of: Option<u64>) -> Result<Option<f64>> {
+    let (Some(lines), Some(of)) = (lines, of) else { return Ok(None) };
+    if lines > of || of == 0 {
+        return Err(Error::Usage(format!("--review-budget {lines} of --review-volume {of}: give at most the volume")));
+    }
+    Ok(Some(lines as f64 / of as f64))
 }
 
 /// This process's command line, quoted where a shell needs it.
@@ -121,6 +144,22 @@ fn command_line() -> String {
 /// A new version in a few lines.
 pub fn summary(t: &Trained) -> String {
     let e = &t.policy.evidence;
+    if t.policy.accepts_nothing() {
+        let needed = e.error_free_texts_needed.map_or(String::new(), |n| format!("; without an error it takes {n}"));
+        return format!(
+            "{}@{} registered, digest {}\non {}: {} rows\n{}  nothing is accepted: {} held-out texts do not prove {:.1} % \
+             right for any threshold{needed}.\n  Raise [split] threshold in the recipe, give more lines, or lower \
+             --target-precision.\n",
+            t.name,
+            t.version,
+            t.digest,
+            t.measured_on,
+            t.metrics.rows,
+            figures(&t.metrics),
+            e.texts,
+            100.0 * t.policy.target_precision,
+        );
+    }
     format!(
         "{}@{} registered, digest {}\non {}: {} rows\n{}  threshold {:.4}: {} of {} texts accepted, {} wrong, error at \
          most {:.2} % (one-sided {:.0} %)\n",

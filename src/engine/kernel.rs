@@ -285,7 +285,7 @@ mod tests {
                 // Padding is not zero here: its weights are.
                 row.iter_mut().for_each(|x| {
                     let r = random(&mut state);
-                    *x = if r % 3 == 0 { 255 } else { (r >> 8) as u8 };
+                    *x = if r.is_multiple_of(3) { 255 } else { (r >> 8) as u8 };
                 });
             }
             for kernel in Kernel::available() {

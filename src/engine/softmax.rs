@@ -22,7 +22,7 @@ fn exp(x: f32) -> f32 {
     p = p * f + 9.671_513e-3;
     p = p * f + 5.550_733_7e-2;
     p = p * f + 2.402_224_2e-1;
-    p = p * f + 6.931_47e-1;
+    p = p * f + std::f32::consts::LN_2;
     p = p * f + 1.0;
     f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }

@@ -196,11 +196,7 @@ async fn filtered(source: &Source, filter: Option<&str>, limits: Limits) -> Resu
     columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
     let mut lines = table.select(columns)?;
     if let Some(filter) = filter {
-        let parsed = lines.parse_sql_expr(filter).map_err(|e| {
-            let there: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
-            Error::Usage(format!("--where {filter}: {}; the columns are: {}", Error::from(e), there.join(", ")))
-        })?;
-        lines = lines.filter(parsed).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
+        lines = sql::where_clause(lines, filter)?;
     }
     Ok((context, lines))
 }
@@ -239,8 +235,10 @@ impl Run<'_> {
     async fn already_done(&self, table: &Table, nonce: Nonce) -> Result<Ending> {
         let record = table.commit_metadata(&self.fingerprint, RUN_KEY).await?.ok_or_else(|| {
             Error::Input(format!(
-                "{} holds this run, but its log no longer says how it went; choose another --lake to do it again",
-                table.place().url()
+                "{} holds this run already, nothing was added; its commit was cleaned from the log, so how it went \
+                 stands only in the table runs, under fingerprint {}",
+                table.place().url(),
+                self.fingerprint
             ))
         })?;
         // Delta's commit information keeps nested values as text.
@@ -554,4 +552,46 @@ fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifi
         "query": [options.text, options.id, options.where_sql, options.store_text.as_str()],
     });
     Sha256::digest(all.to_string()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    /// Only the columns that are needed are decoded, and row groups that the filter rules out are not.
+    #[tokio::test]
+    async fn a_filter_prunes_and_unneeded_columns_stay_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..3000));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..3000).map(|i| format!("bolts {i}"))));
+        let wide: ArrayRef = Arc::new(StringArray::from_iter_values((0..3000).map(|i| "x".repeat(i % 50))));
+        let batch = RecordBatch::try_from_iter([("n", numbers), ("description", texts), ("unneeded", wide)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1000)).build();
+        let file = std::fs::File::create(dir.path().join("a.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let input = dir.path().to_str().unwrap().to_string();
+        let options = SourceOptions { text: "description".into(), quarantine: false };
+        let source = Source::pin(&[input], options).await.unwrap();
+        let limits = Limits { memory_bytes: 1 << 28, threads: 1 };
+        let (context, lines) = filtered(&source, Some("n < 100"), limits).await.unwrap();
+        let plan = lines.select(vec![ident(RAW_TEXT)]).unwrap().create_physical_plan().await.unwrap();
+        let rows: usize = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx())
+            .await
+            .unwrap()
+            .iter()
+            .map(RecordBatch::num_rows)
+            .sum();
+        assert_eq!(rows, 100);
+        let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref());
+        let shown = shown.indent(true).to_string();
+        assert!(!shown.contains("unneeded"), "{shown}");
+        let pruned = shown.split("row_groups_pruned_statistics=").nth(1).unwrap_or("");
+        assert!(pruned.starts_with("3 total → 1 matched") || pruned.starts_with('2'), "{shown}");
+    }
 }

@@ -16,7 +16,7 @@ use deltalake::logstore::{
 };
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty};
 use futures::TryStreamExt;
 use url::Url;
 
@@ -74,6 +74,8 @@ impl Table {
                 .with_columns(kernel)
                 .with_partition_columns(partition_by.iter().copied())
                 .with_comment(about)
+                // The record of a run lives in its commit: no tool may clean the log.
+                .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("false"))
                 .with_save_mode(SaveMode::ErrorIfExists)
                 // A creation that lost version 0 must not become version 1: it would replace the table's identity.
                 .with_commit_properties(CommitProperties::default().with_max_retries(0))

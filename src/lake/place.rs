@@ -16,6 +16,7 @@ use object_store::{
     BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
 };
 use url::Url;
+use uuid::Uuid;
 
 use super::durable::Durable;
 use crate::error::{Context, Error, Result};
@@ -169,6 +170,46 @@ impl Place {
         }
     }
 
+    /// Creates a marker twice: the store must refuse the second. The marker, and folders made for it, are removed.
+    ///
+    /// # Errors
+    /// `Storage` when the store lets a second writer overwrite the first; else why it cannot be written to.
+    pub async fn try_writing(&self) -> Result<()> {
+        let made = self.missing_folders();
+        let name = format!("_harmonize_check_{}", Uuid::new_v4());
+        let tried: Result<()> = async {
+            if !self.create(&name, Bytes::from_static(b"first")).await? {
+                return Err(Error::Storage(format!("{}/{name} was there already", self.url)));
+            }
+            if self.create(&name, Bytes::from_static(b"second")).await? {
+                return Err(Error::Storage(format!(
+                    "{} let a second writer overwrite the first: it does not honour If-None-Match, so commits would \
+                     be lost; use another store",
+                    self.url
+                )));
+            }
+            Ok(())
+        }
+        .await;
+        let removed = self.delete(&name).await;
+        for folder in made {
+            // Only if it is still empty.
+            let _ = std::fs::remove_dir(folder);
+        }
+        tried?;
+        removed
+    }
+
+    /// Folders that a first write here would make, innermost first.
+    fn missing_folders(&self) -> Vec<std::path::PathBuf> {
+        match self.url.to_file_path() {
+            Ok(path) if self.is_local() => {
+                path.ancestors().take_while(|p| !p.exists()).map(std::path::Path::to_path_buf).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Removes an object; one that is not there is no error.
     pub async fn delete(&self, rel: &str) -> Result<()> {
         match self.store.delete(&self.path(rel)).await {
@@ -235,6 +276,19 @@ fn absolute(location: &str) -> Result<PathBuf> {
         }
     }
     Ok(clean)
+}
+
+/// Where `object_store` takes the keys for S3 from, going by the environment.
+pub fn key_source() -> &'static str {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    match () {
+        () if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        () if set("AWS_WEB_IDENTITY_TOKEN_FILE") => "AWS_WEB_IDENTITY_TOKEN_FILE",
+        () if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") => {
+            "the container's credentials"
+        }
+        () => "the machine's metadata service, as no AWS_* variable names any",
+    }
 }
 
 fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>> {

@@ -172,6 +172,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether no confidence is enough.
+    pub fn accepts_nothing(&self) -> bool {
+        self.threshold >= ACCEPT_NOTHING
+    }
+
     /// SHA-256 of the policy as `policy.json` spells it, 64 hexadecimal digits.
     pub fn digest(&self) -> String {
         // Strings, numbers and lists always have a spelling, so the error arm is never taken; it is still a

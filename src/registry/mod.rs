@@ -129,10 +129,8 @@ impl Registry {
             },
             Selector::Alias(alias) => {
                 return Err(Error::Registry(format!(
-                    "{model}: this registry keeps no aliases or dates yet, so {alias:?} names no version; write {}@latest \
-                     or {}",
-                    model.name,
-                    self.known(&model.name).await?
+                    "this registry keeps no aliases or dates, so {alias:?} names no version; {}",
+                    self.known(model).await?
                 )));
             }
         };
@@ -146,6 +144,15 @@ impl Registry {
         let edition: Edition = bundle.labels.edition.parse().map_err(as_refusal).context(named)?;
         bundle.check_labels(|code| Codes::builtin(edition).contains(code)).context(named)?;
         Ok(Loaded { name: model.name.clone(), version, bundle })
+    }
+
+    /// That a version of this name could be registered here; leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a bad name, and those of the store.
+    pub async fn try_writing(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.place.try_writing().await.context(|| "the registry")
     }
 
     /// Registers the files of [`Bundle::build`] as the next version and gives its number.
@@ -207,10 +214,9 @@ impl Registry {
     }
 
     async fn absent(&self, model: &ModelRef) -> Error {
-        match self.known(&model.name).await {
+        match self.known(model).await {
             Ok(known) => Error::Registry(format!(
-                "{model} is not in {}; {known}, or train one: harmonize train --registry {} --name {}",
-                self.place.url(),
+                "{known}; to make one: harmonize train --registry {} --name {}",
                 self.place.url(),
                 model.name
             )),
@@ -219,15 +225,17 @@ impl Registry {
     }
 
     /// A sentence on the versions that there are.
-    async fn known(&self, name: &str) -> Result<String> {
+    async fn known(&self, model: &ModelRef) -> Result<String> {
         const SHOWN: usize = 20;
+        let name = &model.name;
         let all = self.numbers(name).await?.complete;
         if all.is_empty() {
-            return Ok(format!("there is no version of {name}"));
+            return Ok(format!("there is no version of {name} in {}", self.place.url()));
         }
         let shown: Vec<String> = all.iter().skip(all.len().saturating_sub(SHOWN)).map(u64::to_string).collect();
         let more = if all.len() > SHOWN { "…, " } else { "" };
-        Ok(format!("use one of the versions there are: {more}{}", shown.join(", ")))
+        let shown = shown.join(", ");
+        Ok(format!("{model} is not in {}; use one of the versions there are: {more}{shown}", self.place.url()))
     }
 }
 

@@ -10,9 +10,10 @@ mod text_of;
 use std::sync::Arc;
 
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
@@ -55,11 +56,30 @@ pub fn session(limits: Limits) -> Result<SessionContext> {
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
-/// Registers the tables and views of a lake; a table that does not exist yet is there and empty.
-pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<()> {
+/// Rows for which an SQL condition over their columns holds.
+///
+/// # Errors
+/// `Usage` with the columns that there are.
+pub fn where_clause(lines: DataFrame, condition: &str) -> Result<DataFrame> {
+    let there: Vec<String> =
+        lines.schema().fields().iter().map(|f| f.name().clone()).filter(|name| !name.starts_with("__")).collect();
+    let refused = |e: DataFusionError| {
+        Error::Usage(format!("--where {condition}: {}; the columns are: {}", Error::from(e), there.join(", ")))
+    };
+    let parsed = lines.parse_sql_expr(condition).map_err(refused)?;
+    lines.filter(parsed).map_err(refused)
+}
+
+/// Registers the tables and views of a lake; a table that does not exist yet is there and empty. Gives the number of
+/// those that exist.
+pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usize> {
+    let mut tables = 0;
     for contract in Contract::ALL {
         match Table::open(&lake.child(contract.table())).await? {
-            Some(table) => context.register_table(contract.table(), table.provider().await?)?,
+            Some(table) => {
+                tables += 1;
+                context.register_table(contract.table(), table.provider().await?)?
+            }
             None => {
                 let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
                 context.register_table(contract.table(), Arc::new(empty))?
@@ -70,5 +90,5 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<()>
         let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?.into_view();
         context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
     }
-    Ok(())
+    Ok(tables)
 }

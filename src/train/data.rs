@@ -44,9 +44,7 @@ pub async fn read(
     columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
     let mut lines = table.select(columns)?;
     if let Some(filter) = where_sql {
-        let parsed =
-            lines.parse_sql_expr(filter).map_err(|e| Error::Usage(format!("--where {filter}: {}", Error::from(e))))?;
-        lines = lines.filter(parsed)?;
+        lines = sql::where_clause(lines, filter)?;
     }
     let batches = lines
         .sort_by(vec![ident("source_file"), ident("source_row")])?

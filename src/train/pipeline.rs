@@ -166,6 +166,10 @@ pub struct Trained {
 /// # Errors
 /// `Input` when the checks refuse the data or nothing is left to learn from; `Registry` when it cannot be registered.
 pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
+    // What is wrong with the call or the registry is said before the work, not after it.
+    options.recipe.fit.validate()?;
+    split_of(&options.recipe)?;
+    registry.try_writing(&options.name).await?;
     let builtin;
     let codes = match &options.codes {
         Some(codes) => {
@@ -433,7 +437,8 @@ impl Judging<'_> {
             })
             .collect();
         let threshold: Threshold = match options.review_budget {
-            Some(budget) => by_review_budget(&judged, budget),
+            // The audit sample goes to people too.
+            Some(budget) => by_review_budget(&judged, (budget - options.audit_ratio).max(0.0)),
             None => by_precision(&judged, options.target_precision, model::policy::BOUND),
         };
         let policy = Policy {
