@@ -5,8 +5,9 @@ use arrow::array::{
     StringViewArray, StructArray,
 };
 use arrow::datatypes::{Int8Type, Int32Type};
-use harmonize::engine::{Engine, Kernel, Scratch};
+use harmonize::engine::{Engine, Kernel, Score, Scratch};
 use harmonize::lake::Place;
+use harmonize::model::{Config, Conv, Weights};
 use harmonize::registry::{Loaded, Registry};
 use harmonize::sample::{self, Spec};
 use harmonize::sql::Classifier;
@@ -30,14 +31,65 @@ fn texts(rows: u64) -> StringArray {
     column.as_string::<i32>().clone()
 }
 
-fn predict(classifier: &Classifier, array: ArrayRef) -> StructArray {
-    classifier.predict(&array).unwrap()
+/// With a classifier that remembers nothing yet.
+fn predict(array: ArrayRef) -> StructArray {
+    classifier().predict(&array).unwrap()
+}
+
+/// Weights without training: an embedding, kernels and an output layer of random numbers.
+fn random_model(factor_dim: Option<usize>) -> (Config, Weights) {
+    let small = Config::default_text_cnn(3000, 700);
+    let config = Config { embedding_dim: 24, filters: 40, widths: vec![1, 2, 3], max_tokens: 40, factor_dim, ..small };
+    let mut state = 5u64;
+    let mut random = |count: usize, spread: f32| -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * spread
+            })
+            .collect()
+    };
+    let mut embedding = random(config.vocab_size * config.embedding_dim, 1.0);
+    embedding[..config.embedding_dim].fill(0.0);
+    let convs = config
+        .widths
+        .iter()
+        .map(|&width| Conv {
+            width,
+            weight: random(config.filters * config.embedding_dim * width, 1.0),
+            bias: random(config.filters, 0.2),
+        })
+        .collect();
+    let projection = factor_dim.map(|f| random(f * config.features(), 1.0));
+    let output = random(config.classes * config.output_dim(), if factor_dim.is_some() { 1.0 } else { 4.0 });
+    let output_bias = random(config.classes, 1.0);
+    (config, Weights { embedding, convs, projection, output, output_bias, ranges: None })
+}
+
+fn codes(classes: usize) -> Vec<String> {
+    harmonize::tariff::Codes::builtin(harmonize::tariff::Edition::Hs2022)
+        .iter()
+        .take(classes)
+        .map(|c| c.as_str().to_string())
+        .collect()
+}
+
+fn normalised(rows: u64) -> Vec<String> {
+    texts(rows)
+        .iter()
+        .flatten()
+        .map(|t| {
+            let mut out = String::new();
+            harmonize::text::normalise(t, &mut out);
+            out
+        })
+        .collect()
 }
 
 #[test]
 fn every_string_encoding_gives_equal_answers() {
-    let (classifier, plain) = (classifier(), texts(2000));
-    let reference = predict(&classifier, Arc::new(plain.clone()));
+    let plain = texts(2000);
+    let reference = predict(Arc::new(plain.clone()));
     let bytes = || plain.iter().map(|v| v.map(str::as_bytes));
     let small = StringArray::from(vec![Some("bolts"), None, Some("shirts"), Some(""), Some("bolts")]);
     let arrays: Vec<ArrayRef> = vec![
@@ -49,61 +101,105 @@ fn every_string_encoding_gives_equal_answers() {
     ];
     for array in arrays {
         let kind = array.data_type().clone();
-        assert_eq!(predict(&classifier, array), reference, "{kind}");
+        assert_eq!(predict(array), reference, "{kind}");
     }
     let dictionary: ArrayRef = Arc::new(small.iter().collect::<DictionaryArray<Int8Type>>());
-    assert_eq!(predict(&classifier, dictionary), predict(&classifier, Arc::new(small)));
+    assert_eq!(predict(dictionary), predict(Arc::new(small)));
 }
 
 #[test]
 fn slices_positions_and_neighbours_do_not_matter() {
-    let (classifier, plain) = (classifier(), texts(500));
-    let reference = predict(&classifier, Arc::new(plain.clone()));
+    let plain = texts(500);
+    let reference = predict(Arc::new(plain.clone()));
     for (from, length) in [(0, 1), (1, 1), (7, 16), (15, 17), (100, 333), (499, 1)] {
-        let part = predict(&classifier, Arc::new(plain.slice(from, length)));
+        let part = predict(Arc::new(plain.slice(from, length)));
         assert_eq!(part, reference.slice(from, length), "{from} {length}");
     }
     for width in [1, 3, 16, 64] {
+        let classifier = classifier();
+        let predict = |array: ArrayRef| classifier.predict(&array).unwrap();
         for from in (0..500).step_by(width) {
             let length = width.min(500 - from);
-            assert_eq!(predict(&classifier, Arc::new(plain.slice(from, length))), reference.slice(from, length));
+            assert_eq!(predict(Arc::new(plain.slice(from, length))), reference.slice(from, length));
         }
     }
     let reversed: StringArray = plain.iter().rev().collect();
-    let backwards = predict(&classifier, Arc::new(reversed));
-    for row in 0..500 {
-        assert_eq!(backwards.slice(499 - row, 1), reference.slice(row, 1));
+    // Scored, and then remembered.
+    let classifier = classifier();
+    for _ in 0..2 {
+        let reversed: ArrayRef = Arc::new(reversed.clone());
+        let backwards = classifier.predict(&reversed).unwrap();
+        for row in 0..500 {
+            assert_eq!(backwards.slice(499 - row, 1), reference.slice(row, 1));
+        }
+    }
+    assert!(classifier.texts() <= 500, "the second time nothing went through the network");
+}
+
+/// The trained model, and random ones whose output layer is flat and factorised.
+#[test]
+fn every_kernel_of_this_machine_gives_the_same_bytes() {
+    let texts = normalised(3000);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let loaded = loaded();
+    let random = |factor_dim, kernel| {
+        let (config, weights) = random_model(factor_dim);
+        Engine::uncalibrated(&config, &weights, &loaded.bundle.tokenizer_json, codes(700)).unwrap().on(kernel)
+    };
+    let engines: [&dyn Fn(Kernel) -> Engine; 3] =
+        [&|kernel| Engine::with_kernel(&loaded.bundle, kernel).unwrap(), &|kernel| random(None, kernel), &|kernel| {
+            random(Some(24), kernel)
+        }];
+    for (n, engine) in engines.into_iter().enumerate() {
+        let mut answers: Vec<(Kernel, Vec<Score>)> = Vec::new();
+        for kernel in Kernel::available() {
+            let mut scores = Vec::new();
+            engine(kernel).score(&texts, &mut Scratch::default(), &mut scores).unwrap();
+            answers.push((kernel, scores));
+        }
+        let bits = |scores: &[Score]| -> Vec<u32> {
+            scores
+                .iter()
+                .flat_map(|s| {
+                    let top = s.top.iter().flat_map(|&(class, p)| [class, p.to_bits()]);
+                    top.chain([s.heading.to_bits(), s.chapter.to_bits()]).collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        for (kernel, scores) in &answers[1..] {
+            assert!(bits(scores) == bits(&answers[0].1), "model {n}, {kernel:?}");
+        }
     }
 }
 
+/// A factorised output layer is not multiplied out, and gives what the network says.
 #[test]
-fn every_kernel_of_this_machine_gives_the_same_bytes() {
-    let loaded = loaded();
-    let plain = texts(3000);
-    let texts: Vec<String> = plain
-        .iter()
-        .flatten()
-        .map(|t| {
-            let mut out = String::new();
-            harmonize::text::normalise(t, &mut out);
-            out
-        })
-        .collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut answers = Vec::new();
-    for kernel in Kernel::available() {
-        let engine = Engine::with_kernel(&loaded.bundle, kernel).unwrap();
-        let mut scores = Vec::new();
-        engine.score(&texts, &mut Scratch::default(), &mut scores).unwrap();
-        let bits: Vec<(u32, u32, u32, u32)> = scores
-            .iter()
-            .map(|s| (s.top[0].0, s.confidence().to_bits(), s.heading.to_bits(), s.chapter.to_bits()))
-            .collect();
-        answers.push((kernel, bits));
+fn a_factorised_model_agrees_with_the_network_in_floating_point() {
+    let json = loaded().bundle.tokenizer_json;
+    let tokenizer = harmonize::text::Tokenizer::from_json(&json).unwrap();
+    let (config, weights) = random_model(Some(24));
+    let engine = Engine::uncalibrated(&config, &weights, &json, codes(700)).unwrap();
+    let (mut same, mut total, mut worst, mut mean) = (0usize, 0usize, 0f64, 0f64);
+    for text in normalised(1500) {
+        let (mut scratch, mut ids, mut scores) = (Default::default(), Vec::new(), Vec::new());
+        tokenizer.encode(&text, &mut scratch, &mut ids).unwrap();
+        let exact = harmonize::model::forward::forward(&config, &weights, &ids);
+        engine.score(&[text.as_str()], &mut Scratch::default(), &mut scores).unwrap();
+        let best = (0..exact.len()).fold(0, |b, i| if exact[i] > exact[b] { i } else { b });
+        let sum: f64 = exact.iter().map(|&x| f64::from(x - exact[best]).exp()).sum();
+        total += 1;
+        let first = scores[0].top[0].0 as usize;
+        same += usize::from(first == best);
+        let off = (f64::from(scores[0].confidence()) - f64::from(exact[first] - exact[best]).exp() / sum).abs();
+        worst = worst.max(off);
+        mean += off;
     }
-    for (kernel, bits) in &answers[1..] {
-        assert_eq!(bits, &answers[0].1, "{kernel:?}");
-    }
+    assert!(same * 1000 >= total * 995, "first choice equal on {same} of {total}");
+    assert!(
+        worst < 0.02 && mean / (total as f64) < 0.001,
+        "confidence off by {worst}, {} on average",
+        mean / total as f64
+    );
 }
 
 /// The engine against the network in plain floating point, as written in the book.

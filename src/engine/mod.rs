@@ -124,7 +124,7 @@ impl Engine {
     pub fn with_kernel(bundle: &Bundle, kernel: Kernel) -> Result<Engine> {
         let codes = bundle.labels.codes.clone();
         let engine = Engine::uncalibrated(&bundle.config, &bundle.weights, &bundle.tokenizer_json, codes)?;
-        Ok(Engine { kernel, ..engine.with_temperature(bundle.calibration.temperature) })
+        Ok(engine.with_temperature(bundle.calibration.temperature).on(kernel))
     }
 
     /// Compiles weights that have no calibration yet (temperature 1), for fitting it.
@@ -142,6 +142,12 @@ impl Engine {
             temperature: 1.0,
             kernel: Kernel::best(),
         })
+    }
+
+    /// The same engine on another kernel, whose answers are the same.
+    pub fn on(mut self, kernel: Kernel) -> Engine {
+        self.kernel = kernel;
+        self
     }
 
     /// The same engine with another temperature.

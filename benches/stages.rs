@@ -1,0 +1,345 @@
+//! What each stage of scoring costs on one core, beside the same network in candle, in the same run.
+//!
+//! ```sh
+//! cargo bench --bench stages -- --lines 20000 --classes 5600 --factors 128
+//! cargo bench --bench stages -- --registry models --model hs@1 --input labelled.parquet
+//! ```
+//!
+//! Without a registry the network has random weights, which cost what trained ones cost. Prints microseconds a line and
+//! ratios, with `--json FILE` writes them too. Nothing is asserted: it measures.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use arrow::array::AsArray;
+use candle_core::{D, DType, Device, IndexOp, Tensor};
+use harmonize::engine::{Engine, Kernel, Score, Scratch};
+use harmonize::lake::Place;
+use harmonize::model::{Config, Conv, Weights};
+use harmonize::registry::Registry;
+use harmonize::sample::{self, Spec};
+use harmonize::tariff::{Codes, Edition};
+use harmonize::text::{EncodeScratch, Tokenizer, normalise};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Lines that candle takes at once.
+const BATCH: usize = 256;
+
+/// Rounds of which the quickest counts.
+const ROUNDS: usize = 3;
+
+struct Model {
+    config: Config,
+    weights: Weights,
+    tokenizer: Vec<u8>,
+    codes: Vec<String>,
+    temperature: f32,
+}
+
+fn main() -> Result<(), Failure> {
+    // candle takes its number of threads from the environment when it starts.
+    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        let status = std::process::Command::new(std::env::current_exe()?)
+            .args(std::env::args().skip(1))
+            .env("RAYON_NUM_THREADS", "1")
+            .status()?;
+        std::process::exit(status.code().unwrap_or(1));
+    }
+    let args = arguments();
+    let number = |name: &str, default: usize| args.get(name).map_or(Ok(default), |v| v.parse());
+    let lines = number("lines", 20_000)?;
+    let raw = match args.get("input") {
+        Some(file) => descriptions(file)?,
+        None => samples(lines, number("repeats", 0)? as f64 / 100.0)?,
+    };
+    let raw: Vec<&str> = raw.iter().map(String::as_str).take(lines).collect();
+    let model = match args.get("registry") {
+        Some(registry) => stored(registry, args.get("model").map_or("hs", String::as_str))?,
+        None => random(
+            &raw,
+            number("vocab", 30_000)?,
+            number("classes", 5600)?,
+            number("filters", 128)?,
+            args.get("factors").map(|f| f.parse()).transpose()?,
+        )?,
+    };
+    let began = Instant::now();
+    let engine = Engine::uncalibrated(&model.config, &model.weights, &model.tokenizer, model.codes.clone())?
+        .with_temperature(model.temperature);
+    let compiled = began.elapsed();
+
+    let mut normalised = Vec::new();
+    let mut text = Vec::new();
+    let to_text = quickest(|| {
+        text.clear();
+        normalised.clear();
+        let mut one = String::new();
+        let began = Instant::now();
+        for line in &raw {
+            normalise(line, &mut one);
+            text.push(one.clone());
+        }
+        began.elapsed()
+    });
+    normalised.extend(text.iter().map(String::as_str));
+
+    let mut scores: Vec<Score> = Vec::new();
+    let mut scratch = Scratch::default();
+    let mut spent = Default::default();
+    let whole = quickest(|| {
+        scores.clear();
+        scratch.spent = Default::default();
+        let began = Instant::now();
+        if let Err(e) = engine.score(&normalised, &mut scratch, &mut scores) {
+            eprintln!("{e}");
+        }
+        spent = scratch.spent;
+        began.elapsed()
+    });
+
+    let tokenizer = Tokenizer::from_json(&model.tokenizer)?;
+    let mut ids = Vec::new();
+    let mut encode = EncodeScratch::default();
+    let mut one = Vec::new();
+    for line in &normalised {
+        tokenizer.encode(line, &mut encode, &mut one)?;
+        ids.push(one.clone());
+    }
+    let candle = Candle::new(&model)?;
+    let some = ids.len().min(number("reference", 4096)?);
+    let began = Instant::now();
+    let reference = candle.answers(&ids[..some], &scores, model.temperature)?;
+    let by_candle = began.elapsed().as_secs_f64() * 1e6 / some as f64;
+
+    let a_line = |time: Duration| time.as_secs_f64() * 1e6 / raw.len() as f64;
+    let tokens = ids.iter().map(Vec::len).sum::<usize>() as f64 / ids.len() as f64;
+    println!(
+        "{} lines, {tokens:.1} tokens a line, {} classes, {} features{}, kernel {:?}, one thread",
+        raw.len(),
+        model.config.classes,
+        model.config.features(),
+        model.config.factor_dim.map_or(String::new(), |f| format!(" through {f}")),
+        Kernel::best(),
+    );
+    println!("compiled in {:.1} ms", compiled.as_secs_f64() * 1e3);
+    let stages = [
+        ("normalise", a_line(to_text)),
+        ("tokenise", a_line(spent.tokenise)),
+        ("look up", a_line(spent.look_up)),
+        ("output layer", a_line(spent.output)),
+        ("answer", a_line(spent.answer)),
+        ("whole engine", a_line(whole)),
+        ("candle", by_candle),
+    ];
+    println!("{:<14} {:>10} {:>12} {:>9}", "stage", "us a line", "lines/s", "candle");
+    for (name, micros) in stages {
+        println!("{name:<14} {micros:>10.2} {:>12.0} {:>8.1}x", 1e6 / micros, by_candle / micros);
+    }
+    let agreed = 100.0 * reference.same as f64 / some as f64;
+    println!(
+        "first choice as candle's on {agreed:.3} % of {some}, confidence off by {:.6} on average, {:.4} at most",
+        reference.mean, reference.worst
+    );
+    if let Some(file) = args.get("json") {
+        let mut json = serde_json::json!({
+            "lines": raw.len(),
+            "tokens_per_line": tokens,
+            "config": model.config,
+            "kernel": format!("{:?}", Kernel::best()),
+            "compile_secs": compiled.as_secs_f64(),
+            "agreement_ratio": agreed / 100.0,
+            "confidence_off_mean": reference.mean,
+            "confidence_off_max": reference.worst,
+        });
+        json["micros_per_line"] =
+            stages.iter().map(|(n, m)| (n.to_string(), (*m).into())).collect::<serde_json::Map<_, _>>().into();
+        std::fs::write(file, serde_json::to_vec_pretty(&json)?)?;
+    }
+    Ok(())
+}
+
+/// `--name value` pairs; what cargo adds is passed over.
+fn arguments() -> HashMap<String, String> {
+    let mut args = std::env::args().skip(1).peekable();
+    let mut found = HashMap::new();
+    while let Some(arg) = args.next() {
+        if let Some(name) = arg.strip_prefix("--")
+            && let Some(value) = args.next_if(|v| !v.starts_with("--"))
+        {
+            found.insert(name.to_string(), value);
+        }
+    }
+    found
+}
+
+fn quickest(mut round: impl FnMut() -> Duration) -> Duration {
+    (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
+}
+
+fn samples(rows: usize, repeat_ratio: f64) -> Result<Vec<String>, Failure> {
+    let spec = Spec { rows: rows as u64 * 5 / 4 + 100, repeat_ratio, ..Spec::default() };
+    let mut out = Vec::new();
+    for chunk in 0..sample::chunks(&spec) {
+        let batch = sample::chunk(&spec, chunk)?;
+        let column = batch.column_by_name("description").ok_or("no description")?;
+        out.extend(column.as_string::<i32>().iter().flatten().filter(|t| !t.trim().is_empty()).map(str::to_string));
+    }
+    Ok(out)
+}
+
+fn descriptions(file: &str) -> Result<Vec<String>, Failure> {
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file)?)?;
+    let mut out = Vec::new();
+    for batch in reader.build()? {
+        let batch = batch?;
+        let column = batch.column_by_name("description").ok_or("no column description")?;
+        let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?;
+        out.extend(column.as_string::<i32>().iter().flatten().filter(|t| !t.trim().is_empty()).map(str::to_string));
+    }
+    Ok(out)
+}
+
+fn stored(registry: &str, model: &str) -> Result<Model, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let loaded = runtime.block_on(Registry::new(Place::open(registry)?).load(&model.parse()?))?;
+    let bundle = loaded.bundle;
+    Ok(Model {
+        config: bundle.config,
+        weights: bundle.weights,
+        tokenizer: bundle.tokenizer_json,
+        codes: bundle.labels.codes,
+        temperature: bundle.calibration.temperature,
+    })
+}
+
+fn random(
+    lines: &[&str],
+    vocab: usize,
+    classes: usize,
+    filters: usize,
+    factors: Option<usize>,
+) -> Result<Model, Failure> {
+    let mut text = Vec::new();
+    for line in lines {
+        let mut one = String::new();
+        normalise(line, &mut one);
+        text.push(one);
+    }
+    let tokenizer = Tokenizer::learn(text.iter().map(String::as_str), vocab, 32)?;
+    let default = Config::default_text_cnn(tokenizer.vocab_size().max(vocab), classes);
+    let config = Config { filters, widths: vec![2, 3, 4, 5], factor_dim: factors, ..default };
+    let mut state = 9u64;
+    let mut values = |count: usize, spread: f32| -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * spread
+            })
+            .collect()
+    };
+    let dim = config.embedding_dim;
+    let mut embedding = values(config.vocab_size * dim, 1.0);
+    embedding[..dim].fill(0.0);
+    let convs = config
+        .widths
+        .iter()
+        .map(|&width| Conv { width, weight: values(filters * dim * width, 0.3), bias: values(filters, 0.1) })
+        .collect();
+    let projection = factors.map(|f| values(f * config.features(), 0.3));
+    let output = values(classes * config.output_dim(), 0.6);
+    let mut weights = Weights { embedding, convs, projection, output, output_bias: values(classes, 0.1), ranges: None };
+    weights.ranges = Some(harmonize::engine::ranges(&config, &weights));
+    let codes: Vec<String> =
+        Codes::builtin(Edition::Hs2022).iter().take(classes).map(|c| c.as_str().to_string()).collect();
+    if codes.len() < classes {
+        return Err(format!("--classes {classes}: edition 2022 has {}", codes.len()).into());
+    }
+    Ok(Model { config, weights, tokenizer: tokenizer.to_json()?, codes, temperature: 1.0 })
+}
+
+/// The network in candle, as the books write it: windows unfolded into a matrix product.
+struct Candle {
+    embedding: Tensor,
+    /// `[width · dim, filters]` and `[filters]` of each width.
+    convs: Vec<(usize, Tensor, Tensor)>,
+    projection: Option<Tensor>,
+    output: Tensor,
+    bias: Tensor,
+}
+
+struct Agreement {
+    same: usize,
+    mean: f64,
+    worst: f64,
+}
+
+impl Candle {
+    fn new(model: &Model) -> Result<Candle, Failure> {
+        let (config, weights) = (&model.config, &model.weights);
+        let dim = config.embedding_dim;
+        let tensor = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, &Device::Cpu);
+        let mut convs = Vec::new();
+        for conv in &weights.convs {
+            let kernel = Tensor::from_slice(&conv.weight, (config.filters, dim, conv.width), &Device::Cpu)?;
+            let kernel = kernel.permute((2, 1, 0))?.contiguous()?.reshape((conv.width * dim, config.filters))?;
+            convs.push((conv.width, kernel, Tensor::from_slice(&conv.bias, config.filters, &Device::Cpu)?));
+        }
+        let features = config.features();
+        let projection = match (&weights.projection, config.factor_dim) {
+            (Some(p), Some(f)) => Some(tensor(p, (f, features))?.t()?.contiguous()?),
+            _ => None,
+        };
+        Ok(Candle {
+            embedding: tensor(&weights.embedding, (config.vocab_size, dim))?,
+            convs,
+            projection,
+            output: tensor(&weights.output, (config.classes, config.output_dim()))?.t()?.contiguous()?,
+            bias: Tensor::from_slice(&weights.output_bias, config.classes, &Device::Cpu)?,
+        })
+    }
+
+    /// Probabilities of the first choices, compared with the engine's.
+    fn answers(&self, ids: &[Vec<u32>], scores: &[Score], temperature: f32) -> Result<Agreement, Failure> {
+        let (mut same, mut sum, mut worst) = (0, 0f64, 0f64);
+        for (batch, scores) in ids.chunks(BATCH).zip(scores.chunks(BATCH)) {
+            let widest = self.convs.iter().map(|c| c.0).max().unwrap_or(1);
+            let length = batch.iter().map(Vec::len).max().unwrap_or(0) + widest - 1;
+            let mut padded = vec![0u32; batch.len() * length];
+            for (row, ids) in padded.chunks_exact_mut(length).zip(batch) {
+                row[..ids.len()].copy_from_slice(ids);
+            }
+            let ids = Tensor::from_vec(padded, batch.len() * length, &Device::Cpu)?;
+            let dim = self.embedding.dim(1)?;
+            let rows = self.embedding.index_select(&ids, 0)?.reshape((batch.len(), length, dim))?;
+            let mut features = Vec::new();
+            for (width, kernel, bias) in &self.convs {
+                let windows = length - width + 1;
+                let parts: Vec<Tensor> =
+                    (0..*width).map(|o| rows.narrow(1, o, windows)).collect::<candle_core::Result<_>>()?;
+                let unfolded = Tensor::cat(&parts, D::Minus1)?.reshape((batch.len() * windows, width * dim))?;
+                let sums = unfolded.matmul(kernel)?.reshape((batch.len(), windows, bias.elem_count()))?;
+                features.push(sums.max(1)?.relu()?.broadcast_add(bias)?.relu()?);
+            }
+            let mut hidden = Tensor::cat(&features, D::Minus1)?;
+            if let Some(projection) = &self.projection {
+                hidden = hidden.matmul(projection)?;
+            }
+            let logits = hidden.matmul(&self.output)?.broadcast_add(&self.bias)?.to_dtype(DType::F32)?;
+            let scaled = (logits / f64::from(temperature))?;
+            let largest = scaled.max_keepdim(D::Minus1)?;
+            let powers = scaled.broadcast_sub(&largest)?.exp()?;
+            let shares = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
+            let first = shares.argmax(D::Minus1)?.to_vec1::<u32>()?;
+            for (line, (first, score)) in first.into_iter().zip(scores).enumerate() {
+                let class = score.top[0].0;
+                same += usize::from(first == class);
+                let share = shares.i((line, class as usize))?.to_scalar::<f32>()?;
+                let off = f64::from((share - score.confidence()).abs());
+                sum += off;
+                worst = worst.max(off);
+            }
+        }
+        Ok(Agreement { same, mean: sum / ids.len().max(1) as f64, worst })
+    }
+}
