@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel};
+use super::kernel::{BYTE_FEATURE_MAX, BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes};
 use crate::error::{Error, Result};
 use crate::model::config::MAX_FACTORS;
 use crate::model::{Config, Weights};
@@ -19,22 +19,24 @@ pub(super) const FEATURE_MAX: i32 = 4095;
 
 /// Right shift from a feature to its byte, which so ends at half of `FEATURE_MAX`: what a window adds up to at most
 /// (`feature_scales`) is far from what any text reaches.
-const BYTE_SHIFT: u32 = 3;
+const BYTE_SHIFT: u32 = 4;
 
 /// Largest factor in 16 bits.
 const FACTOR_MAX: i32 = 32767;
 
 /// Largest factor in bytes, where `FACTOR_ZERO` stands for 0.
-const FACTOR_BYTE_MAX: f32 = 127.0;
-const FACTOR_ZERO: u8 = 128;
+const FACTOR_BYTE_MAX: f32 = 63.0;
+const FACTOR_ZERO: u8 = 64;
 
 /// Integer tables of one model. A token's row is made when the token first comes, so that a few lines do not wait for
 /// thousands of rows.
 pub struct Tables {
     filters: usize,
     widths: Vec<usize>,
-    /// A row of each token, `[width][offset][filters]`.
-    rows: Vec<OnceLock<Box<[i16]>>>,
+    /// A row of each token, `[width][offset][filters]`, filters padded to a multiple of `LANES`.
+    rows: Vec<OnceLock<Box<[Lanes]>>>,
+    /// The row of padding and of tokens that the vocabulary lacks.
+    blank: Box<[Lanes]>,
     products: Products,
     /// Of a row, `[width][offset][filters]`.
     slot_scale: Vec<f32>,
@@ -178,6 +180,7 @@ impl Tables {
             filters,
             widths: config.widths.clone(),
             rows: (0..vocab).map(|_| OnceLock::new()).collect(),
+            blank: vec![[0; LANES]; config.widths.iter().sum::<usize>() * filters.div_ceil(LANES)].into(),
             products: Products::new(config, weights),
             slot_scale,
             slot_limit,
@@ -190,17 +193,26 @@ impl Tables {
         })
     }
 
-    /// The row of a token.
-    fn row(&self, token: usize) -> &[i16] {
-        self.rows[token].get_or_init(|| {
-            let limits = self.slot_scale.iter().zip(&self.slot_limit);
-            let exact = self.products.of(token);
-            exact
-                .iter()
-                .zip(limits)
-                .map(|(&x, (&s, &limit))| ((x * s).round_ties_even() as i16).clamp(-limit, limit))
-                .collect()
-        })
+    /// The row of a token; a token that the table does not have counts as padding.
+    fn row(&self, token: u32) -> &[Lanes] {
+        match self.rows.get(token as usize) {
+            Some(row) if token != 0 => row.get_or_init(|| self.make_row(token as usize)),
+            _ => &self.blank,
+        }
+    }
+
+    fn make_row(&self, token: usize) -> Box<[Lanes]> {
+        let exact = self.products.of(token);
+        let mut row = self.blank.clone();
+        let slots = row.chunks_exact_mut(self.filters.div_ceil(LANES)).zip(exact.chunks_exact(self.filters));
+        for (slot, (out, exact)) in slots.enumerate() {
+            let at = slot * self.filters;
+            let limits = self.slot_scale[at..].iter().zip(&self.slot_limit[at..]);
+            for ((out, &x), (&scale, &limit)) in out.as_flattened_mut().iter_mut().zip(exact).zip(limits) {
+                *out = ((x * scale).round_ties_even() as i16).clamp(-limit, limit);
+            }
+        }
+        row
     }
 
     /// Number of features.
@@ -222,35 +234,19 @@ impl Tables {
     ///
     /// Windows begin at every token; what lies beyond the end adds nothing; a window of nothing (0) takes part in the
     /// maximum. So padding and neighbours cannot matter.
-    pub(super) fn features_of(&self, ids: &[u32], kernel: Kernel, out: &mut [i16]) {
-        // A token that the table does not have counts as padding.
-        let row = |&id: &u32| if id != 0 && (id as usize) < self.rows.len() { self.row(id as usize) } else { &[] };
-        let rows: Vec<&[i16]> = ids.iter().map(row).collect();
-        let mut slot = 0;
+    pub(super) fn features_of(&self, ids: &[u32], kernel: Kernel, maxima: &mut Vec<Lanes>, out: &mut [i16]) {
+        let beyond = self.widths.iter().max().map_or(0, |w| w - 1);
+        let rows = ids.iter().map(|&id| self.row(id)).chain(std::iter::repeat_n(&*self.blank, beyond));
+        let rows: Vec<&[Lanes]> = rows.collect();
+        let blocks = self.filters.div_ceil(LANES);
+        maxima.resize(blocks, [0; LANES]);
+        let mut from = 0;
         for (w, &width) in self.widths.iter().enumerate() {
-            let best = &mut out[w * self.filters..(w + 1) * self.filters];
-            best.fill(0);
-            for first in 0..ids.len() {
-                let mut parts: [&[i16]; MAX_WIDTH] = [&[]; MAX_WIDTH];
-                let mut used = 0;
-                for (offset, row) in rows[first..].iter().take(width).enumerate() {
-                    let at = slot + offset * self.filters;
-                    if let Some(part) = row.get(at..at + self.filters) {
-                        parts[used] = part;
-                        used += 1;
-                    }
-                }
-                kernel.window_max(&parts[..used], best);
-            }
-            let from = w * self.filters;
-            for (i, best) in best.iter_mut().enumerate() {
-                let sum = (i32::from(*best) + self.bias[from + i]).max(0);
-                // Half a unit is added so that the shift rounds.
-                let shift = self.shift[from + i];
-                let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-                *best = ((sum + half) >> shift).min(FEATURE_MAX) as i16;
-            }
-            slot += width * self.filters;
+            kernel.window_maxima(&rows, ids.len(), from, width, maxima);
+            let part = w * self.filters..(w + 1) * self.filters;
+            let (bias, shift) = (&self.bias[part.clone()], &self.shift[part.clone()]);
+            kernel.to_features(maxima.as_flattened(), bias, shift, &mut out[part]);
+            from += width * blocks;
         }
     }
 
@@ -267,16 +263,19 @@ impl Tables {
         let Some(projection) = &self.projection else {
             fine.copy_from_slice(features);
             for (out, &x) in bytes.iter_mut().zip(features) {
-                *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(255) as u8;
+                *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(i16::from(BYTE_FEATURE_MAX)) as u8;
             }
             return (1.0, 1.0);
         };
         let mut factors = [0f32; MAX_FACTORS];
         let factors = &mut factors[..fine.len()];
         let mut largest = 0f32;
-        for (n, factor) in factors.iter_mut().enumerate() {
-            *factor = kernel.dot(features, projection.row(n)) as f32 * projection.unit[n];
-            largest = largest.max(factor.abs());
+        let mut sums = [0i32; MAX_FACTORS];
+        let sums = &mut sums[..fine.len()];
+        kernel.dots(features, &projection.weights, sums);
+        for ((factor, &sum), &unit) in factors.iter_mut().zip(&*sums).zip(&projection.unit) {
+            *factor = sum as f32 * unit;
+            largest = if factor.abs() > largest { factor.abs() } else { largest };
         }
         if largest == 0.0 {
             fine.fill(0);
@@ -296,14 +295,12 @@ impl Tables {
     pub(super) fn rescore(&self, input: &[i16], unit: f32, classes: &[u32], kernel: Kernel, logits: &mut [f32]) {
         for &class in classes {
             let class = class as usize;
-            let sum = kernel.dot(input, self.output.row(class));
-            logits[class] = sum as f32 * (self.output.unit[class] * unit) + self.output_bias[class];
+            let mut sum = [0];
+            kernel.dots(input, self.output.row(class), &mut sum);
+            logits[class] = sum[0] as f32 * (self.output.unit[class] * unit) + self.output_bias[class];
         }
     }
 }
-
-/// Widest window that the kernels take.
-pub(super) const MAX_WIDTH: usize = 16;
 
 /// Scale, bias and shift of every feature.
 ///

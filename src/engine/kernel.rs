@@ -7,6 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::compile::FEATURE_MAX;
 use super::softmax;
 
 /// An instruction set to score with.
@@ -77,13 +78,27 @@ impl Kernel {
     }
 
     compiled_for_each! {
-        /// `best[i] = max(best[i], Σ parts[..][i])`; all slices are of one length.
-        window_max(parts: &[&[i16]], best: &mut [i16]) = window_max
+        /// `best[i] = max(0, max over p < windows of Σ over o < width of rows[p + o][from + o · best.len() + i])`.
+        window_maxima(rows: &[&[Lanes]], windows: usize, from: usize, width: usize, best: &mut [Lanes]) = window_maxima
     }
 
     compiled_for_each! {
-        /// `Σ a[i] · b[i]`.
-        dot(a: &[i16], b: &[i16]) -> i32 = dot
+        /// `out[i] = max(0, best[i] + bias[i]) / 2^shift[i]`, rounded, at most `FEATURE_MAX`.
+        to_features(best: &[i16], bias: &[i32], shift: &[u32], out: &mut [i16]) = to_features
+    }
+
+    /// `sums[n] = Σ a[i] · rows[n][i]` for rows as long as `a`.
+    pub(super) fn dots(self, a: &[i16], rows: &[i16], sums: &mut [i32]) {
+        assert!(rows.len() == a.len() * sums.len());
+        match self {
+            Kernel::Plain => dots(a, rows, sums),
+            // SAFETY: this kernel exists only where `available` found the instructions; the lengths are checked.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { x86::dots_avx2(a, rows, sums) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => unsafe { x86::dots_vnni(a, rows, sums) },
+        }
     }
 
     compiled_for_each! {
@@ -123,9 +138,11 @@ pub(super) const TILE: usize = 64;
 /// Features whose products are added in one instruction.
 pub(super) const QUAD: usize = 4;
 
-/// Largest magnitude of a byte weight: with features up to 255 a pair of products is at most 2 · 255 · 64 = 32,640, so
-/// that the instructions which add pairs in 16 bits cannot saturate.
-pub(super) const BYTE_WEIGHT_MAX: i32 = 64;
+/// Largest magnitude of a byte weight and largest byte of a feature: a pair of products is at most 2 · 127 · 127 = 32,258,
+/// so that the instructions which add pairs in 16 bits cannot saturate. (Weights need the eighth bit more than features:
+/// a row's largest weight is many times its usual one.)
+pub(super) const BYTE_WEIGHT_MAX: i32 = 127;
+pub(super) const BYTE_FEATURE_MAX: u8 = 127;
 
 /// The output layer in bytes: quick, and precise enough to tell which classes need a closer look.
 pub(super) struct Coarse {
@@ -139,7 +156,7 @@ pub(super) struct Coarse {
     unit: Vec<f32>,
     /// `[classes]`; minus infinity where a class is padding.
     bias: Vec<f32>,
-    /// What the sum is too large by, because the byte that stands for 0 is not 0, `[classes]`.
+    /// Where the sum starts, because the byte that stands for 0 is not 0, `[classes]`.
     offset: Vec<i32>,
 }
 
@@ -156,7 +173,7 @@ impl Coarse {
             }
         }
         let padding = padded_classes - classes;
-        let offset = |row: &[i8]| row.iter().map(|&w| i32::from(w)).sum::<i32>() * i32::from(zero);
+        let offset = |row: &[i8]| -row.iter().map(|&w| i32::from(w)).sum::<i32>() * i32::from(zero);
         Coarse {
             offset: weights.chunks_exact(features).map(offset).chain(std::iter::repeat_n(0, padding)).collect(),
             features: padded_features,
@@ -180,12 +197,13 @@ impl Coarse {
 
 /// The plain twin of the kernels in `x86`.
 ///
-/// The bound: `|sum| <= 255 · 64 · features`, below 2³¹ for up to 131,000 features.
+/// The bound: `|sum| <= 127 · 127 · features`, below 2³¹ for up to 133,000 features.
 fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     let lines = features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes));
     for ((line, out), &line_unit) in lines.zip(units) {
         for (tile, weights) in layer.weights.chunks_exact(layer.features * TILE).enumerate() {
             let mut sums = [0i32; TILE];
+            sums.copy_from_slice(&layer.offset[tile * TILE..][..TILE]);
             for (quad, weights) in line.chunks_exact(QUAD).zip(weights.chunks_exact(TILE * QUAD)) {
                 for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(QUAD)) {
                     for (&x, &w) in quad.iter().zip(weights) {
@@ -195,20 +213,10 @@ fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
             }
             for (i, sum) in sums.into_iter().enumerate() {
                 let class = tile * TILE + i;
-                let sum = (sum - layer.offset[class]) as f32;
-                out[class] = sum * (layer.unit[class] * line_unit) + layer.bias[class];
+                out[class] = sum as f32 * (layer.unit[class] * line_unit) + layer.bias[class];
             }
         }
     }
-}
-
-#[inline(always)]
-fn dot(a: &[i16], b: &[i16]) -> i32 {
-    let mut sum = 0i32;
-    for (&a, &b) in a.iter().zip(b) {
-        sum = sum.wrapping_add(i32::from(a) * i32::from(b));
-    }
-    sum
 }
 
 #[inline(always)]
@@ -218,36 +226,80 @@ fn add_scaled(x: f32, row: &[f32], sum: &mut [f32]) {
     }
 }
 
+/// Filters whose maxima stay in registers.
+pub(super) const LANES: usize = 32;
+
+/// As many entries of a token's row.
+pub(super) type Lanes = [i16; LANES];
+
 #[inline(always)]
-fn window_max(parts: &[&[i16]], best: &mut [i16]) {
-    match parts {
-        [] => {}
-        [a] => {
-            for (best, &a) in best.iter_mut().zip(*a) {
-                *best = (*best).max(a);
+fn window_maxima(rows: &[&[Lanes]], windows: usize, from: usize, width: usize, best: &mut [Lanes]) {
+    match width {
+        1 => windows_of::<1>(rows, windows, from, best),
+        2 => windows_of::<2>(rows, windows, from, best),
+        3 => windows_of::<3>(rows, windows, from, best),
+        4 => windows_of::<4>(rows, windows, from, best),
+        5 => windows_of::<5>(rows, windows, from, best),
+        _ => {
+            let blocks = best.len();
+            for (n, best) in best.iter_mut().enumerate() {
+                *best = [0; LANES];
+                for window in rows.windows(width).take(windows) {
+                    let parts = window.iter().enumerate().map(|(o, row)| &row[from + o * blocks + n]);
+                    let sum = parts.fold([0; LANES], add);
+                    *best = larger(*best, sum);
+                }
             }
         }
-        [a, b] => {
-            for ((best, &a), &b) in best.iter_mut().zip(*a).zip(*b) {
-                *best = (*best).max(a.wrapping_add(b));
+    }
+}
+
+#[inline(always)]
+fn windows_of<const WIDTH: usize>(rows: &[&[Lanes]], windows: usize, from: usize, best: &mut [Lanes]) {
+    let blocks = best.len();
+    for (n, best) in best.iter_mut().enumerate() {
+        let mut largest = [0; LANES];
+        for window in rows.array_windows::<WIDTH>().take(windows) {
+            let mut sum = window[0][from + n];
+            for o in 1..WIDTH {
+                sum = add(sum, &window[o][from + o * blocks + n]);
             }
+            largest = larger(largest, sum);
         }
-        [a, b, c] => {
-            for (((best, &a), &b), &c) in best.iter_mut().zip(*a).zip(*b).zip(*c) {
-                *best = (*best).max(a.wrapping_add(b).wrapping_add(c));
-            }
-        }
-        [a, b, c, d] => {
-            for ((((best, &a), &b), &c), &d) in best.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
-                *best = (*best).max(a.wrapping_add(b).wrapping_add(c).wrapping_add(d));
-            }
-        }
-        more => {
-            for (i, best) in best.iter_mut().enumerate() {
-                let sum = more.iter().fold(0i16, |sum, part| sum.wrapping_add(part[i]));
-                *best = (*best).max(sum);
-            }
-        }
+        *best = largest;
+    }
+}
+
+#[inline(always)]
+fn add(mut a: Lanes, b: &Lanes) -> Lanes {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = a.wrapping_add(*b);
+    }
+    a
+}
+
+#[inline(always)]
+fn larger(mut a: Lanes, b: Lanes) -> Lanes {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = (*a).max(b);
+    }
+    a
+}
+
+#[inline(always)]
+fn to_features(best: &[i16], bias: &[i32], shift: &[u32], out: &mut [i16]) {
+    for (((out, &best), &bias), &shift) in out.iter_mut().zip(best).zip(bias).zip(shift) {
+        let sum = (i32::from(best) + bias).max(0);
+        // Half a unit is added so that the shift rounds.
+        let half = (1i32 << shift) >> 1;
+        *out = ((sum + half) >> shift).min(FEATURE_MAX) as i16;
+    }
+}
+
+/// The plain twin of those in `x86`.
+fn dots(a: &[i16], rows: &[i16], sums: &mut [i32]) {
+    for (row, sum) in rows.chunks_exact(a.len()).zip(sums) {
+        *sum = a.iter().zip(row).fold(0i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)));
     }
 }
 
@@ -272,12 +324,12 @@ mod tests {
                 .map(|_| match random(&mut state) % 9 {
                     0 => BYTE_WEIGHT_MAX as i8,
                     1 => -BYTE_WEIGHT_MAX as i8,
-                    x => (x as i8 * 13) % 64,
+                    x => (x as i8 * 13) % 127,
                 })
                 .collect();
             let unit: Vec<f32> = (0..classes).map(|i| 0.001 * (i + 1) as f32).collect();
             let bias: Vec<f32> = (0..classes).map(|i| 0.3 - i as f32).collect();
-            let zero = if length % 2 == 0 { 128 } else { 0 };
+            let zero = if length % 2 == 0 { 64 } else { 0 };
             let layer = Coarse::pack(&weights, length, &unit, &bias, zero);
             let units: Vec<f32> = (0..lines).map(|i| 1.0 + i as f32 / 7.0).collect();
             let mut features = vec![0u8; lines * layer.features()];
@@ -285,7 +337,7 @@ mod tests {
                 // Padding is not zero here: its weights are.
                 row.iter_mut().for_each(|x| {
                     let r = random(&mut state);
-                    *x = if r.is_multiple_of(3) { 255 } else { (r >> 8) as u8 };
+                    *x = if r.is_multiple_of(3) { BYTE_FEATURE_MAX } else { (r >> 8) as u8 % 128 };
                 });
             }
             for kernel in Kernel::available() {
@@ -315,7 +367,7 @@ mod tests {
     #[test]
     fn every_kernel_gives_the_same_dot_product_and_scaled_row() {
         let mut state = 3;
-        for length in [1, 15, 64, 513] {
+        for length in [1, 15, 64, 513, 1000] {
             let a: Vec<i16> = (0..length).map(|_| (random(&mut state) % 4096) as i16).collect();
             let b: Vec<i16> = (0..length).map(|_| (random(&mut state) % 2001) as i16 - 1000).collect();
             let wide: i64 = a.iter().zip(&b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
@@ -324,7 +376,11 @@ mod tests {
             let start = plain.clone();
             Kernel::Plain.add_scaled(0.3, &row, &mut plain);
             for kernel in Kernel::available() {
-                assert_eq!(i64::from(kernel.dot(&a, &b)), wide, "{kernel:?} {length}");
+                for rows in [1, 3, 4, 8, 11] {
+                    let mut sums = vec![7; rows];
+                    kernel.dots(&a, &b.repeat(rows), &mut sums);
+                    assert!(sums.iter().all(|&s| i64::from(s) == wide), "{kernel:?} {length} {rows}");
+                }
                 let mut sum = start.clone();
                 kernel.add_scaled(0.3, &row, &mut sum);
                 assert!(sum.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
@@ -335,24 +391,44 @@ mod tests {
     #[test]
     fn every_kernel_takes_the_same_maximum_over_windows_of_any_width() {
         let mut state = 2;
-        for width in 0..=super::super::compile::MAX_WIDTH {
-            for length in [1, 31, 128] {
-                let rows: Vec<Vec<i16>> = (0..width)
-                    .map(|_| (0..length).map(|_| (random(&mut state) % 8001) as i16 - 4000).collect())
-                    .collect();
-                let parts: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
-                let start: Vec<i16> = (0..length).map(|_| (random(&mut state) % 4000) as i16).collect();
-                let wide: Vec<i32> = (0..length)
-                    .map(|i| {
-                        let sum: i32 = rows.iter().map(|r| i32::from(r[i])).sum();
-                        if width == 0 { i32::from(start[i]) } else { sum.max(i32::from(start[i])) }
-                    })
-                    .collect();
+        for width in 1..=9 {
+            for (blocks, tokens) in [(1, 1), (2, 3), (3, 0), (4, 9)] {
+                let from = 2;
+                let row = |state: &mut u64| -> Vec<Lanes> {
+                    (0..from + width * blocks)
+                        .map(|_| std::array::from_fn(|_| (random(state) % 4001) as i16 - 2000))
+                        .collect()
+                };
+                let rows: Vec<Vec<Lanes>> = (0..tokens + width - 1).map(|_| row(&mut state)).collect();
+                let rows: Vec<&[Lanes]> = rows.iter().map(Vec::as_slice).collect();
+                let wide = |n: usize, i: usize| -> i32 {
+                    let part = |p: usize, o: usize| i32::from(rows[p + o][from + o * blocks + n][i]);
+                    (0..tokens).map(|p| (0..width).map(|o| part(p, o)).sum()).fold(0, i32::max)
+                };
                 for kernel in Kernel::available() {
-                    let mut best = start.clone();
-                    kernel.window_max(&parts, &mut best);
-                    assert!(best.iter().zip(&wide).all(|(&a, &b)| i32::from(a) == b), "{kernel:?} {width}");
+                    let mut best = vec![[7; LANES]; blocks];
+                    kernel.window_maxima(&rows, tokens, from, width, &mut best);
+                    for (n, best) in best.iter().enumerate() {
+                        assert!((0..LANES).all(|i| i32::from(best[i]) == wide(n, i)), "{kernel:?} {width} {blocks}");
+                    }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_rounds_features_alike() {
+        let mut state = 4;
+        let best: Vec<i16> = (0..333).map(|_| (random(&mut state) % 32768) as i16).collect();
+        let bias: Vec<i32> = (0..333).map(|_| (random(&mut state) % 8_000_001) as i32 - 4_000_000).collect();
+        let shift: Vec<u32> = (0..333).map(|_| (random(&mut state) % 12) as u32).collect();
+        for kernel in Kernel::available() {
+            let mut out = vec![7; 333];
+            kernel.to_features(&best, &bias, &shift, &mut out);
+            for (i, &got) in out.iter().enumerate() {
+                let exact = f64::from(i32::from(best[i]) + bias[i]).max(0.0) / f64::from(1u32 << shift[i]);
+                let exact = (exact + 0.5).floor().min(f64::from(FEATURE_MAX));
+                assert_eq!(f64::from(got), exact, "{kernel:?} {i}");
             }
         }
     }

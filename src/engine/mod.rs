@@ -102,6 +102,7 @@ pub struct Scratch {
     /// Ids of all texts of a block, one after the other, and where each ends.
     tokens: Vec<u32>,
     ends: Vec<usize>,
+    maxima: Vec<[i16; kernel::LANES]>,
     features: Vec<i16>,
     inputs: Vec<i16>,
     bytes: Vec<u8>,
@@ -242,7 +243,8 @@ impl Engine {
         let rows = scratch.inputs.chunks_exact_mut(inputs).zip(scratch.bytes.chunks_exact_mut(layer.features()));
         let mut from = 0;
         for (&to, (input, bytes)) in scratch.ends.iter().zip(rows) {
-            self.tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.features);
+            let tokens = &scratch.tokens[from..to];
+            self.tables.features_of(tokens, self.kernel, &mut scratch.maxima, &mut scratch.features);
             let (unit, byte_unit) = self.tables.input_of(&scratch.features, self.kernel, input, bytes);
             scratch.units.push(unit);
             scratch.byte_units.push(byte_unit);

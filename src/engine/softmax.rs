@@ -53,11 +53,14 @@ pub(super) fn largest(logits: &[f32], groups: &mut [f32]) {
 }
 
 /// Classes whose logits are among the largest, in no order: at least `CANDIDATES` of them if there are as many, and
-/// all whose logit is at least the smallest of those group maxima. Decided by the logits alone.
+/// all whose logit is at least the smallest of those maxima. Decided by the logits alone.
 pub(super) fn candidates(logits: &[f32], groups: &[f32], sorted: &mut Vec<f32>, out: &mut Vec<u32>) {
+    // Groups of groups: twice as many as are wanted, so that half of them are left.
     sorted.clear();
-    sorted.extend_from_slice(groups);
-    let (_, &mut least, _) = sorted.select_nth_unstable_by(CANDIDATES - 1, |a, b| b.total_cmp(a));
+    sorted.resize(2 * CANDIDATES, f32::NEG_INFINITY);
+    largest(groups, sorted);
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let least = sorted[CANDIDATES - 1];
     out.clear();
     for (group, &largest) in groups.iter().enumerate() {
         if largest >= least && largest > f32::NEG_INFINITY {

@@ -50,7 +50,13 @@ unsafe fn tile_vnni<const LINES: usize>(
     logits: &mut [f32],
 ) {
     const VECTORS: usize = TILE / 16;
-    let mut sums = [[_mm512_setzero_si512(); VECTORS]; LINES];
+    let start = &layer.offset[tile * TILE..][..TILE];
+    let mut offsets = [_mm512_setzero_si512(); VECTORS];
+    for (v, offset) in offsets.iter_mut().enumerate() {
+        // SAFETY: a tile has 64 offsets.
+        *offset = unsafe { _mm512_loadu_si512(start.as_ptr().add(v * 16).cast()) };
+    }
+    let mut sums = [offsets; LINES];
     let weights = layer.weights[tile * layer.features * TILE..][..layer.features * TILE].as_ptr();
     let lines = features.as_ptr();
     for quad in 0..layer.features / QUAD {
@@ -71,11 +77,9 @@ unsafe fn tile_vnni<const LINES: usize>(
         for (v, &sum) in sums.iter().enumerate() {
             let class = tile * TILE + v * 16;
             let (unit, bias) = (&layer.unit[class..][..16], &layer.bias[class..][..16]);
-            let offset = &layer.offset[class..][..16];
             let out = &mut logits[line * layer.classes + class..][..16];
-            // SAFETY: each of the four holds 16 numbers.
+            // SAFETY: each of the three holds 16 floats.
             unsafe {
-                let sum = _mm512_sub_epi32(sum, _mm512_loadu_si512(offset.as_ptr().cast()));
                 let unit = _mm512_mul_ps(_mm512_loadu_ps(unit.as_ptr()), _mm512_set1_ps(line_unit));
                 let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), unit);
                 _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(scaled, _mm512_loadu_ps(bias.as_ptr())));
@@ -123,7 +127,13 @@ unsafe fn part_avx2<const LINES: usize>(
     logits: &mut [f32],
 ) {
     const PARTS: usize = TILE / 16;
-    let mut sums = [[_mm256_setzero_si256(); 2]; LINES];
+    let start = &layer.offset[part * 16..][..16];
+    let mut offsets = [_mm256_setzero_si256(); 2];
+    for (v, offset) in offsets.iter_mut().enumerate() {
+        // SAFETY: a part has 16 offsets.
+        *offset = unsafe { _mm256_loadu_si256(start.as_ptr().add(v * 8).cast()) };
+    }
+    let mut sums = [offsets; LINES];
     let ones = _mm256_set1_epi16(1);
     let tile = layer.weights[(part / PARTS) * layer.features * TILE..][..layer.features * TILE].as_ptr();
     let lines = features.as_ptr();
@@ -147,15 +157,80 @@ unsafe fn part_avx2<const LINES: usize>(
         for (v, &sum) in sums.iter().enumerate() {
             let class = part * 16 + v * 8;
             let (unit, bias) = (&layer.unit[class..][..8], &layer.bias[class..][..8]);
-            let offset = &layer.offset[class..][..8];
             let out = &mut logits[line * layer.classes + class..][..8];
-            // SAFETY: each of the four holds 8 numbers.
+            // SAFETY: each of the three holds 8 floats.
             unsafe {
-                let sum = _mm256_sub_epi32(sum, _mm256_loadu_si256(offset.as_ptr().cast()));
                 let unit = _mm256_mul_ps(_mm256_loadu_ps(unit.as_ptr()), _mm256_set1_ps(line_unit));
                 let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit);
                 _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(scaled, _mm256_loadu_ps(bias.as_ptr())));
             }
         }
+    }
+}
+
+/// Rows whose products with one vector stay in registers.
+const ROWS: usize = 4;
+
+/// # Safety
+/// `rows` holds `sums.len()` rows as long as `a`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) unsafe fn dots_vnni(a: &[i16], rows: &[i16], sums: &mut [i32]) {
+    for (n, sums) in sums.chunks_mut(ROWS).enumerate() {
+        let rows = &rows[n * ROWS * a.len()..][..sums.len() * a.len()];
+        // SAFETY: `rows` holds as many rows as `sums` has places.
+        unsafe {
+            match sums.len() {
+                ROWS => rows_vnni::<ROWS>(a, rows, sums),
+                3 => rows_vnni::<3>(a, rows, sums),
+                2 => rows_vnni::<2>(a, rows, sums),
+                _ => rows_vnni::<1>(a, rows, sums),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `rows` holds `N` rows as long as `a`, and `sums` has `N` places.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn rows_vnni<const N: usize>(a: &[i16], rows: &[i16], sums: &mut [i32]) {
+    let mut totals = [_mm512_setzero_si512(); N];
+    let whole = a.len() / 32 * 32;
+    for at in (0..whole).step_by(32) {
+        // SAFETY: 32 entries from `at` on are inside `a`, and inside each row.
+        unsafe {
+            let x = _mm512_loadu_si512(a.as_ptr().add(at).cast());
+            for (n, total) in totals.iter_mut().enumerate() {
+                *total = _mm512_dpwssd_epi32(*total, x, _mm512_loadu_si512(rows.as_ptr().add(n * a.len() + at).cast()));
+            }
+        }
+    }
+    for (n, (sum, total)) in sums.iter_mut().zip(totals).enumerate() {
+        let rest = a[whole..].iter().zip(&rows[n * a.len() + whole..]);
+        let rest = rest.fold(0i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)));
+        *sum = _mm512_reduce_add_epi32(total).wrapping_add(rest);
+    }
+}
+
+/// # Safety
+/// As `dots_vnni`.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn dots_avx2(a: &[i16], rows: &[i16], sums: &mut [i32]) {
+    let whole = a.len() / 16 * 16;
+    for (row, sum) in rows.chunks_exact(a.len()).zip(sums) {
+        let mut total = _mm256_setzero_si256();
+        for at in (0..whole).step_by(16) {
+            // SAFETY: 16 entries from `at` on are inside both.
+            unsafe {
+                let x = _mm256_loadu_si256(a.as_ptr().add(at).cast());
+                let w = _mm256_loadu_si256(row.as_ptr().add(at).cast());
+                total = _mm256_add_epi32(total, _mm256_madd_epi16(x, w));
+            }
+        }
+        let mut parts = [0i32; 8];
+        // SAFETY: eight places.
+        unsafe { _mm256_storeu_si256(parts.as_mut_ptr().cast(), total) };
+        let rest = a[whole..].iter().zip(&row[whole..]).map(|(&x, &w)| i32::from(x) * i32::from(w));
+        *sum = parts.into_iter().chain(rest).fold(0, i32::wrapping_add);
     }
 }
