@@ -282,12 +282,8 @@ impl Tables {
             bytes.fill(FACTOR_ZERO);
             return (1.0, 1.0);
         }
-        let (to_fine, to_byte) = (FACTOR_MAX as f32 / largest, FACTOR_BYTE_MAX / largest);
-        for ((&factor, fine), byte) in factors.iter().zip(fine).zip(bytes) {
-            // At most one unit beyond by rounding, which `as` and the clamp take back.
-            *fine = (factor * to_fine).round_ties_even().clamp(-FACTOR_MAX as f32, FACTOR_MAX as f32) as i16;
-            *byte = ((factor * to_byte).round_ties_even() + f32::from(FACTOR_ZERO)) as u8;
-        }
+        let scales = (FACTOR_MAX as f32 / largest, FACTOR_BYTE_MAX / largest, f32::from(FACTOR_ZERO));
+        kernel.quantise(factors, scales, fine, bytes);
         (largest / FACTOR_MAX as f32, largest / FACTOR_BYTE_MAX)
     }
 

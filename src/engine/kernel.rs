@@ -87,6 +87,12 @@ impl Kernel {
         to_features(best: &[i16], bias: &[i32], shift: &[u32], out: &mut [i16]) = to_features
     }
 
+    compiled_for_each! {
+        /// `fine[i] = values[i] · scales.0` and `bytes[i] = values[i] · scales.1 + scales.2`, rounded; `bytes` may be
+        /// longer.
+        quantise(values: &[f32], scales: (f32, f32, f32), fine: &mut [i16], bytes: &mut [u8]) = quantise
+    }
+
     /// `sums[n] = Σ a[i] · rows[n][i]` for rows as long as `a`.
     pub(super) fn dots(self, a: &[i16], rows: &[i16], sums: &mut [i32]) {
         assert!(rows.len() == a.len() * sums.len());
@@ -293,6 +299,16 @@ fn to_features(best: &[i16], bias: &[i32], shift: &[u32], out: &mut [i16]) {
         // Half a unit is added so that the shift rounds.
         let half = (1i32 << shift) >> 1;
         *out = ((sum + half) >> shift).min(FEATURE_MAX) as i16;
+    }
+}
+
+#[inline(always)]
+fn quantise(values: &[f32], scales: (f32, f32, f32), fine: &mut [i16], bytes: &mut [u8]) {
+    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    for ((&x, fine), byte) in values.iter().zip(fine).zip(bytes) {
+        *fine = ((x * scales.0 + ROUND) - ROUND).clamp(-32767.0, 32767.0) as i16;
+        *byte = (((x * scales.1 + ROUND) - ROUND) + scales.2) as u8;
     }
 }
 

@@ -55,9 +55,9 @@ pub(super) fn largest(logits: &[f32], groups: &mut [f32]) {
 /// Classes whose logits are among the largest, in no order: at least `CANDIDATES` of them if there are as many, and
 /// all whose logit is at least the smallest of those maxima. Decided by the logits alone.
 pub(super) fn candidates(logits: &[f32], groups: &[f32], sorted: &mut Vec<f32>, out: &mut Vec<u32>) {
-    // Groups of groups: twice as many as are wanted, so that half of them are left.
+    // Groups of groups, four times as many as are wanted.
     sorted.clear();
-    sorted.resize(2 * CANDIDATES, f32::NEG_INFINITY);
+    sorted.resize(4 * CANDIDATES, f32::NEG_INFINITY);
     largest(groups, sorted);
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let least = sorted[CANDIDATES - 1];
