@@ -14,6 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::Place;
@@ -116,6 +117,10 @@ impl TableWriter {
     }
 
     async fn finish(&mut self, writer: ArrowWriter<Vec<u8>>) -> Result<()> {
+        // A file is held twice while it is finished: one at a time, so that memory does not depend on how often the
+        // files of several tasks are full at once.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+        let _alone = ONE_AT_A_TIME.lock().await;
         let (bytes, footer) = with_page_crcs(&Bytes::from(writer.into_inner()?))?;
         let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
         let date = self.options.run_date.map(iso_date);
