@@ -1,41 +1,32 @@
 //! What each stage of scoring costs on one core, beside the same network in candle, in the same run.
 //!
 //! ```sh
-//! cargo bench --bench stages -- --lines 20000 --classes 5600 --factors 128
+//! cargo bench --bench stages -- --lines 20000 --classes 5600 --screen 64
 //! cargo bench --bench stages -- --registry models --model hs@1 --input labelled.parquet
 //! ```
 //!
 //! Without a registry the network has random weights, which cost what trained ones cost. Prints microseconds a line and
 //! ratios, with `--json FILE` writes them too. Nothing is asserted: it measures.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 use harmonize::engine::{Engine, Kernel, Score, Scratch};
 use harmonize::lake::Place;
-use harmonize::model::{Config, Conv, Weights};
+use harmonize::model::forward::replace_likely;
 use harmonize::registry::Registry;
-use harmonize::sample::{self, Spec};
-use harmonize::tariff::{Codes, Edition};
 use harmonize::text::{EncodeScratch, Tokenizer, normalise};
 
-type Failure = Box<dyn std::error::Error>;
+mod support;
+
+use support::{Failure, Model, arguments, random, samples};
 
 /// Lines that candle takes at once.
 const BATCH: usize = 256;
 
 /// Rounds of which the quickest counts.
 const ROUNDS: usize = 3;
-
-struct Model {
-    config: Config,
-    weights: Weights,
-    tokenizer: Vec<u8>,
-    codes: Vec<String>,
-    temperature: f32,
-}
 
 fn main() -> Result<(), Failure> {
     // candle takes its number of threads from the environment when it starts.
@@ -61,7 +52,7 @@ fn main() -> Result<(), Failure> {
             number("vocab", 30_000)?,
             number("classes", 5600)?,
             number("filters", 128)?,
-            args.get("factors").map(|f| f.parse()).transpose()?,
+            args.get("screen").map(|f| f.parse()).transpose()?,
         )?,
     };
     let began = Instant::now();
@@ -119,7 +110,7 @@ fn main() -> Result<(), Failure> {
         raw.len(),
         model.config.classes,
         model.config.features(),
-        model.config.factor_dim.map_or(String::new(), |f| format!(" through {f}")),
+        model.config.screen_dim.map_or(String::new(), |f| format!(" screened through {f}")),
         Kernel::best(),
     );
     println!("compiled in {:.1} ms", compiled.as_secs_f64() * 1e3);
@@ -135,6 +126,9 @@ fn main() -> Result<(), Failure> {
     println!("{:<14} {:>10} {:>12} {:>9}", "stage", "us a line", "lines/s", "candle");
     for (name, micros) in stages {
         println!("{name:<14} {micros:>10.2} {:>12.0} {:>8.1}x", 1e6 / micros, by_candle / micros);
+    }
+    if model.config.screen_dim.is_some() {
+        println!("first choice as without the screen on {:.3} %", 100.0 * reference.as_flat as f64 / some as f64);
     }
     let agreed = 100.0 * reference.same as f64 / some as f64;
     println!(
@@ -159,33 +153,8 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// `--name value` pairs; what cargo adds is passed over.
-fn arguments() -> HashMap<String, String> {
-    let mut args = std::env::args().skip(1).peekable();
-    let mut found = HashMap::new();
-    while let Some(arg) = args.next() {
-        if let Some(name) = arg.strip_prefix("--")
-            && let Some(value) = args.next_if(|v| !v.starts_with("--"))
-        {
-            found.insert(name.to_string(), value);
-        }
-    }
-    found
-}
-
 fn quickest(mut round: impl FnMut() -> Duration) -> Duration {
     (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
-}
-
-fn samples(rows: usize, repeat_ratio: f64) -> Result<Vec<String>, Failure> {
-    let spec = Spec { rows: rows as u64 * 5 / 4 + 100, repeat_ratio, ..Spec::default() };
-    let mut out = Vec::new();
-    for chunk in 0..sample::chunks(&spec) {
-        let batch = sample::chunk(&spec, chunk)?;
-        let column = batch.column_by_name("description").ok_or("no description")?;
-        out.extend(column.as_string::<i32>().iter().flatten().filter(|t| !t.trim().is_empty()).map(str::to_string));
-    }
-    Ok(out)
 }
 
 fn descriptions(file: &str) -> Result<Vec<String>, Failure> {
@@ -213,63 +182,21 @@ fn stored(registry: &str, model: &str) -> Result<Model, Failure> {
     })
 }
 
-fn random(
-    lines: &[&str],
-    vocab: usize,
-    classes: usize,
-    filters: usize,
-    factors: Option<usize>,
-) -> Result<Model, Failure> {
-    let mut text = Vec::new();
-    for line in lines {
-        let mut one = String::new();
-        normalise(line, &mut one);
-        text.push(one);
-    }
-    let tokenizer = Tokenizer::learn(text.iter().map(String::as_str), vocab, 32)?;
-    let default = Config::default_text_cnn(tokenizer.vocab_size().max(vocab), classes);
-    let config = Config { filters, widths: vec![2, 3, 4, 5], factor_dim: factors, ..default };
-    let mut state = 9u64;
-    let mut values = |count: usize, spread: f32| -> Vec<f32> {
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * spread
-            })
-            .collect()
-    };
-    let dim = config.embedding_dim;
-    let mut embedding = values(config.vocab_size * dim, 1.0);
-    embedding[..dim].fill(0.0);
-    let convs = config
-        .widths
-        .iter()
-        .map(|&width| Conv { width, weight: values(filters * dim * width, 0.3), bias: values(filters, 0.1) })
-        .collect();
-    let projection = factors.map(|f| values(f * config.features(), 0.3));
-    let output = values(classes * config.output_dim(), 0.6);
-    let mut weights = Weights { embedding, convs, projection, output, output_bias: values(classes, 0.1), ranges: None };
-    weights.ranges = Some(harmonize::engine::ranges(&config, &weights));
-    let codes: Vec<String> =
-        Codes::builtin(Edition::Hs2022).iter().take(classes).map(|c| c.as_str().to_string()).collect();
-    if codes.len() < classes {
-        return Err(format!("--classes {classes}: edition 2022 has {}", codes.len()).into());
-    }
-    Ok(Model { config, weights, tokenizer: tokenizer.to_json()?, codes, temperature: 1.0 })
-}
-
 /// The network in candle, as the books write it: windows unfolded into a matrix product.
 struct Candle {
     embedding: Tensor,
     /// `[width · dim, filters]` and `[filters]` of each width.
     convs: Vec<(usize, Tensor, Tensor)>,
-    projection: Option<Tensor>,
     output: Tensor,
     bias: Tensor,
+    /// Projection, output and bias.
+    screen: Option<[Tensor; 3]>,
 }
 
 struct Agreement {
     same: usize,
+    /// First choice as that of the output layer alone.
+    as_flat: usize,
     mean: f64,
     worst: f64,
 }
@@ -285,23 +212,26 @@ impl Candle {
             let kernel = kernel.permute((2, 1, 0))?.contiguous()?.reshape((conv.width * dim, config.filters))?;
             convs.push((conv.width, kernel, Tensor::from_slice(&conv.bias, config.filters, &Device::Cpu)?));
         }
-        let features = config.features();
-        let projection = match (&weights.projection, config.factor_dim) {
-            (Some(p), Some(f)) => Some(tensor(p, (f, features))?.t()?.contiguous()?),
+        let screen = match (&weights.screen, config.screen_dim) {
+            (Some(screen), Some(dim)) => Some([
+                tensor(&screen.projection, (dim, config.features()))?.t()?.contiguous()?,
+                tensor(&screen.output, (config.classes, dim))?.t()?.contiguous()?,
+                Tensor::from_slice(&screen.bias, config.classes, &Device::Cpu)?,
+            ]),
             _ => None,
         };
         Ok(Candle {
+            screen,
             embedding: tensor(&weights.embedding, (config.vocab_size, dim))?,
             convs,
-            projection,
-            output: tensor(&weights.output, (config.classes, config.output_dim()))?.t()?.contiguous()?,
+            output: tensor(&weights.output, (config.classes, config.features()))?.t()?.contiguous()?,
             bias: Tensor::from_slice(&weights.output_bias, config.classes, &Device::Cpu)?,
         })
     }
 
     /// Probabilities of the first choices, compared with the engine's.
     fn answers(&self, ids: &[Vec<u32>], scores: &[Score], temperature: f32) -> Result<Agreement, Failure> {
-        let (mut same, mut sum, mut worst) = (0, 0f64, 0f64);
+        let (mut same, mut as_flat, mut sum, mut worst) = (0, 0, 0f64, 0f64);
         for (batch, scores) in ids.chunks(BATCH).zip(scores.chunks(BATCH)) {
             let widest = self.convs.iter().map(|c| c.0).max().unwrap_or(1);
             let length = batch.iter().map(Vec::len).max().unwrap_or(0) + widest - 1;
@@ -321,17 +251,24 @@ impl Candle {
                 let sums = unfolded.matmul(kernel)?.reshape((batch.len(), windows, bias.elem_count()))?;
                 features.push(sums.max(1)?.relu()?.broadcast_add(bias)?.relu()?);
             }
-            let mut hidden = Tensor::cat(&features, D::Minus1)?;
-            if let Some(projection) = &self.projection {
-                hidden = hidden.matmul(projection)?;
+            let hidden = Tensor::cat(&features, D::Minus1)?;
+            let mut logits = hidden.matmul(&self.output)?.broadcast_add(&self.bias)?.to_dtype(DType::F32)?;
+            let flat = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+            if let Some([projection, output, bias]) = &self.screen {
+                let rough = hidden.matmul(projection)?.matmul(output)?.broadcast_add(bias)?;
+                let mut rough = rough.to_vec2::<f32>()?;
+                for (rough, exact) in rough.iter_mut().zip(logits.to_vec2::<f32>()?) {
+                    replace_likely(rough, &exact);
+                }
+                logits = Tensor::new(rough, &Device::Cpu)?;
             }
-            let logits = hidden.matmul(&self.output)?.broadcast_add(&self.bias)?.to_dtype(DType::F32)?;
             let scaled = (logits / f64::from(temperature))?;
             let largest = scaled.max_keepdim(D::Minus1)?;
             let powers = scaled.broadcast_sub(&largest)?.exp()?;
             let shares = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
             let first = shares.argmax(D::Minus1)?.to_vec1::<u32>()?;
-            for (line, (first, score)) in first.into_iter().zip(scores).enumerate() {
+            for (line, ((first, flat), score)) in first.into_iter().zip(flat).zip(scores).enumerate() {
+                as_flat += usize::from(flat == score.top[0].0);
                 let class = score.top[0].0;
                 same += usize::from(first == class);
                 let share = shares.i((line, class as usize))?.to_scalar::<f32>()?;
@@ -340,6 +277,6 @@ impl Candle {
                 worst = worst.max(off);
             }
         }
-        Ok(Agreement { same, mean: sum / ids.len().max(1) as f64, worst })
+        Ok(Agreement { same, as_flat, mean: sum / ids.len().max(1) as f64, worst })
     }
 }

@@ -116,6 +116,26 @@ fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
     assert!(weights[0].0 != weights[2].0, "another seed");
 }
 
+/// Several batches, which threads take in turns.
+#[test]
+fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
+    let dir = folder();
+    let lines = path(dir.path(), "lines");
+    ok(&["sample", "--output", &lines, "--rows", "60000", "--labelled", "--classes", "40"]);
+    let recipe = path(dir.path(), "recipe.toml");
+    let small = "vocab_size = 500\nembedding_dim = 8\nfilters = 8\nwidths = [1, 2]\nscreen_dim = 4\n";
+    std::fs::write(&recipe, format!("[model]\n{small}[fit]\nmembers = 1\nepochs = 1\nbatch_rows = 512\n")).unwrap();
+    let mut weights = Vec::new();
+    for (n, threads) in ["1", "2", "2", "4", "4"].into_iter().enumerate() {
+        let registry = path(dir.path(), &n.to_string());
+        let args = ["train", "--input", &lines, "--label", "hs6", "--registry", &registry, "--recipe", &recipe];
+        let ended = run(&[&args[..], &["--threads", threads, "--where", "value > 1"]].concat());
+        assert!(ended.code == 0 || ended.code == 10, "{}", ended.err);
+        weights.push(std::fs::read(dir.path().join(n.to_string()).join("hs/versions/1/model.safetensors")).unwrap());
+    }
+    assert!(weights.iter().all(|w| *w == weights[0]), "the number of threads changed the model");
+}
+
 #[test]
 fn labels_that_are_no_codes_of_the_edition_are_named_and_refused() {
     let dir = folder();

@@ -93,7 +93,7 @@ pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
     let ending = classify(&job.options, &loaded, Arc::clone(&bar) as Arc<_>).await;
     bar.finish();
     match ending? {
-        Ending::Done(record, spent) => print!("{}{}", summary(&record), where_time_went(&spent)),
+        Ending::Done(record, spent) => print!("{}{}{}", summary(&record), where_time_went(&spent), used()),
         Ending::AlreadyDone(record) => println!(
             "already done: run {} has these lines ({} of them), committed {}",
             record.run_id,
@@ -149,6 +149,21 @@ fn where_time_went(spent: &[(&str, Duration)]) -> String {
         .map(|(name, time)| format!("{name} {:.0} %", 100.0 * time.as_secs_f64() / all.max(1e-9)))
         .collect();
     format!("  of {all:.1} s     {}\n", stages.join(", "))
+}
+
+/// What the process used so far, where the system says so (Linux).
+fn used() -> String {
+    let read = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // After the name, which may hold spaces: fields 14 and 15 of proc(5), in hundredths of a second.
+        let times = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = times.map(|t| t.parse::<u64>()).sum::<Result<_, _>>().ok()?;
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let peak: u64 = peak.split_whitespace().next()?.parse().ok()?;
+        Some(format!("  used      {:>12.1} CPU-seconds, {} MB of memory at most\n", ticks as f64 / 100.0, peak / 1024))
+    };
+    read().unwrap_or_default()
 }
 
 impl FromStr for StoreText {

@@ -9,9 +9,10 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::kernel::{BYTE_FEATURE_MAX, BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes};
+use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes};
+use super::softmax;
 use crate::error::{Error, Result};
-use crate::model::config::MAX_FACTORS;
+use crate::model::forward::LIKELY;
 use crate::model::{Config, Weights};
 
 /// Largest quantised feature: 12 bits.
@@ -19,14 +20,19 @@ pub(super) const FEATURE_MAX: i32 = 4095;
 
 /// Right shift from a feature to its byte, which so ends at half of `FEATURE_MAX`: what a window adds up to at most
 /// (`feature_scales`) is far from what any text reaches.
-const BYTE_SHIFT: u32 = 4;
+pub(super) const BYTE_SHIFT: u32 = 4;
 
-/// Largest factor in 16 bits.
-const FACTOR_MAX: i32 = 32767;
-
-/// Largest factor in bytes, where `FACTOR_ZERO` stands for 0.
+/// Largest factor of the screen in bytes, where `FACTOR_ZERO` stands for 0.
 const FACTOR_BYTE_MAX: f32 = 63.0;
 const FACTOR_ZERO: u8 = 64;
+
+/// Filters of which a token's products are made together.
+pub(super) const PANEL: usize = 64;
+
+const ROUND: f32 = 12_582_912.0;
+
+/// Rows of the output layer that are asked for before they are needed.
+const ROWS_AHEAD: usize = 3;
 
 /// Integer tables of one model. A token's row is made when the token first comes, so that a few lines do not wait for
 /// thousands of rows.
@@ -46,11 +52,13 @@ pub struct Tables {
     bias: Vec<i32>,
     /// Right shift from the filter's units to `0..=FEATURE_MAX`, `[features]`.
     shift: Vec<u32>,
-    /// `[factors][features]`, when the output layer goes through fewer dimensions.
-    projection: Option<Fine>,
-    /// Output layer in bytes.
+    /// Value of a unit of each feature, `[features]`.
+    feature_unit: Vec<f32>,
+    /// `[screen_dim][features]` in bytes, when the classes are screened through fewer dimensions.
+    projection: Option<Coarse>,
+    /// The screen's second half, or else the output layer, in bytes.
     coarse: Coarse,
-    /// Output layer in 16 bits, `[classes][inputs]`.
+    /// Output layer in 16 bits, `[classes][features]`.
     output: Fine,
     /// `[classes]`.
     output_bias: Vec<f32>,
@@ -62,9 +70,9 @@ struct Products {
     filters: usize,
     /// `[vocab][dim]`.
     embedding: Vec<f32>,
-    /// `[width][offset][dim][filters]`, so that the inner loop runs over filters.
+    /// `[width][offset][filters / PANEL][dim][PANEL]`, filters padded with zeros.
     kernels: Vec<f32>,
-    /// Where a row of `filters` is not zero: of joined networks, most is.
+    /// Dimensions in which a panel is not all zero: of joined networks, most are.
     spans: Vec<(usize, usize)>,
     kernel: Kernel,
 }
@@ -72,34 +80,37 @@ struct Products {
 impl Products {
     fn new(config: &Config, weights: &Weights) -> Products {
         let (dim, filters) = (config.embedding_dim, config.filters);
-        let mut kernels: Vec<f32> = Vec::with_capacity(config.widths.iter().sum::<usize>() * filters * dim);
+        let (mut kernels, mut spans) = (Vec::new(), Vec::new());
         for conv in &weights.convs {
             for offset in 0..conv.width {
-                for d in 0..dim {
-                    kernels.extend((0..filters).map(|f| conv.weight[(f * dim + d) * conv.width + offset]));
+                for first in (0..filters).step_by(PANEL) {
+                    let at = kernels.len();
+                    for d in 0..dim {
+                        let weight =
+                            |f: usize| if f < filters { conv.weight[(f * dim + d) * conv.width + offset] } else { 0.0 };
+                        kernels.extend((first..first + PANEL).map(weight));
+                    }
+                    let zero = |row: &[f32]| row.iter().all(|&x| x == 0.0);
+                    let rows = || kernels[at..].chunks_exact(PANEL);
+                    let from = rows().position(|row| !zero(row)).unwrap_or(0);
+                    spans.push((from, rows().rposition(|row| !zero(row)).map_or(from, |last| last + 1)));
                 }
             }
         }
-        let spans = kernels
-            .chunks_exact(filters)
-            .map(|k| {
-                let from = k.iter().position(|&x| x != 0.0).unwrap_or(filters);
-                (from, k.iter().rposition(|&x| x != 0.0).map_or(from, |last| last + 1))
-            })
-            .collect();
         let embedding = weights.embedding.clone();
         Products { dim, filters, embedding, kernels, spans, kernel: Kernel::best() }
     }
 
     /// `[width][offset][filters]` of a token; every sum is in a written order, so every machine makes the same.
     fn of(&self, token: usize) -> Vec<f32> {
-        let mut out = vec![0f32; self.kernels.len() / self.dim];
+        let panels = self.filters.div_ceil(PANEL);
+        let mut out = vec![0f32; self.spans.len() / panels * self.filters];
         let embedding = &self.embedding[token * self.dim..(token + 1) * self.dim];
-        let slots = self.kernels.chunks_exact(self.dim * self.filters).zip(self.spans.chunks_exact(self.dim));
-        for (slot, (kernels, spans)) in out.chunks_exact_mut(self.filters).zip(slots) {
-            for ((&e, k), &(from, to)) in embedding.iter().zip(kernels.chunks_exact(self.filters)).zip(spans) {
-                self.kernel.add_scaled(e, &k[from..to], &mut slot[from..to]);
-            }
+        let parts = out.chunks_exact_mut(self.filters).flat_map(|slot| slot.chunks_mut(PANEL));
+        let panels = self.kernels.chunks_exact(self.dim * PANEL).zip(&self.spans);
+        for (out, (panel, &(from, to))) in parts.zip(panels) {
+            let sums = self.kernel.panel(&embedding[from..to], &panel[from * PANEL..to * PANEL]);
+            out.copy_from_slice(&sums[..out.len()]);
         }
         out
     }
@@ -147,35 +158,23 @@ impl Tables {
         let slot_limit =
             largest.iter().zip(&slot_scale).map(|(&l, &s)| (l * s).round_ties_even().min(32767.0) as i16).collect();
         let feature_unit: Vec<f32> = scale.iter().zip(&shift).map(|(&s, &shift)| (1u32 << shift) as f32 / s).collect();
-        let unit = |f: usize| f64::from(feature_unit[f]);
-        let row_of = |matrix: &[f32], n: usize, length: usize| -> Vec<f64> {
-            matrix[n * length..(n + 1) * length].iter().map(|&x| f64::from(x)).collect()
-        };
         // Weights of feature units, not of features.
         let folded = |matrix: &[f32], n: usize| -> Vec<f64> {
-            row_of(matrix, n, features).into_iter().enumerate().map(|(f, x)| x * unit(f)).collect()
+            let row = &matrix[n * features..(n + 1) * features];
+            row.iter().zip(&feature_unit).map(|(&x, &unit)| f64::from(x) * f64::from(unit)).collect()
         };
+        let bytes = |matrix, n| folded(matrix, n).into_iter().map(|x| x * f64::from(1u32 << BYTE_SHIFT)).collect();
         let output_bias = &weights.output_bias;
-        let (projection, coarse, output) = match &weights.projection {
-            None => {
-                let step = f64::from(1u32 << BYTE_SHIFT);
-                let bytes = |n| folded(&weights.output, n).into_iter().map(|x| x * step).collect();
-                (
-                    None,
-                    coarse_rows(features, output_bias, 0, bytes),
-                    Fine::new(config.classes, features, FEATURE_MAX, |n| folded(&weights.output, n)),
-                )
-            }
-            Some(projection) => {
-                let factors = config.output_dim();
-                let row = |n| row_of(&weights.output, n, factors);
-                (
-                    Some(Fine::new(factors, features, FEATURE_MAX, |n| folded(projection, n))),
-                    coarse_rows(factors, output_bias, FACTOR_ZERO, row),
-                    Fine::new(config.classes, factors, FACTOR_MAX, row),
-                )
+        let (projection, coarse) = match &weights.screen {
+            None => (None, coarse_rows(features, output_bias, 0, |n| bytes(&weights.output, n))),
+            Some(screen) => {
+                let dim = screen.projection.len() / features;
+                let row = |n: usize| screen.output[n * dim..(n + 1) * dim].iter().map(|&x| f64::from(x)).collect();
+                let projection = coarse_rows(features, &vec![0.0; dim], 0, |n| bytes(&screen.projection, n));
+                (Some(projection), coarse_rows(dim, &screen.bias, FACTOR_ZERO, row))
             }
         };
+        let output = Fine::new(config.classes, features, FEATURE_MAX, |n| folded(&weights.output, n));
         Ok(Tables {
             filters,
             widths: config.widths.clone(),
@@ -186,6 +185,7 @@ impl Tables {
             slot_limit,
             bias,
             shift,
+            feature_unit,
             projection,
             coarse,
             output,
@@ -209,7 +209,8 @@ impl Tables {
             let at = slot * self.filters;
             let limits = self.slot_scale[at..].iter().zip(&self.slot_limit[at..]);
             for ((out, &x), (&scale, &limit)) in out.as_flattened_mut().iter_mut().zip(exact).zip(limits) {
-                *out = ((x * scale).round_ties_even() as i16).clamp(-limit, limit);
+                // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
+                *out = (((x * scale + ROUND) - ROUND) as i16).clamp(-limit, limit);
             }
         }
         row
@@ -250,51 +251,83 @@ impl Tables {
         }
     }
 
-    /// Length of the output layer's input.
-    pub(super) fn inputs(&self) -> usize {
-        self.projection.as_ref().map_or(self.features(), |p| p.unit.len())
+    /// Asks for the row of a token to be brought near, when it is made already.
+    pub(super) fn prefetch(&self, token: u32, kernel: Kernel) {
+        if let Some(row) = self.rows.get(token as usize).and_then(OnceLock::get) {
+            kernel.prefetch(row);
+        }
     }
 
-    /// The output layer's input for features (`[features]`): `[inputs]` in 16 bits and in bytes (which may be longer),
-    /// each with the value of its unit.
-    ///
-    /// Features are their own input. Factors are scaled by the largest of the line.
-    pub(super) fn input_of(&self, features: &[i16], kernel: Kernel, fine: &mut [i16], bytes: &mut [u8]) -> (f32, f32) {
+    /// Coarse logits (`[lines, padded classes]`) of features in bytes (`[lines, padded features]`). `factors` and
+    /// `bytes` are working memory.
+    pub(super) fn coarse_logits(
+        &self,
+        features: &[u8],
+        lines: usize,
+        kernel: Kernel,
+        factors: &mut Vec<f32>,
+        bytes: &mut Vec<u8>,
+        logits: &mut [f32],
+    ) {
+        let ones = [1f32; super::BLOCK];
         let Some(projection) = &self.projection else {
-            fine.copy_from_slice(features);
-            for (out, &x) in bytes.iter_mut().zip(features) {
-                *out = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(i16::from(BYTE_FEATURE_MAX)) as u8;
-            }
-            return (1.0, 1.0);
+            return kernel.coarse(features, &ones[..lines], &self.coarse, logits);
         };
-        let mut factors = [0f32; MAX_FACTORS];
-        let factors = &mut factors[..fine.len()];
-        let mut largest = 0f32;
-        let mut sums = [0i32; MAX_FACTORS];
-        let sums = &mut sums[..fine.len()];
-        kernel.dots(features, &projection.weights, sums);
-        for ((factor, &sum), &unit) in factors.iter_mut().zip(&*sums).zip(&projection.unit) {
-            *factor = sum as f32 * unit;
-            largest = if factor.abs() > largest { factor.abs() } else { largest };
+        let (width, length) = (projection.classes(), self.coarse.features());
+        factors.resize(lines * width, 0.0);
+        bytes.resize(lines * length, FACTOR_ZERO);
+        kernel.coarse(features, &ones[..lines], projection, factors);
+        let mut units = ones;
+        for ((line, bytes), unit) in factors.chunks_exact(width).zip(bytes.chunks_exact_mut(length)).zip(&mut units) {
+            // Each line is scaled by the largest of its factors.
+            let line = &line[..length.min(width)];
+            let largest = line.iter().fold(0f32, |m, x| if x.abs() > m { x.abs() } else { m });
+            let scale = if largest > 0.0 { FACTOR_BYTE_MAX / largest } else { 0.0 };
+            kernel.to_signed_bytes(line, scale, f32::from(FACTOR_ZERO), bytes);
+            *unit = largest / FACTOR_BYTE_MAX;
         }
-        if largest == 0.0 {
-            fine.fill(0);
-            bytes.fill(FACTOR_ZERO);
-            return (1.0, 1.0);
-        }
-        let scales = (FACTOR_MAX as f32 / largest, FACTOR_BYTE_MAX / largest, f32::from(FACTOR_ZERO));
-        kernel.quantise(factors, scales, fine, bytes);
-        (largest / FACTOR_MAX as f32, largest / FACTOR_BYTE_MAX)
+        kernel.coarse(bytes, &units[..lines], &self.coarse, logits);
     }
 
-    /// Puts the logits of 16-bit products in place of the coarse ones of these classes; `unit` is that of `input`.
-    pub(super) fn rescore(&self, input: &[i16], unit: f32, classes: &[u32], kernel: Kernel, logits: &mut [f32]) {
-        for &class in classes {
+    /// Puts the logits of 16-bit products in place of the coarse ones of these classes; with a screen, moved as
+    /// `forward::replace_likely` says. `old` and `new` are working memory.
+    pub(super) fn rescore(
+        &self,
+        features: &[i16],
+        classes: &[u32],
+        kernel: Kernel,
+        (old, new): (&mut Vec<f32>, &mut Vec<f32>),
+        logits: &mut [f32],
+    ) {
+        new.clear();
+        let row = |at: usize| classes.get(at).map_or(&[][..], |&class| self.output.row(class as usize));
+        (0..ROWS_AHEAD).for_each(|at| kernel.prefetch(row(at)));
+        for (at, &class) in classes.iter().enumerate() {
+            kernel.prefetch(row(at + ROWS_AHEAD));
             let class = class as usize;
             let mut sum = [0];
-            kernel.dots(input, self.output.row(class), &mut sum);
-            logits[class] = sum[0] as f32 * (self.output.unit[class] * unit) + self.output_bias[class];
+            kernel.dots(features, self.output.row(class), &mut sum);
+            new.push(sum[0] as f32 * self.output.unit[class] + self.output_bias[class]);
         }
+        let mut shift = 0.0;
+        if self.projection.is_some() {
+            old.clear();
+            old.extend(classes.iter().map(|&class| logits[class as usize]));
+            shift = softmax::log_sum(old, kernel) - softmax::log_sum(new, kernel);
+        }
+        for (&class, logit) in classes.iter().zip(&*new) {
+            logits[class as usize] = logit + shift;
+        }
+    }
+
+    /// How many classes are to be scored again, at least.
+    pub(super) fn candidates(&self) -> usize {
+        if self.projection.is_some() { LIKELY } else { softmax::CANDIDATES }
+    }
+
+    /// Value of a unit of each feature.
+    pub(super) fn feature_unit(&self) -> &[f32] {
+        &self.feature_unit
     }
 }
 

@@ -7,8 +7,9 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::compile::FEATURE_MAX;
+use super::compile::{BYTE_SHIFT, FEATURE_MAX, PANEL};
 use super::softmax;
+use crate::model::forward::GROUPS;
 
 /// An instruction set to score with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +89,13 @@ impl Kernel {
     }
 
     compiled_for_each! {
-        /// `fine[i] = values[i] · scales.0` and `bytes[i] = values[i] · scales.1 + scales.2`, rounded; `bytes` may be
-        /// longer.
-        quantise(values: &[f32], scales: (f32, f32, f32), fine: &mut [i16], bytes: &mut [u8]) = quantise
+        /// `bytes[i] = features[i] / 2^BYTE_SHIFT`, rounded, at most `BYTE_FEATURE_MAX`.
+        to_bytes(features: &[i16], bytes: &mut [u8]) = to_bytes
+    }
+
+    compiled_for_each! {
+        /// `bytes[i] = values[i] · scale + zero`, rounded.
+        to_signed_bytes(values: &[f32], scale: f32, zero: f32, bytes: &mut [u8]) = to_signed_bytes
     }
 
     /// `sums[n] = Σ a[i] · rows[n][i]` for rows as long as `a`.
@@ -108,13 +113,36 @@ impl Kernel {
     }
 
     compiled_for_each! {
-        /// `sum[i] += x · row[i]`, each product and each sum rounded by itself.
-        add_scaled(x: f32, row: &[f32], sum: &mut [f32]) = add_scaled
+        /// `Σ over d of x[d] · rows[d]`, in this order, each product and each sum rounded by itself.
+        panel(x: &[f32], rows: &[f32]) -> [f32; PANEL] = panel
+    }
+
+    /// Asks the processor to bring this memory near; changes nothing.
+    pub(super) fn prefetch<T>(self, row: &[T]) {
+        #[cfg(target_arch = "x86_64")]
+        if self != Kernel::Plain {
+            x86::prefetch(row);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = row;
     }
 
     compiled_for_each! {
-        /// See `softmax::largest`.
-        largest(logits: &[f32], groups: &mut [f32]) = softmax::largest
+        /// See `softmax::lanes`.
+        lanes(logits: &[f32]) -> [f32; GROUPS] = softmax::lanes
+    }
+
+    /// Appends the places of the values that are at least `least`, in their order.
+    pub(super) fn at_least(self, values: &[f32], least: f32, out: &mut Vec<u32>) {
+        match self {
+            Kernel::Plain => at_least(values, least, 0, out),
+            // SAFETY: this kernel exists only where `available` found the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { x86::at_least_avx2(values, least, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => unsafe { x86::at_least_avx512(values, least, out) },
+        }
     }
 
     compiled_for_each! {
@@ -225,11 +253,20 @@ fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     }
 }
 
+/// The plain twin of those in `x86`; the first value is at place `first`.
+fn at_least(values: &[f32], least: f32, first: usize, out: &mut Vec<u32>) {
+    out.extend((first as u32..).zip(values).filter(|(_, value)| **value >= least).map(|(at, _)| at));
+}
+
 #[inline(always)]
-fn add_scaled(x: f32, row: &[f32], sum: &mut [f32]) {
-    for (sum, &k) in sum.iter_mut().zip(row) {
-        *sum += x * k;
+fn panel(x: &[f32], rows: &[f32]) -> [f32; PANEL] {
+    let mut sums = [0f32; PANEL];
+    for (&x, row) in x.iter().zip(rows.as_chunks::<PANEL>().0) {
+        for (sum, &k) in sums.iter_mut().zip(row) {
+            *sum += x * k;
+        }
     }
+    sums
 }
 
 /// Filters whose maxima stay in registers.
@@ -303,12 +340,18 @@ fn to_features(best: &[i16], bias: &[i32], shift: &[u32], out: &mut [i16]) {
 }
 
 #[inline(always)]
-fn quantise(values: &[f32], scales: (f32, f32, f32), fine: &mut [i16], bytes: &mut [u8]) {
+fn to_bytes(features: &[i16], bytes: &mut [u8]) {
+    for (byte, &x) in bytes.iter_mut().zip(features) {
+        *byte = ((x + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT).min(i16::from(BYTE_FEATURE_MAX)) as u8;
+    }
+}
+
+#[inline(always)]
+fn to_signed_bytes(values: &[f32], scale: f32, zero: f32, bytes: &mut [u8]) {
     // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
-    for ((&x, fine), byte) in values.iter().zip(fine).zip(bytes) {
-        *fine = ((x * scales.0 + ROUND) - ROUND).clamp(-32767.0, 32767.0) as i16;
-        *byte = (((x * scales.1 + ROUND) - ROUND) + scales.2) as u8;
+    for (&x, byte) in values.iter().zip(bytes) {
+        *byte = (((x * scale + ROUND) - ROUND) + zero) as u8;
     }
 }
 
@@ -381,25 +424,37 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_gives_the_same_dot_product_and_scaled_row() {
+    fn every_kernel_gives_the_same_dot_product_and_panel() {
         let mut state = 3;
         for length in [1, 15, 64, 513, 1000] {
             let a: Vec<i16> = (0..length).map(|_| (random(&mut state) % 4096) as i16).collect();
             let b: Vec<i16> = (0..length).map(|_| (random(&mut state) % 2001) as i16 - 1000).collect();
             let wide: i64 = a.iter().zip(&b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
-            let row: Vec<f32> = b.iter().map(|&b| f32::from(b) / 7.0).collect();
-            let mut plain: Vec<f32> = a.iter().map(|&a| f32::from(a) / 3.0).collect();
-            let start = plain.clone();
-            Kernel::Plain.add_scaled(0.3, &row, &mut plain);
+            let x: Vec<f32> = a.iter().take(40).map(|&a| f32::from(a) / 3.0).collect();
+            let rows: Vec<f32> = (0..x.len() * PANEL).map(|i| f32::from(b[i % length]) / 7.0).collect();
+            let plain = Kernel::Plain.panel(&x, &rows);
             for kernel in Kernel::available() {
                 for rows in [1, 3, 4, 8, 11] {
                     let mut sums = vec![7; rows];
                     kernel.dots(&a, &b.repeat(rows), &mut sums);
                     assert!(sums.iter().all(|&s| i64::from(s) == wide), "{kernel:?} {length} {rows}");
                 }
-                let mut sum = start.clone();
-                kernel.add_scaled(0.3, &row, &mut sum);
-                assert!(sum.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
+                let sums = kernel.panel(&x, &rows);
+                assert!(sums.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_finds_the_same_places() {
+        let mut state = 6;
+        for length in [0, 1, 15, 16, 17, 64, 500] {
+            let values: Vec<f32> = (0..length).map(|_| (random(&mut state) % 7) as f32).collect();
+            let expected: Vec<u32> = (0..length as u32).filter(|&i| values[i as usize] >= 5.0).collect();
+            for kernel in Kernel::available() {
+                let mut found = Vec::new();
+                kernel.at_least(&values, 5.0, &mut found);
+                assert_eq!(found, expected, "{kernel:?} {length}");
             }
         }
     }

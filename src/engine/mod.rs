@@ -103,16 +103,17 @@ pub struct Scratch {
     tokens: Vec<u32>,
     ends: Vec<usize>,
     maxima: Vec<[i16; kernel::LANES]>,
+    /// Features of a block, and the same in bytes.
     features: Vec<i16>,
-    inputs: Vec<i16>,
     bytes: Vec<u8>,
-    units: Vec<f32>,
-    byte_units: Vec<f32>,
+    factors: Vec<f32>,
+    factor_bytes: Vec<u8>,
     logits: Vec<f32>,
     counts: Vec<Counts>,
-    groups: Vec<f32>,
-    sorted: Vec<f32>,
     candidates: Vec<u32>,
+    /// Logits of the candidates, before and after.
+    rough: Vec<f32>,
+    exact: Vec<f32>,
 }
 
 impl Engine {
@@ -185,6 +186,20 @@ impl Engine {
         self.lines(normalised, scratch, |logits, _, counts| each(&logits[..self.tables.classes()], counts))
     }
 
+    /// Features of normalised texts, `[texts, features]`, as the network's, but for the rounding to 12 bits.
+    pub fn features(&self, normalised: &[&str], scratch: &mut Scratch) -> Result<Vec<f32>> {
+        let features = self.tables.features();
+        let mut out = Vec::with_capacity(normalised.len() * features);
+        for block in normalised.chunks(BLOCK) {
+            self.tokenise(block, scratch)?;
+            self.look_up(scratch);
+            for line in scratch.features.chunks_exact(features).take(block.len()) {
+                out.extend(line.iter().zip(self.tables.feature_unit()).map(|(&x, unit)| f32::from(x) * unit));
+            }
+        }
+        Ok(out)
+    }
+
     /// Gives `each` the logits of every text, padded with minus infinity, the classes that come first by the coarse
     /// ones and hold exact ones, and the token counts.
     fn lines(
@@ -193,19 +208,18 @@ impl Engine {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], &[u32], Counts),
     ) -> Result<()> {
-        let classes = self.tables.coarse().classes();
-        scratch.groups.resize(softmax::groups(classes), 0.0);
+        let (classes, features) = (self.tables.coarse().classes(), self.tables.features());
         for block in normalised.chunks(BLOCK) {
             self.tokenise(block, scratch)?;
+            self.look_up(scratch);
             self.coarse(block.len(), scratch);
             let began = Instant::now();
-            let inputs = self.tables.inputs();
             for (line, &counts) in scratch.counts.iter().enumerate() {
                 let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
-                self.kernel.largest(logits, &mut scratch.groups);
-                softmax::candidates(logits, &scratch.groups, &mut scratch.sorted, &mut scratch.candidates);
-                let input = &scratch.inputs[line * inputs..(line + 1) * inputs];
-                self.tables.rescore(input, scratch.units[line], &scratch.candidates, self.kernel, logits);
+                softmax::candidates(logits, self.tables.candidates(), self.kernel, &mut scratch.candidates);
+                let features = &scratch.features[line * features..(line + 1) * features];
+                let memory = (&mut scratch.rough, &mut scratch.exact);
+                self.tables.rescore(features, &scratch.candidates, self.kernel, memory, logits);
                 each(logits, &scratch.candidates, counts);
             }
             scratch.spent.answer += began.elapsed();
@@ -230,31 +244,35 @@ impl Engine {
         Ok(())
     }
 
-    /// Features and coarse logits of a block of so many texts.
-    fn coarse(&self, texts: usize, scratch: &mut Scratch) {
+    /// Features of a block, in 16 bits and in bytes.
+    fn look_up(&self, scratch: &mut Scratch) {
         let began = Instant::now();
-        let (inputs, layer) = (self.tables.inputs(), self.tables.coarse());
-        scratch.features.resize(self.tables.features(), 0);
-        scratch.inputs.resize(BLOCK * inputs, 0);
-        scratch.bytes.resize(BLOCK * layer.features(), 0);
-        scratch.logits.resize(BLOCK * layer.classes(), 0.0);
-        scratch.units.clear();
-        scratch.byte_units.clear();
-        let rows = scratch.inputs.chunks_exact_mut(inputs).zip(scratch.bytes.chunks_exact_mut(layer.features()));
+        let features = self.tables.features();
+        let padded = features.next_multiple_of(kernel::QUAD);
+        scratch.features.resize(BLOCK * features, 0);
+        scratch.bytes.resize(BLOCK * padded, 0);
+        let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(padded));
         let mut from = 0;
-        for (&to, (input, bytes)) in scratch.ends.iter().zip(rows) {
-            let tokens = &scratch.tokens[from..to];
-            self.tables.features_of(tokens, self.kernel, &mut scratch.maxima, &mut scratch.features);
-            let (unit, byte_unit) = self.tables.input_of(&scratch.features, self.kernel, input, bytes);
-            scratch.units.push(unit);
-            scratch.byte_units.push(byte_unit);
+        for (line, (&to, (features, bytes))) in scratch.ends.iter().zip(rows).enumerate() {
+            // The rows of the next line are on their way while this one is added up.
+            let next = scratch.ends.get(line + 1).copied().unwrap_or(to);
+            scratch.tokens[to..next].iter().for_each(|&token| self.tables.prefetch(token, self.kernel));
+            self.tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.maxima, features);
+            self.kernel.to_bytes(features, bytes);
             from = to;
         }
-        let looked_up = Instant::now();
-        let bytes = &scratch.bytes[..texts * layer.features()];
-        let logits = &mut scratch.logits[..texts * layer.classes()];
-        self.kernel.coarse(bytes, &scratch.byte_units, layer, logits);
-        scratch.spent.look_up += looked_up - began;
-        scratch.spent.output += looked_up.elapsed();
+        scratch.spent.look_up += began.elapsed();
+    }
+
+    /// Coarse logits of a block of so many texts.
+    fn coarse(&self, texts: usize, scratch: &mut Scratch) {
+        let began = Instant::now();
+        let classes = self.tables.coarse().classes();
+        scratch.logits.resize(BLOCK * classes, 0.0);
+        let bytes = &scratch.bytes[..texts * self.tables.features().next_multiple_of(kernel::QUAD)];
+        let logits = &mut scratch.logits[..texts * classes];
+        let (factors, factor_bytes) = (&mut scratch.factors, &mut scratch.factor_bytes);
+        self.tables.coarse_logits(bytes, texts, self.kernel, factors, factor_bytes, logits);
+        scratch.spent.output += began.elapsed();
     }
 }

@@ -4,6 +4,7 @@
 //! result does not depend on how wide the machine's vectors are.
 
 use super::{Kernel, Score, TOP};
+use crate::model::forward::GROUPS;
 
 const LANES: usize = 32;
 
@@ -27,47 +28,54 @@ fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
-/// Groups of classes that `largest` makes, at least: class `i` is in group `i % groups`.
-const LEAST_GROUPS: usize = 64;
-
-/// Classes of a group, about.
-const GROUP: usize = 16;
-
-/// Classes that are looked at closely, at least: as many groups as this hold one.
-const CANDIDATES: usize = 16;
-
-/// Number of groups for so many classes.
-pub(super) fn groups(classes: usize) -> usize {
-    classes.div_ceil(GROUP).next_multiple_of(LANES).max(LEAST_GROUPS)
+/// `ln(x)` for finite `x > 0`: mantissa between √½ and √2, then `2 · artanh((m - 1) / (m + 1))` as its series to the ninth
+/// power, relative error below 1e-6. Only multiplications, additions and a division, each rounded by itself.
+fn ln(x: f32) -> f32 {
+    let bits = x.to_bits();
+    // The exponent of x / √½.
+    let exponent = (bits.wrapping_sub(0x3f35_04f3) as i32) >> 23;
+    let m = f32::from_bits(bits.wrapping_sub((exponent as u32) << 23));
+    let s = (m - 1.0) / (m + 1.0);
+    let square = s * s;
+    let series = ((1.0 / 9.0 * square + 1.0 / 7.0) * square + 0.2) * square + 1.0 / 3.0;
+    exponent as f32 * std::f32::consts::LN_2 + 2.0 * (s + s * square * series)
 }
 
-/// The largest logit of each group.
+/// `ln Σ e^logit`, and minus infinity for none.
+pub(super) fn log_sum(logits: &[f32], kernel: Kernel) -> f32 {
+    let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });
+    if largest == f32::NEG_INFINITY { largest } else { largest + ln(kernel.mass(logits, largest, 1.0)) }
+}
+
+/// Classes that are looked at closely without a screen, at least: as many groups as this hold one. The output layer in
+/// bytes puts the right ones first more surely than a screen does.
+pub(super) const CANDIDATES: usize = 16;
+
+/// The largest logit of each group; class `i` is in group `i % GROUPS`.
 #[inline(always)]
-pub(super) fn largest(logits: &[f32], groups: &mut [f32]) {
-    groups.fill(f32::NEG_INFINITY);
-    for row in logits.chunks(groups.len()) {
+pub(super) fn lanes(logits: &[f32]) -> [f32; GROUPS] {
+    let mut groups = [f32::NEG_INFINITY; GROUPS];
+    let (whole, rest) = logits.as_chunks::<GROUPS>();
+    for row in whole {
         for (group, &logit) in groups.iter_mut().zip(row) {
             *group = if logit > *group { logit } else { *group };
         }
     }
+    for (group, &logit) in groups.iter_mut().zip(rest) {
+        *group = if logit > *group { logit } else { *group };
+    }
+    groups
 }
 
-/// Classes whose logits are among the largest, in no order: at least `CANDIDATES` of them if there are as many, and
-/// all whose logit is at least the smallest of those maxima. Decided by the logits alone.
-pub(super) fn candidates(logits: &[f32], groups: &[f32], sorted: &mut Vec<f32>, out: &mut Vec<u32>) {
-    // Groups of groups, four times as many as are wanted.
-    sorted.clear();
-    sorted.resize(4 * CANDIDATES, f32::NEG_INFINITY);
-    largest(groups, sorted);
-    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-    let least = sorted[CANDIDATES - 1];
+/// Classes whose logits are among the largest, in their order: at least `wanted` of them (up to `GROUPS`) if there are as
+/// many, and all whose logit is at least the smallest of the largest `wanted` group maxima. Decided by the logits alone.
+pub(super) fn candidates(logits: &[f32], wanted: usize, kernel: Kernel, out: &mut Vec<u32>) {
+    let mut groups = kernel.lanes(logits);
+    let (_, least, _) = groups.select_nth_unstable_by(wanted - 1, |a, b| b.total_cmp(a));
+    // With fewer classes than that, the padding is no candidate.
+    let least = least.max(f32::MIN);
     out.clear();
-    for (group, &largest) in groups.iter().enumerate() {
-        if largest >= least && largest > f32::NEG_INFINITY {
-            let classes = (group..logits.len()).step_by(groups.len());
-            out.extend(classes.filter(|&c| logits[c] >= least && logits[c] > f32::NEG_INFINITY).map(|c| c as u32));
-        }
-    }
+    kernel.at_least(logits, least, out);
 }
 
 /// `Σ e^((logit - largest) · inverse)`.
@@ -190,12 +198,21 @@ mod tests {
         assert!(exp(-1000.0) < 2e-38 && exp(f32::NEG_INFINITY) < 2e-38);
     }
 
+    #[test]
+    fn ln_agrees_with_double_precision() {
+        for n in 1..200_000 {
+            let x = n as f32 * 0.037;
+            assert!((f64::from(ln(x)) - f64::from(x).ln()).abs() < 1e-6 * f64::from(x).ln().abs().max(1.0), "{x}");
+        }
+        assert_eq!(ln(1.0), 0.0);
+    }
+
     fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Score {
-        let mut groups = vec![0.0; super::groups(logits.len())];
-        let (mut sorted, mut candidates) = (Vec::new(), Vec::new());
-        largest(logits, &mut groups);
-        super::candidates(logits, &groups, &mut sorted, &mut candidates);
-        let of = |kernel| super::answer(logits, &candidates, temperature, &Families::new(codes), kernel);
+        let of = |kernel| {
+            let mut candidates = Vec::new();
+            super::candidates(logits, CANDIDATES, kernel, &mut candidates);
+            super::answer(logits, &candidates, temperature, &Families::new(codes), kernel)
+        };
         let all: Vec<Score> = Kernel::available().into_iter().map(of).collect();
         assert!(all.iter().all(|a| *a == all[0]));
         all[0]
@@ -205,10 +222,8 @@ mod tests {
     fn the_largest_logits_are_among_the_candidates() {
         for classes in [1, 5, 16, 17, 200, 2789] {
             let logits: Vec<f32> = (0..classes).map(|i| ((i * 7919 % 1009) as f32) / 17.0).collect();
-            let mut groups = vec![0.0; super::groups(classes)];
-            let (mut sorted, mut found) = (Vec::new(), Vec::new());
-            largest(&logits, &mut groups);
-            candidates(&logits, &groups, &mut sorted, &mut found);
+            let mut found = Vec::new();
+            candidates(&logits, CANDIDATES, Kernel::best(), &mut found);
             assert!(found.len() >= classes.min(CANDIDATES) && found.len() <= classes, "{classes} {}", found.len());
             let least = found.iter().map(|&c| logits[c as usize]).fold(f32::INFINITY, f32::min);
             let left_out = (0..classes as u32).filter(|c| !found.contains(c));

@@ -16,6 +16,6 @@ mod writer;
 pub use commit::{Committed, Nonce, Outcome};
 pub use delta::{RunTag, Table, discard};
 pub use place::{Listed, Place, key_source};
-pub use scan::InputTable;
+pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
 pub use writer::{NewFile, SinkOptions, TableWriter};

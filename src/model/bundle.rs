@@ -268,15 +268,15 @@ pub(crate) mod tests {
             filters: 3,
             max_tokens: 8,
             classes: 2,
-            factor_dim: None,
+            screen_dim: None,
         };
         let weights = Weights {
             embedding: vec![0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
             convs: vec![Conv { width: 2, weight: vec![0.25; 12], bias: vec![0.0; 3] }],
-            projection: None,
             output: vec![1.0; 6],
             output_bias: vec![0.125; 2],
             ranges: None,
+            screen: None,
         };
         Draft {
             name: name.into(),

@@ -29,16 +29,16 @@ pub struct Config {
     pub max_tokens: usize,
     /// Classes, that is, rows of the output layer.
     pub classes: usize,
-    /// The output layer goes through this many dimensions, if set.
+    /// Dimensions of the screen that picks the classes to be scored exactly, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub factor_dim: Option<usize>,
+    pub screen_dim: Option<usize>,
 }
 
 /// Most features: more could overflow the engine's sums.
 pub const MAX_FEATURES: usize = 65_536;
 
-/// Most dimensions of a factorised output layer.
-pub const MAX_FACTORS: usize = 4096;
+/// Most dimensions of a screen.
+const MAX_SCREEN_DIM: usize = 4096;
 
 impl Config {
     /// The shape that measured best on the customs lines: accuracy against training time on two cores.
@@ -51,18 +51,13 @@ impl Config {
             filters: 192,
             max_tokens: 48,
             classes,
-            factor_dim: None,
+            screen_dim: None,
         }
     }
 
     /// Numbers that describe a line before the output layer: one for each filter of each width.
     pub fn features(&self) -> usize {
         self.widths.len() * self.filters
-    }
-
-    /// Columns of the output layer: `factor_dim`, or all features.
-    pub fn output_dim(&self) -> usize {
-        self.factor_dim.unwrap_or(self.features())
     }
 
     /// Refuses a shape that is empty, absurd, or of another architecture. Sizes computed from a valid one do not
@@ -78,7 +73,7 @@ impl Config {
             ("filters", self.filters),
             ("max_tokens", self.max_tokens),
             ("classes", self.classes),
-            ("factor_dim", self.factor_dim.unwrap_or(1)),
+            ("screen_dim", self.screen_dim.unwrap_or(1)),
             ("number of widths", self.widths.len()),
         ];
         if let Some((name, value)) = dimensions.into_iter().find(|&(_, v)| v == 0 || v > MAX_DIMENSION) {
@@ -87,8 +82,8 @@ impl Config {
         if self.features() > MAX_FEATURES {
             return refuse(format!("it has {} features, at most {MAX_FEATURES} are taken", self.features()));
         }
-        if self.factor_dim.is_some_and(|f| f > MAX_FACTORS) {
-            return refuse(format!("factor_dim must be 1 to {MAX_FACTORS}"));
+        if self.screen_dim.is_some_and(|dim| dim > MAX_SCREEN_DIM) {
+            return refuse(format!("screen_dim must be 1 to {MAX_SCREEN_DIM}"));
         }
         if self.widths.iter().any(|&w| w == 0 || w > MAX_WIDTH) || !self.widths.is_sorted_by(|a, b| a < b) {
             return refuse(format!("widths {:?} must rise and lie between 1 and {MAX_WIDTH}", self.widths));
@@ -107,9 +102,9 @@ impl Config {
         let embedding = self.vocab_size.checked_mul(self.embedding_dim)?;
         let width: usize = self.widths.iter().sum();
         let convs = width.checked_mul(self.filters)?.checked_mul(self.embedding_dim)?;
-        let projection = self.factor_dim.unwrap_or(0).checked_mul(self.features())?;
-        let output = self.classes.checked_mul(self.output_dim() + 1)?;
-        embedding.checked_add(convs)?.checked_add(projection)?.checked_add(output)?.checked_add(self.features())
+        let output = self.classes.checked_mul(self.features() + 1)?;
+        let screen = self.screen_dim.unwrap_or(0).checked_mul(self.features().checked_add(self.classes)?)?;
+        embedding.checked_add(convs)?.checked_add(screen)?.checked_add(output)?.checked_add(self.features())
     }
 }
 
@@ -123,13 +118,13 @@ mod tests {
         assert!(good.validate().is_ok());
         let broken: [fn(&mut Config); 9] = [
             |c| c.filters = 20_000,
-            |c| c.factor_dim = Some(5000),
+            |c| c.screen_dim = Some(5000),
             |c| c.architecture = "transformer".to_string(),
             |c| c.classes = 0,
             |c| c.vocab_size = usize::MAX,
             |c| c.widths = vec![],
             |c| c.widths = vec![2, 1],
-            |c| c.factor_dim = Some(0),
+            |c| c.screen_dim = Some(0),
             |c| (c.vocab_size, c.embedding_dim) = (MAX_DIMENSION, MAX_DIMENSION),
         ];
         for change in broken {
@@ -141,7 +136,7 @@ mod tests {
 
     #[test]
     fn config_survives_json() {
-        let config = Config { factor_dim: Some(8), ..Config::default_text_cnn(100, 10) };
+        let config = Config { screen_dim: Some(8), ..Config::default_text_cnn(100, 10) };
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
     }

@@ -3,9 +3,8 @@
 //! For tokens `t_0 .. t_{n-1}` and a filter `f` of width `w`,
 //! `pre_f = max(0, max_p Σ_j kernel[f, :, j] · embedding[t_{p+j}])` over window starts `p = 0 .. n-1`, where offsets
 //! past the end contribute nothing and the 0 stands for a window that lies wholly on padding;
-//! `feature_f = relu(pre_f + bias_f)`; `logits = output · features + output_bias`, or
-//! `output · (projection · features) + output_bias` when factorised (Kim 2014, equations 1 to 4, with the bias
-//! after the maximum, which is the same, and a linear activation before it). A line's logits depend on nothing but
+//! `feature_f = relu(pre_f + bias_f)`; `logits = output · features + output_bias` (Kim 2014, equations 1 to 4, with the
+//! bias after the maximum, which is the same, and a linear activation before it). A line's logits depend on nothing but
 //! its tokens.
 
 use super::config::Config;
@@ -39,12 +38,50 @@ pub fn features(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> 
 
 /// Logits of one line, `[classes] f32`.
 pub fn forward(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
-    let mut hidden = features(config, weights, tokens);
-    if let Some(projection) = &weights.projection {
-        hidden = projection.chunks_exact(hidden.len()).map(|row| dot(row, &hidden)).collect();
-    }
+    let hidden = features(config, weights, tokens);
     let rows = weights.output.chunks_exact(hidden.len());
     rows.zip(&weights.output_bias).map(|(row, bias)| dot(row, &hidden) + bias).collect()
+}
+
+/// Logits of one line as they are served, `[classes] f32`: those of [`forward`], or, when there is a screen, those of the
+/// screen with the likely ones replaced by [`replace_likely`].
+pub fn served(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
+    let exact = forward(config, weights, tokens);
+    let Some(screen) = &weights.screen else { return exact };
+    let hidden = features(config, weights, tokens);
+    let factors: Vec<f32> = screen.projection.chunks_exact(hidden.len()).map(|row| dot(row, &hidden)).collect();
+    let rows = screen.output.chunks_exact(factors.len());
+    let mut logits: Vec<f32> = rows.zip(&screen.bias).map(|(row, bias)| dot(row, &factors) + bias).collect();
+    replace_likely(&mut logits, &exact);
+    logits
+}
+
+/// Groups of classes by number, modulo: those of a heading are in different ones.
+pub const GROUPS: usize = 64;
+
+/// Classes that a screened model scores exactly, at least: as many groups as this hold one.
+pub const LIKELY: usize = 32;
+
+/// Puts exact logits in the place of a screen's where these are likely: at least the smallest of the [`LIKELY`] largest
+/// maxima of the [`GROUPS`]. A screen knows logits only up to a number that a line's have in common, so the exact ones are
+/// moved together until their sum of powers is that of those they replace: the screen says how likely it is that the
+/// answer is among these classes, the output layer says which of them it is.
+pub fn replace_likely(logits: &mut [f32], exact: &[f32]) {
+    let mut largest = [f32::NEG_INFINITY; GROUPS];
+    for (class, &logit) in logits.iter().enumerate() {
+        largest[class % GROUPS] = largest[class % GROUPS].max(logit);
+    }
+    largest.sort_by(|a, b| b.total_cmp(a));
+    let likely: Vec<usize> = (0..logits.len()).filter(|&class| logits[class] >= largest[LIKELY - 1]).collect();
+    let log_sum = |values: &[f32]| {
+        let of_likely = || likely.iter().map(|&class| f64::from(values[class]));
+        let highest = of_likely().fold(f64::NEG_INFINITY, f64::max);
+        highest + of_likely().map(|x| (x - highest).exp()).sum::<f64>().ln()
+    };
+    let shift = log_sum(logits) - log_sum(exact);
+    for class in likely {
+        logits[class] = (f64::from(exact[class]) + shift) as f32;
+    }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -71,10 +108,10 @@ mod tests {
                 Conv { width: 1, weight: vec![1.0], bias: vec![-1.0] },
                 Conv { width: 2, weight: vec![1.0, -2.0], bias: vec![0.5] },
             ],
-            projection: None,
             output: vec![1.0, 10.0, 2.0, 0.0],
             output_bias: vec![0.25, 0.0],
             ranges: None,
+            screen: None,
         };
         (config, weights)
     }
@@ -99,12 +136,35 @@ mod tests {
     }
 
     #[test]
-    fn a_factorised_output_is_two_products() {
+    fn a_screen_says_how_likely_the_likely_ones_are_and_the_output_layer_which_it_is() {
+        // 70 classes: 32 groups hold a likely one, of which two are in one group.
+        let mut logits: Vec<f32> = (0..70).map(|class| if class % 2 == 0 { 3.0 } else { -1.0 }).collect();
+        let exact: Vec<f32> = (0..70).map(|class| 40.0 + class as f32 / 10.0).collect();
+        let rough = logits.clone();
+        replace_likely(&mut logits, &exact);
+        let sum = |values: &[f32], even: bool| -> f64 {
+            let those = values.iter().enumerate().filter(|(class, _)| (class % 2 == 0) == even);
+            those.map(|(_, x)| f64::from(*x).exp()).sum()
+        };
+        assert!((sum(&logits, true) / sum(&rough, true) - 1.0).abs() < 1e-5);
+        assert_eq!(logits[1..].iter().step_by(2).collect::<Vec<_>>(), rough[1..].iter().step_by(2).collect::<Vec<_>>());
+        assert!((logits[68] - logits[0] - 6.8).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_screen_that_is_the_output_layer_changes_nothing() {
         let (mut config, mut weights) = model();
-        config.factor_dim = Some(1);
-        weights.projection = Some(vec![2.0, 1.0]);
-        weights.output = vec![1.0, -1.0];
-        // 2 * 1 + 8.5 = 10.5
-        assert_eq!(forward(&config, &weights, &[2, 3]), [10.75, -10.5]);
+        config.screen_dim = Some(2);
+        let eye = vec![1.0, 0.0, 0.0, 1.0];
+        weights.screen = Some(super::super::weights::Screen {
+            projection: eye,
+            output: weights.output.clone(),
+            bias: weights.output_bias.clone(),
+        });
+        for tokens in [&[2u32, 3][..], &[], &[3]] {
+            for (a, b) in served(&config, &weights, tokens).iter().zip(forward(&config, &weights, tokens)) {
+                assert!((a - b).abs() < 1e-4);
+            }
+        }
     }
 }

@@ -16,4 +16,4 @@ pub use calibration::Calibration;
 pub use config::Config;
 pub use manifest::{DataFile, Manifest, ManifestFile};
 pub use policy::{Evidence, Policy};
-pub use weights::{Conv, Weights};
+pub use weights::{Conv, Screen, Weights};

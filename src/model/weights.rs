@@ -24,15 +24,27 @@ pub struct Weights {
     pub embedding: Vec<f32>,
     /// One for each width of the config, in its order.
     pub convs: Vec<Conv>,
-    /// `[factor_dim, features]`, if the output is factorised.
-    pub projection: Option<Vec<f32>>,
-    /// `[classes, features]`, or `[classes, factor_dim]` if factorised.
+    /// `[classes, features]`.
     pub output: Vec<f32>,
     /// `[classes]`.
     pub output_bias: Vec<f32>,
     /// `[Σ widths × filters]` by width, offset and filter: the largest magnitude of `embedding · kernel` over all
     /// tokens, so that an engine can scale its tables without making them all. Absent in files of older versions.
     pub ranges: Option<Vec<f32>>,
+    /// The cheap way to rough logits, if the config has one.
+    pub screen: Option<Screen>,
+}
+
+/// A product of two small matrices that comes close to the output layer: `output · (projection · features) + bias`. The
+/// classes that it puts first are scored again by the output layer, the others keep what it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Screen {
+    /// `[screen_dim, features]`.
+    pub projection: Vec<f32>,
+    /// `[classes, screen_dim]`.
+    pub output: Vec<f32>,
+    /// `[classes]`.
+    pub bias: Vec<f32>,
 }
 
 impl Weights {
@@ -48,8 +60,10 @@ impl Weights {
         for conv in &self.convs {
             found.extend([conv.weight.as_slice(), conv.bias.as_slice()]);
         }
-        found.extend(self.projection.as_deref());
         found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
+        if let Some(screen) = &self.screen {
+            found.extend([screen.projection.as_slice(), screen.output.as_slice(), screen.bias.as_slice()]);
+        }
         found.extend(self.ranges.as_deref());
         let expected = tensors(config, self.ranges.is_some());
         if found.len() != expected.len() {
@@ -110,12 +124,16 @@ impl Weights {
         for &width in &config.widths {
             convs.push(Conv { width, weight: next()?, bias: next()? });
         }
-        let projection = config.factor_dim.map(|_| next()).transpose()?;
-        let (output, output_bias, ranges) = (next()?, next()?, next().ok());
+        let (output, output_bias) = (next()?, next()?);
+        let screen = match config.screen_dim {
+            Some(_) => Some(Screen { projection: next()?, output: next()?, bias: next()? }),
+            None => None,
+        };
+        let ranges = next().ok();
         if ranges.iter().flatten().any(|&v| v < 0.0) {
             return Err(refused(format_args!("{RANGES} holds a number below 0")));
         }
-        Ok(Weights { embedding, convs, projection, output, output_bias, ranges })
+        Ok(Weights { embedding, convs, output, output_bias, ranges, screen })
     }
 }
 
@@ -128,11 +146,13 @@ fn tensors(config: &Config, ranges: bool) -> Vec<(String, Vec<usize>)> {
         all.push((format!("convs.{n}.weight"), vec![config.filters, config.embedding_dim, width]));
         all.push((format!("convs.{n}.bias"), vec![config.filters]));
     }
-    if let Some(factor_dim) = config.factor_dim {
-        all.push(("fc.projection".to_string(), vec![factor_dim, config.features()]));
-    }
-    all.push(("fc.weight".to_string(), vec![config.classes, config.output_dim()]));
+    all.push(("fc.weight".to_string(), vec![config.classes, config.features()]));
     all.push(("fc.bias".to_string(), vec![config.classes]));
+    if let Some(dim) = config.screen_dim {
+        all.push(("screen.projection".to_string(), vec![dim, config.features()]));
+        all.push(("screen.weight".to_string(), vec![config.classes, dim]));
+        all.push(("screen.bias".to_string(), vec![config.classes]));
+    }
     if ranges {
         all.push((RANGES.to_string(), vec![config.widths.iter().sum::<usize>() * config.filters]));
     }
@@ -160,7 +180,7 @@ mod tests {
 
     fn config() -> Config {
         let small = Config { embedding_dim: 3, filters: 2, widths: vec![1, 3], ..Config::default_text_cnn(5, 4) };
-        Config { factor_dim: Some(2), ..small }
+        Config { screen_dim: Some(2), ..small }
     }
 
     fn weights(config: &Config, ranges: bool) -> Weights {
@@ -187,7 +207,7 @@ mod tests {
 
     #[test]
     fn weights_survive_the_file() {
-        for (config, ranges) in [(config(), false), (Config { factor_dim: None, ..config() }, true)] {
+        for (config, ranges) in [(config(), false), (Config { screen_dim: None, ..config() }, true)] {
             let weights = weights(&config, ranges);
             assert_eq!(weights.ranges.is_some(), ranges);
             let bytes = weights.to_safetensors(&config).unwrap();
@@ -200,8 +220,8 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_by_name() {
         let config = config();
         let bytes = weights(&config, true).to_safetensors(&config).unwrap();
-        assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 2]"));
-        assert!(message(&bytes, &Config { factor_dim: None, ..config.clone() }).contains("fc.projection"));
+        assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 4]"));
+        assert!(message(&bytes, &Config { screen_dim: None, ..config.clone() }).contains("screen."));
         assert!(message(&bytes, &Config { widths: vec![1], ..config.clone() }).contains("convs.1"));
         assert!(
             message(&bytes, &Config { widths: vec![1, 3, 4], ..config.clone() }).contains("convs.2.weight is miss")

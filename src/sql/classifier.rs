@@ -342,7 +342,7 @@ struct Entry {
 struct Batch {
     arena: String,
     entries: Vec<Entry>,
-    known: HashMap<(text::TextDigest, bool), u32>,
+    known: HashMap<(text::TextDigest, bool), u32, foldhash::fast::RandomState>,
     rows: Vec<u32>,
     scratch: String,
 }

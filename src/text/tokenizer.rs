@@ -56,7 +56,7 @@ pub struct Tokenizer {
 pub struct EncodeScratch {
     identity: u64,
     /// Word → start and length in `pieces`.
-    words: HashMap<Box<str>, (u32, u32)>,
+    words: HashMap<Box<str>, (u32, u32), foldhash::fast::RandomState>,
     pieces: Vec<u32>,
 }
 
@@ -200,21 +200,51 @@ impl EncodeScratch {
 }
 
 /// The words of a normalised text; see the head of this file.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(is_gap);
-        let first = rest.chars().next()?;
-        let digits = first.is_ascii_digit();
-        let end = if digits {
-            rest.find(|c: char| !c.is_ascii_digit())
-        } else {
-            rest.find(|c: char| c.is_ascii_digit() || is_gap(c))
-        };
-        let (word, tail) = rest.split_at(end.unwrap_or(rest.len()));
-        rest = tail;
-        Some(if digits && word.len() >= LONG_NUMBER { SERIAL } else { word })
-    })
+fn words(text: &str) -> Words<'_> {
+    Words { text, at: 0 }
+}
+
+/// Iterator of [`words`]. Texts are mostly ASCII, so bytes are looked at before characters.
+struct Words<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Words<'_> {
+    /// Goes on while characters are such; `ascii` and `other` tell for bytes below 128 and for characters above.
+    #[inline]
+    fn pass(&mut self, ascii: impl Fn(u8) -> bool, other: impl Fn(char) -> bool) {
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.at) {
+            if byte < 128 {
+                if !ascii(byte) {
+                    return;
+                }
+                self.at += 1;
+            } else {
+                match self.text[self.at..].chars().next() {
+                    Some(c) if other(c) => self.at += c.len_utf8(),
+                    _ => return,
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.pass(|b| !b.is_ascii_alphanumeric(), is_gap);
+        let from = self.at;
+        if self.text.as_bytes().get(from)?.is_ascii_digit() {
+            self.pass(|b| b.is_ascii_digit(), |_| false);
+            return Some(if self.at - from >= LONG_NUMBER { SERIAL } else { &self.text[from..self.at] });
+        }
+        // A normalised text has no upper case, but the library cuts raw ones the same way.
+        self.pass(|b| b.is_ascii_alphabetic(), |c| !is_gap(c));
+        Some(&self.text[from..self.at])
+    }
 }
 
 /// White space, control characters, punctuation and symbols; the same set as [`GAPS`].

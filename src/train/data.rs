@@ -11,7 +11,7 @@ use datafusion::prelude::ident;
 use super::evaluate::{Metrics, Scored, evaluate};
 use super::labels::Label;
 use crate::error::{Error, Result};
-use crate::lake::{InputTable, Source, SourceOptions};
+use crate::lake::{InputTable, SOURCE_FILE, SOURCE_ROW, Source, SourceOptions};
 use crate::registry::Loaded;
 use crate::sql::{self, Classifier, Limits, text_of};
 use crate::tariff::{Codes, Edition, Subheading};
@@ -47,8 +47,14 @@ pub async fn read(
         lines = sql::where_clause(lines, filter)?;
     }
     let batches = lines
-        .sort_by(vec![ident("source_file"), ident("source_row")])?
-        .select(vec![cast(ident(text), DataType::Utf8).alias("t"), cast(ident(label), DataType::Utf8).alias("l")])?
+        .select(vec![
+            cast(ident(text), DataType::Utf8).alias("t"),
+            cast(ident(label), DataType::Utf8).alias("l"),
+            ident(SOURCE_FILE),
+            ident(SOURCE_ROW),
+        ])?
+        // Last: what comes after a sort may be spread over threads, and its order lost.
+        .sort_by(vec![ident(SOURCE_FILE), ident(SOURCE_ROW)])?
         .collect()
         .await?;
     let mut out = Vec::with_capacity(batches.iter().map(|b| b.num_rows()).sum());

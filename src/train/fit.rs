@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::weights::{Conv, Weights};
 use network::{Network, Snapshot, shown};
-use random::Random;
+pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -254,12 +254,7 @@ fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights
     let all: f64 = parts.iter().sum();
     let shares: Vec<f32> = parts.iter().map(|part| (part / all) as f32).collect();
     let (dim, filters) = (config.embedding_dim, config.filters);
-    let joined = Config {
-        embedding_dim: dim * count,
-        filters: filters * count,
-        factor_dim: config.factor_dim.map(|f| f * count),
-        ..config.clone()
-    };
+    let joined = Config { embedding_dim: dim * count, filters: filters * count, ..config.clone() };
     let mut embedding = Vec::with_capacity(config.vocab_size * dim * count);
     for token in 0..config.vocab_size {
         members.iter().for_each(|m| embedding.extend_from_slice(&m.embedding[token * dim..(token + 1) * dim]));
@@ -281,26 +276,15 @@ fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights
     // Features of the joined network by width, then member: a member's own features by width.
     let features = config.features();
     let place = |m: usize, feature: usize| (feature / filters) * filters * count + m * filters + feature % filters;
-    let inner = config.output_dim();
-    let projection = config.factor_dim.map(|factors| {
-        let mut all = vec![0f32; factors * count * features * count];
-        for (m, member) in members.iter().enumerate() {
-            for (at, &x) in member.projection.iter().flatten().enumerate() {
-                all[(m * factors + at / features) * features * count + place(m, at % features)] = x;
-            }
-        }
-        all
-    });
-    let mut output = vec![0f32; config.classes * inner * count];
+    let mut output = vec![0f32; config.classes * features * count];
     for (m, member) in members.iter().enumerate() {
         for (at, &x) in member.output.iter().enumerate() {
-            let column = if config.factor_dim.is_some() { m * inner + at % inner } else { place(m, at % inner) };
-            output[(at / inner) * inner * count + column] = x * shares[m];
+            output[(at / features) * features * count + place(m, at % features)] = x * shares[m];
         }
     }
     let output_bias =
         (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
-    (joined, Weights { embedding, convs, projection, output, output_bias, ranges: None })
+    (joined, Weights { embedding, convs, output, output_bias, ranges: None, screen: None })
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.
@@ -447,36 +431,28 @@ mod tests {
 
     #[test]
     fn joined_networks_answer_with_the_mean_of_their_logits() {
-        for factor_dim in [None, Some(5)] {
-            let config = Config {
-                embedding_dim: 6,
-                widths: vec![1, 2, 3],
-                filters: 4,
-                factor_dim,
-                ..Config::default_text_cnn(30, 7)
-            };
-            let train: Vec<Example> = (0..60)
-                .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], class: n % 7, weight: 1.0 })
-                .collect();
-            // The last one is plain and counts half.
-            let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
-            let shares = [0.4, 0.4, 0.2];
-            let mut go_on = |_: Progress| ControlFlow::Continue(());
-            let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
-            joined.validate().unwrap();
-            for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
-                let mut mean = [0f64; 7];
-                for (member, share) in shares.into_iter().enumerate() {
-                    let label_smoothing = if member == 2 { 0.0 } else { hyper.label_smoothing };
-                    let seed = hyper.seed + member as u64;
-                    let alike = Hyper { seed, label_smoothing, members: 1, ..hyper.clone() };
-                    let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
-                    let logits = forward(&config, &one.weights, tokens);
-                    mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) * share);
-                }
-                for (a, b) in forward(&joined, &all.weights, tokens).iter().zip(mean) {
-                    assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
-                }
+        let config = Config { embedding_dim: 6, widths: vec![1, 2, 3], filters: 4, ..Config::default_text_cnn(30, 7) };
+        let train: Vec<Example> = (0..60)
+            .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], class: n % 7, weight: 1.0 })
+            .collect();
+        // The last one is plain and counts half.
+        let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
+        let shares = [0.4, 0.4, 0.2];
+        let mut go_on = |_: Progress| ControlFlow::Continue(());
+        let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
+        joined.validate().unwrap();
+        for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
+            let mut mean = [0f64; 7];
+            for (member, share) in shares.into_iter().enumerate() {
+                let label_smoothing = if member == 2 { 0.0 } else { hyper.label_smoothing };
+                let seed = hyper.seed + member as u64;
+                let alike = Hyper { seed, label_smoothing, members: 1, ..hyper.clone() };
+                let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
+                let logits = forward(&config, &one.weights, tokens);
+                mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) * share);
+            }
+            for (a, b) in forward(&joined, &all.weights, tokens).iter().zip(mean) {
+                assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
             }
         }
     }
@@ -484,9 +460,9 @@ mod tests {
     const SPLITS: [Option<(u32, u32)>; 12] =
         [None, None, None, None, None, None, None, None, None, None, Some((2, 9)), Some((10, 3))];
 
-    fn config(factor_dim: Option<usize>) -> Config {
+    fn config() -> Config {
         let small = Config::default_text_cnn(40, 5);
-        Config { embedding_dim: 8, filters: 6, widths: vec![1, 2, 4], max_tokens: 9, factor_dim, ..small }
+        Config { embedding_dim: 8, filters: 6, widths: vec![1, 2, 4], max_tokens: 9, ..small }
     }
 
     /// Lines of 1 to 9 tokens whose class is told by one of them.
@@ -512,18 +488,16 @@ mod tests {
     #[test]
     fn a_simple_rule_is_learnt() {
         let hyper = Hyper { epochs: 20, batch_rows: 32, learning_rate: 0.01, average_decay: 0.9, ..Hyper::default() };
-        for factor_dim in [None, Some(6)] {
-            let fitted = fit(&config(factor_dim), &hyper, &examples(600, 1), &examples(200, 2), &mut quiet).unwrap();
-            let best = &fitted.history[fitted.best_epoch - 1];
-            assert!(best.stop_accuracy > 0.95, "{:?}", fitted.history);
-            assert!(fitted.history.iter().all(|epoch| epoch.stop_accuracy <= best.stop_accuracy));
-        }
+        let fitted = fit(&config(), &hyper, &examples(600, 1), &examples(200, 2), &mut quiet).unwrap();
+        let best = &fitted.history[fitted.best_epoch - 1];
+        assert!(best.stop_accuracy > 0.95, "{:?}", fitted.history);
+        assert!(fitted.history.iter().all(|epoch| epoch.stop_accuracy <= best.stop_accuracy));
     }
 
     #[test]
     fn the_same_seed_gives_the_same_bytes_at_any_number_of_threads() {
         // Large enough that matrix products are split between threads.
-        let config = Config { embedding_dim: 64, filters: 64, classes: 300, ..config(Some(48)) };
+        let config = Config { embedding_dim: 64, filters: 64, classes: 300, ..config() };
         let hyper = Hyper { epochs: 2, batch_rows: 100, ..Hyper::default() };
         let (train, stop) = (examples(450, 1), examples(50, 2));
         let bytes = |threads, hyper: &Hyper| {
@@ -540,32 +514,30 @@ mod tests {
 
     #[test]
     fn the_batched_forward_pass_is_the_reference_whatever_the_neighbours() {
-        for factor_dim in [None, Some(4)] {
-            let config = config(factor_dim);
-            let network = Network::new(&config, &Hyper::default(), &mut Random::new(3, 0)).unwrap();
-            let mut lines: Vec<Vec<u32>> = examples(50, 4).into_iter().map(|e| e.tokens).collect();
-            lines.push(vec![]);
-            let views: Vec<&[u32]> = lines.iter().map(Vec::as_slice).collect();
-            let together = network.snapshot().unwrap().logits(&config, &views).unwrap();
-            let weights = network.snapshot().unwrap().weights(&config).unwrap();
-            for (line, logits) in views.iter().zip(together.chunks_exact(config.classes)) {
-                let alone = network.snapshot().unwrap().logits(&config, &[line]).unwrap();
-                for ((a, b), c) in logits.iter().zip(&alone).zip(forward(&config, &weights, line)) {
-                    assert!((a - b).abs() < 1e-5 && (a - c).abs() < 1e-5, "{a} {b} {c}");
-                }
+        let config = config();
+        let network = Network::new(&config, &Hyper::default(), &mut Random::new(3, 0)).unwrap();
+        let mut lines: Vec<Vec<u32>> = examples(50, 4).into_iter().map(|e| e.tokens).collect();
+        lines.push(vec![]);
+        let views: Vec<&[u32]> = lines.iter().map(Vec::as_slice).collect();
+        let together = network.snapshot().unwrap().logits(&config, &views).unwrap();
+        let weights = network.snapshot().unwrap().weights(&config).unwrap();
+        for (line, logits) in views.iter().zip(together.chunks_exact(config.classes)) {
+            let alone = network.snapshot().unwrap().logits(&config, &[line]).unwrap();
+            for ((a, b), c) in logits.iter().zip(&alone).zip(forward(&config, &weights, line)) {
+                assert!((a - b).abs() < 1e-5 && (a - c).abs() < 1e-5, "{a} {b} {c}");
             }
-            let padded: Vec<Vec<u32>> = lines.iter().map(|line| [line.as_slice(), &[0, 0, 0]].concat()).collect();
-            let padded: Vec<&[u32]> = padded.iter().map(Vec::as_slice).rev().collect();
-            let padded = network.snapshot().unwrap().logits(&config, &padded).unwrap();
-            for (a, b) in padded.chunks_exact(config.classes).rev().flatten().zip(&together) {
-                assert!((a - b).abs() < 1e-5, "{a} {b}");
-            }
+        }
+        let padded: Vec<Vec<u32>> = lines.iter().map(|line| [line.as_slice(), &[0, 0, 0]].concat()).collect();
+        let padded: Vec<&[u32]> = padded.iter().map(Vec::as_slice).rev().collect();
+        let padded = network.snapshot().unwrap().logits(&config, &padded).unwrap();
+        for (a, b) in padded.chunks_exact(config.classes).rev().flatten().zip(&together) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
     }
 
     #[test]
     fn training_ends_when_told_and_when_nothing_improves() {
-        let (config, train, stop) = (config(None), examples(64, 1), examples(20, 2));
+        let (config, train, stop) = (config(), examples(64, 1), examples(20, 2));
         let mut steps = 0;
         let hyper = Hyper { epochs: 50, batch_rows: 16, ..Hyper::default() };
         let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut |progress| {
@@ -580,7 +552,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let (config, good) = (config(None), examples(4, 1));
+        let (config, good) = (config(), examples(4, 1));
         let hyper = Hyper::default();
         assert!(fit(&config, &hyper, &[], &[], &mut quiet).is_err());
         let broken: [fn(&mut Example); 4] =

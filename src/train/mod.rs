@@ -12,6 +12,7 @@ mod labels;
 mod ops;
 mod optimiser;
 mod pipeline;
+mod screen;
 mod split;
 
 pub use checks::{Limits as CheckLimits, Report};

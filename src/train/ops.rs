@@ -235,7 +235,7 @@ fn line_loss(class: usize, share: f32, smoothing: f32, bias: &[f32], logits: &mu
 
 /// `e^x` for `x ≤ 0`, relative error below 2e-7, 0 below -87: written so that the compiler makes vectors of it.
 /// Cody and Waite's reduction with the Taylor polynomial of degree 7 on ±ln(2)/2.
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
     let rounded = x.max(-87.0) * std::f32::consts::LOG2_E + MAGIC;
     let n = rounded - MAGIC;

@@ -12,6 +12,7 @@ use super::checks::{self, Limits as CheckLimits, Report, Row};
 use super::data::{Line, measure, read};
 use super::evaluate::Metrics;
 use super::fit::{self, Example, Hyper, Progress};
+use super::screen;
 use super::split::{Grouping, Part, Shares, Split};
 use crate::engine::{self, Engine, Scratch};
 use crate::error::{Error, Result};
@@ -54,8 +55,8 @@ pub struct ModelRecipe {
     pub filters: usize,
     /// Tokens of a text that are looked at.
     pub max_tokens: usize,
-    /// Dimensions that the output layer goes through; none when it is left out.
-    pub factor_dim: Option<usize>,
+    /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none.
+    pub screen_dim: usize,
 }
 
 impl Default for ModelRecipe {
@@ -67,7 +68,7 @@ impl Default for ModelRecipe {
             widths: c.widths,
             filters: c.filters,
             max_tokens: c.max_tokens,
-            factor_dim: c.factor_dim,
+            screen_dim: screen::DEFAULT_DIM,
         }
     }
 }
@@ -211,7 +212,6 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         widths: options.recipe.model.widths.clone(),
         filters: options.recipe.model.filters,
         max_tokens,
-        factor_dim: options.recipe.model.factor_dim,
         ..Config::default_text_cnn(tokenizer.vocab_size(), labels.len())
     };
     config.validate().map_err(|e| Error::Usage(e.to_string()))?;
@@ -219,14 +219,23 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
-    let (config, mut fitted) =
+    let (mut config, mut fitted) =
         fit::fit_members(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
             watcher.fitting(&progress);
             std::ops::ControlFlow::Continue(())
         })?;
-    watcher.step("calibration");
     fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
     let tokenizer_json = tokenizer.to_json()?;
+    if options.recipe.model.screen_dim > 0 {
+        watcher.step("screen");
+        let judge =
+            Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
+        let features = judge.features(&parts.train)?;
+        let screen = screen::fit(&features, &fitted.weights, options.recipe.model.screen_dim, options.recipe.fit.seed)?;
+        fitted.weights.screen = Some(screen);
+        config.screen_dim = Some(options.recipe.model.screen_dim);
+    }
+    watcher.step("calibration");
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;
     let policy = judge.policy(&parts.threshold, calibration.temperature, options)?;
@@ -371,6 +380,15 @@ impl Judging<'_> {
 
     fn class(&self, code: Subheading) -> Option<u32> {
         self.labels.binary_search_by(|l| l.as_str().cmp(code.as_str())).ok().map(|c| c as u32)
+    }
+
+    /// Features of an even share of the lines.
+    fn features(&self, lines: &[(&str, Subheading)]) -> Result<Vec<f32>> {
+        let stride = lines.len().div_ceil(screen::MAX_ROWS).max(1);
+        let texts: Vec<&str> = lines.iter().step_by(stride).map(|(text, _)| *text).collect();
+        let engine = self.engine()?;
+        let parts = texts.par_chunks(256).map(|texts| engine.features(texts, &mut Scratch::default()));
+        Ok(parts.collect::<Result<Vec<_>>>()?.concat())
     }
 
     fn calibrate(&self, lines: &[(&str, Subheading)]) -> Result<Calibration> {

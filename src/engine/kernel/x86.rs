@@ -11,6 +11,46 @@ const LINES_512: usize = 6;
 /// The same with 256-bit vectors: 4 lines × 2 vectors of classes, of 16 registers.
 const LINES_256: usize = 4;
 
+/// Asks for the memory of `row`.
+pub(super) fn prefetch<T>(row: &[T]) {
+    for at in (0..size_of_val(row)).step_by(64) {
+        // SAFETY: every x86-64 has the instruction, and it only hints.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().cast::<i8>().wrapping_add(at)) };
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn at_least_avx512(values: &[f32], least: f32, out: &mut Vec<u32>) {
+    let (whole, rest) = values.as_chunks::<16>();
+    let least_of_all = _mm512_set1_ps(least);
+    for (n, part) in whole.iter().enumerate() {
+        // SAFETY: 16 floats.
+        let part = unsafe { _mm512_loadu_ps(part.as_ptr()) };
+        let mut found = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(part, least_of_all);
+        while found != 0 {
+            out.push(n as u32 * 16 + found.trailing_zeros());
+            found &= found - 1;
+        }
+    }
+    super::at_least(rest, least, whole.len() * 16, out);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn at_least_avx2(values: &[f32], least: f32, out: &mut Vec<u32>) {
+    let (whole, rest) = values.as_chunks::<8>();
+    let least_of_all = _mm256_set1_ps(least);
+    for (n, part) in whole.iter().enumerate() {
+        // SAFETY: 8 floats.
+        let part = unsafe { _mm256_loadu_ps(part.as_ptr()) };
+        let mut found = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(part, least_of_all));
+        while found != 0 {
+            out.push(n as u32 * 8 + found.trailing_zeros());
+            found &= found - 1;
+        }
+    }
+    super::at_least(rest, least, whole.len() * 8, out);
+}
+
 /// # Safety
 /// `features` is `[lines, layer.features]` and `logits` `[lines, layer.classes]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]

@@ -19,7 +19,7 @@ const AVERAGE_EVERY: u64 = 8;
 pub(super) struct Network<'a> {
     config: &'a Config,
     embedding: Rows,
-    /// Kernels, conv bias, projection if factorised, output, output bias; laid out as in [`Tensors`].
+    /// Kernels, conv bias, output, output bias; laid out as in [`Tensors`].
     dense: Vec<Dense>,
     /// Of the embedding, then of `dense`, if averaging is on.
     averages: Vec<Average>,
@@ -32,9 +32,7 @@ struct Tensors<'a> {
     kernels: &'a Tensor,
     /// `[features]`.
     conv_bias: &'a Tensor,
-    /// `[features, factor_dim]`.
-    projection: Option<&'a Tensor>,
-    /// `[features or factor_dim, classes]`.
+    /// `[features, classes]`.
     output: &'a Tensor,
     /// `[classes]`.
     output_bias: &'a Tensor,
@@ -67,10 +65,7 @@ impl<'a> Network<'a> {
             Dense::new(&Tensor::from_vec(kernels, (dim, columns), &Device::Cpu)?, true)?,
             Dense::new(&zeros(features)?, false)?,
         ];
-        if let Some(factor_dim) = config.factor_dim {
-            dense.push(Dense::new(&matrix(features, factor_dim, random)?, true)?);
-        }
-        dense.push(Dense::new(&matrix(config.output_dim(), config.classes, random)?, true)?);
+        dense.push(Dense::new(&matrix(features, config.classes, random)?, true)?);
         dense.push(Dense::new(&zeros(config.classes)?, false)?);
         let embedding = Rows::new(embedding, dim);
         let mut network = Network { config, embedding, dense, averages: Vec::new(), steps: 0 };
@@ -134,13 +129,8 @@ impl<'a> Network<'a> {
         let output_bias =
             Tensor::from_vec(column_sums(&logits, self.config.classes), self.config.classes, &Device::Cpu)?;
         let logits = tensor(logits, tokens.len())?;
-        let output = passed.factors.as_ref().unwrap_or(&passed.hidden).t()?.matmul(&logits)?;
-        let mut hidden = logits.matmul(&tensors.output.t()?)?;
-        let mut projection = None;
-        if let Some(weight) = tensors.projection {
-            projection = Some(passed.hidden.t()?.matmul(&hidden)?);
-            hidden = hidden.matmul(&weight.t()?)?;
-        }
+        let output = passed.hidden.t()?.matmul(&logits)?;
+        let hidden = logits.matmul(&tensors.output.t()?)?;
         let mut features = hidden.flatten_all()?.to_vec1::<f32>()?;
         features.iter_mut().zip(keep).for_each(|(gradient, keep)| *gradient *= keep);
         let (products, conv_bias) = window.backward(&passed.maxima, &mut features, passed.products)?;
@@ -148,8 +138,7 @@ impl<'a> Network<'a> {
         let kernels = rows.t()?.matmul(&products)?;
         let rows = products.matmul(&tensors.kernels.t()?)?.flatten_all()?.to_vec1::<f32>()?;
         let conv_bias = Tensor::from_vec(conv_bias, self.config.features(), &Device::Cpu)?;
-        let dense = [Some(kernels), Some(conv_bias), projection, Some(output), Some(output_bias)];
-        Ok(Gradients { loss, ids, rows, dense: dense.into_iter().flatten().collect() })
+        Ok(Gradients { loss, ids, rows, dense: vec![kernels, conv_bias, output, output_bias] })
     }
 
     /// Moves the averages; slower than asked in the first steps, when the parameters still run far.
@@ -211,8 +200,7 @@ impl Snapshot {
     fn dense(&self, config: &Config) -> Result<Vec<Tensor>> {
         let mut shapes = vec![vec![config.embedding_dim, config.widths.iter().sum::<usize>() * config.filters]];
         shapes.push(vec![config.features()]);
-        shapes.extend(config.factor_dim.map(|factor_dim| vec![config.features(), factor_dim]));
-        shapes.push(vec![config.output_dim(), config.classes]);
+        shapes.push(vec![config.features(), config.classes]);
         shapes.push(vec![config.classes]);
         let values = self.values.iter().skip(1).zip(shapes);
         let tensors = values.map(|(values, shape)| Tensor::from_slice(values, shape, &Device::Cpu));
@@ -238,12 +226,8 @@ impl Snapshot {
             convs.push(Conv { width, weight, bias: bias.to_vec() });
             first += width * config.filters;
         }
-        let projection = match config.factor_dim {
-            Some(factor_dim) => Some(transpose(&next()?, factor_dim)),
-            None => None,
-        };
         let output = transpose(&next()?, config.classes);
-        Ok(Weights { embedding, convs, projection, output, output_bias: next()?, ranges: None })
+        Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None })
     }
 }
 
@@ -255,12 +239,7 @@ fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 
 fn tensors(dense: &[Tensor]) -> Result<Tensors<'_>> {
     match dense {
-        [kernels, conv_bias, output, output_bias] => {
-            Ok(Tensors { kernels, conv_bias, projection: None, output, output_bias })
-        }
-        [kernels, conv_bias, projection, output, output_bias] => {
-            Ok(Tensors { kernels, conv_bias, projection: Some(projection), output, output_bias })
-        }
+        [kernels, conv_bias, output, output_bias] => Ok(Tensors { kernels, conv_bias, output, output_bias }),
         _ => Err(Error::Bug(format!("{} dense parameters", dense.len()))),
     }
 }
@@ -272,8 +251,6 @@ struct Passed {
     products: usize,
     /// Features after dropout, `[lines, features]`.
     hidden: Tensor,
-    /// `[lines, factor_dim]`, if the output is factorised.
-    factors: Option<Tensor>,
     /// `[lines, classes]`, without the output bias.
     logits: Tensor,
 }
@@ -288,9 +265,8 @@ fn forward(tensors: &Tensors<'_>, window: &WindowMax<'_>, rows: &Tensor, keep: O
         hidden.iter_mut().zip(keep).for_each(|(feature, keep)| *feature *= keep);
     }
     let hidden = Tensor::from_vec(hidden, (window.lines(), tensors.conv_bias.elem_count()), &Device::Cpu)?;
-    let factors = tensors.projection.map(|projection| hidden.matmul(projection)).transpose()?;
-    let logits = factors.as_ref().unwrap_or(&hidden).matmul(tensors.output)?;
-    Ok(Passed { maxima, products: products.elem_count(), hidden, factors, logits })
+    let logits = hidden.matmul(tensors.output)?;
+    Ok(Passed { maxima, products: products.elem_count(), hidden, logits })
 }
 
 /// `values` as a matrix of so many rows.
@@ -368,7 +344,7 @@ mod tests {
     use super::*;
 
     /// The whole network's loss in f64, written from the formulas alone. `p`: embedding, kernels, conv bias,
-    /// projection if factorised, output, output bias.
+    /// output, output bias.
     fn plain_loss(
         config: &Config,
         p: &[Vec<f64>],
@@ -401,10 +377,6 @@ mod tests {
                     hidden[feature] = (pre + p[2][feature]).max(0.0) * f64::from(keep[n * features + feature]);
                 }
             }
-            if let Some(factor_dim) = config.factor_dim {
-                let column = |c: usize| (0..features).map(|f| hidden[f] * p[3][f * factor_dim + c]).sum();
-                hidden = (0..factor_dim).map(column).collect();
-            }
             let row = |c: usize| (0..hidden.len()).map(|f| hidden[f] * output[f * config.classes + c]).sum::<f64>();
             let logits: Vec<f64> = (0..config.classes).map(|c| row(c) + output_bias[c]).collect();
             let sum: f64 = logits.iter().map(|z| z.exp()).sum();
@@ -426,44 +398,42 @@ mod tests {
             .enumerate()
             .map(|(n, weight)| Target { class: n as u32 * 2, weight })
             .collect();
-        for factor_dim in [None, Some(4)] {
-            let small = Config::default_text_cnn(9, 7);
-            let config = Config { embedding_dim: 6, filters: 5, widths: vec![1, 2, 4], factor_dim, ..small };
-            let mut random = Random::new(5, 0);
-            let mut network = Network::new(&config, &Hyper::default(), &mut random).unwrap();
-            network.embedding.values.iter_mut().skip(6).for_each(|v| *v = random.normal());
-            for dense in &network.dense {
-                let values: Vec<f32> = (0..dense.var.elem_count()).map(|_| random.normal() * 0.5).collect();
-                dense.var.set(&Tensor::from_vec(values, dense.var.shape(), &Device::Cpu).unwrap()).unwrap();
-            }
-            let keep = dropout_mask(lines.len() * config.features(), 0.2, &mut random);
-            let found = network.gradients(&lines, &targets, 0.1, &keep).unwrap();
-            let p: Vec<Vec<f64>> =
-                network.values().unwrap().into_iter().map(|v| v.into_iter().map(f64::from).collect()).collect();
-            let loss = |p: &[Vec<f64>]| plain_loss(&config, p, &lines, &targets, &keep, f64::from(0.1f32));
-            assert!((found.loss - loss(&p)).abs() < 1e-5);
-
-            let mut all = vec![vec![0f32; p[0].len()]];
-            for (id, row) in found.ids.iter().zip(found.rows.chunks_exact(6)) {
-                all[0][*id as usize * 6..][..6].copy_from_slice(row);
-            }
-            all.extend(found.dense.iter().map(|g| g.flatten_all().unwrap().to_vec1::<f32>().unwrap()));
-            assert_eq!(all.len(), p.len());
-            let (h, mut telling) = (1e-6, 0);
-            for (n, gradients) in all.iter().enumerate() {
-                assert_eq!(gradients.len(), p[n].len());
-                for (at, &found) in gradients.iter().enumerate() {
-                    let at_distance = |h: f64| {
-                        let mut moved = p.clone();
-                        moved[n][at] += h;
-                        loss(&moved)
-                    };
-                    let expected = (at_distance(h) - at_distance(-h)) / (2.0 * h);
-                    assert!((f64::from(found) - expected).abs() < 2e-6, "{n} {at}: {found}, expected {expected}");
-                    telling += usize::from(expected.abs() > 1e-4);
-                }
-            }
-            assert!(telling > 250, "only {telling} gradients say anything");
+        let small = Config::default_text_cnn(9, 7);
+        let config = Config { embedding_dim: 6, filters: 5, widths: vec![1, 2, 4], ..small };
+        let mut random = Random::new(5, 0);
+        let mut network = Network::new(&config, &Hyper::default(), &mut random).unwrap();
+        network.embedding.values.iter_mut().skip(6).for_each(|v| *v = random.normal());
+        for dense in &network.dense {
+            let values: Vec<f32> = (0..dense.var.elem_count()).map(|_| random.normal() * 0.5).collect();
+            dense.var.set(&Tensor::from_vec(values, dense.var.shape(), &Device::Cpu).unwrap()).unwrap();
         }
+        let keep = dropout_mask(lines.len() * config.features(), 0.2, &mut random);
+        let found = network.gradients(&lines, &targets, 0.1, &keep).unwrap();
+        let p: Vec<Vec<f64>> =
+            network.values().unwrap().into_iter().map(|v| v.into_iter().map(f64::from).collect()).collect();
+        let loss = |p: &[Vec<f64>]| plain_loss(&config, p, &lines, &targets, &keep, f64::from(0.1f32));
+        assert!((found.loss - loss(&p)).abs() < 1e-5);
+
+        let mut all = vec![vec![0f32; p[0].len()]];
+        for (id, row) in found.ids.iter().zip(found.rows.chunks_exact(6)) {
+            all[0][*id as usize * 6..][..6].copy_from_slice(row);
+        }
+        all.extend(found.dense.iter().map(|g| g.flatten_all().unwrap().to_vec1::<f32>().unwrap()));
+        assert_eq!(all.len(), p.len());
+        let (h, mut telling) = (1e-6, 0);
+        for (n, gradients) in all.iter().enumerate() {
+            assert_eq!(gradients.len(), p[n].len());
+            for (at, &found) in gradients.iter().enumerate() {
+                let at_distance = |h: f64| {
+                    let mut moved = p.clone();
+                    moved[n][at] += h;
+                    loss(&moved)
+                };
+                let expected = (at_distance(h) - at_distance(-h)) / (2.0 * h);
+                assert!((f64::from(found) - expected).abs() < 2e-6, "{n} {at}: {found}, expected {expected}");
+                telling += usize::from(expected.abs() > 1e-4);
+            }
+        }
+        assert!(telling > 250, "only {telling} gradients say anything");
     }
 }

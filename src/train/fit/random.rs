@@ -1,17 +1,17 @@
 //! Seeded numbers for training: the same seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood 2014, <https://doi.org/10.1145/2660193.2660195>, figure 17).
-pub(super) struct Random(u64);
+pub(in crate::train) struct Random(u64);
 
 impl Random {
     /// Numbers of their own for every pair of seed and stream.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(in crate::train) fn new(seed: u64, stream: u64) -> Self {
         let mut random = Random(seed);
         let start = random.next() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03);
         Random(start)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::train) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,23 +20,23 @@ impl Random {
     }
 
     /// 0 to 1, without 1.
-    pub(super) fn uniform(&mut self) -> f32 {
+    pub(in crate::train) fn uniform(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }
 
     /// 0 to `bound`, without `bound`, which is not 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::train) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
     /// Mean 0 and standard deviation 1, nearly normal: the sum of twelve uniform numbers less 6, which needs no
     /// function that differs between platforms.
-    pub(super) fn normal(&mut self) -> f32 {
+    pub(in crate::train) fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
     }
 
     /// Puts `items` in random order (Fisher and Yates).
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(in crate::train) fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end + 1));
         }
