@@ -30,7 +30,9 @@ fn main() -> Result<(), Failure> {
         let values = args.get(name).map_or(default, String::as_str).split(',');
         Ok(values.map(str::parse).collect::<Result<_, _>>()?)
     };
-    let dir = tempfile::tempdir()?;
+    let passing = tempfile::tempdir()?;
+    // `--dir` keeps model and lines.
+    let dir = args.get("dir").map_or(passing.path(), Path::new);
     let threads = std::thread::available_parallelism()?.get();
     let mut results: Vec<Value> = Vec::new();
     println!(
@@ -38,19 +40,21 @@ fn main() -> Result<(), Failure> {
         "engine", "lines", "repeats", "classes", "threads", "lines/s", "CPU-s/million", "peak MB"
     );
     for &classes in &list("classes", "5600")? {
-        let registry = dir.path().join(format!("models-{classes}"));
+        let registry = dir.join(format!("models-{classes}"));
         let (registry, model) = match args.get("registry") {
             Some(registry) => (registry.clone(), args.get("model").map_or("hs@1", String::as_str)),
             None => {
                 let screen = args.get("screen").map(|dim| dim.parse()).transpose()?.filter(|&dim| dim > 0);
-                let weights = dir.path().join("weights");
-                make_model(&registry, &weights, classes, list("filters", "128")?[0], screen)?;
+                let weights = dir.join("weights");
+                if !registry.exists() {
+                    make_model(&registry, &weights, classes, list("filters", "128")?[0], screen)?;
+                }
                 (registry.display().to_string(), "bench@1")
             }
         };
         for &repeats in &list("repeats", "0")? {
             for &lines in &list("lines", "1000000")? {
-                let input = dir.path().join(format!("lines-{lines}-{repeats}"));
+                let input = dir.join(format!("lines-{lines}-{repeats}"));
                 if !input.exists() {
                     let ratio = (repeats as f64 / 100.0).to_string();
                     harmonize(&[
@@ -64,7 +68,7 @@ fn main() -> Result<(), Failure> {
                     ])?;
                 }
                 for &threads in &list("threads", &threads.to_string())? {
-                    let lake = dir.path().join("lake");
+                    let lake = dir.join("lake");
                     let out = harmonize(&[
                         "classify",
                         "--input",
@@ -94,12 +98,14 @@ fn main() -> Result<(), Failure> {
                 }
                 if let Some(peers) = args.get("peers") {
                     for engine in args.get("engines").map_or("ort,torch", String::as_str).split(',') {
-                        let result = peer(&args, peers, engine, dir.path(), &input, threads, lines, repeats, classes)?;
+                        let result = peer(&args, peers, engine, dir, &input, threads, lines, repeats, classes)?;
                         show(&result);
                         results.push(result);
                     }
                 }
-                std::fs::remove_dir_all(&input)?;
+                if !args.contains_key("dir") {
+                    std::fs::remove_dir_all(&input)?;
+                }
             }
         }
     }

@@ -28,6 +28,8 @@ struct Document {
     about: String,
     partition_by: Vec<String>,
     stats: Vec<String>,
+    #[serde(default)]
+    repeats: Vec<String>,
     columns: Vec<Column>,
 }
 
@@ -96,6 +98,11 @@ impl Contract {
         &self.loaded().document.stats
     }
 
+    /// Paths in Parquet of the columns that hold few distinct values.
+    pub fn repeats(self) -> &'static [String] {
+        &self.loaded().document.repeats
+    }
+
     /// A Markdown section for the data dictionary.
     pub fn dictionary(self) -> String {
         let document = &self.loaded().document;
@@ -119,8 +126,8 @@ fn load(text: &str) -> Result<Loaded> {
         .iter()
         .map(|c| Ok(Field::new(&c.name, kind(&c.kind)?, c.nullable)))
         .collect::<Result<Vec<_>>>()?;
-    for named in document.partition_by.iter().chain(&document.stats) {
-        if !document.columns.iter().any(|c| &c.name == named) {
+    for named in document.partition_by.iter().chain(&document.stats).chain(&document.repeats) {
+        if !document.columns.iter().any(|c| Some(c.name.as_str()) == named.split('.').next()) {
             return Err(Error::Bug(format!("contract {}: no column {named}", document.table)));
         }
     }

@@ -320,6 +320,11 @@ impl Tables {
         }
     }
 
+    /// Whether the classes are screened.
+    pub(super) fn is_screened(&self) -> bool {
+        self.projection.is_some()
+    }
+
     /// How many classes are to be scored again, at least.
     pub(super) fn candidates(&self) -> usize {
         if self.projection.is_some() { LIKELY } else { softmax::CANDIDATES }
@@ -361,6 +366,7 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
 
 /// Rows of weights in 16 bits.
 struct Fine {
+    length: usize,
     /// `[rows][length]`.
     weights: Vec<i16>,
     /// Value of one unit of a row's product sum, `[rows]`.
@@ -388,12 +394,11 @@ impl Fine {
             }
             *unit = (1.0 / scale) as f32;
         });
-        Fine { weights, unit }
+        Fine { length, weights, unit }
     }
 
     fn row(&self, n: usize) -> &[i16] {
-        let length = self.weights.len() / self.unit.len();
-        &self.weights[n * length..(n + 1) * length]
+        &self.weights[n * self.length..(n + 1) * self.length]
     }
 }
 

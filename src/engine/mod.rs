@@ -23,9 +23,12 @@ pub use kernel::Kernel;
 /// Choices that an answer carries, best first.
 pub const TOP: usize = 5;
 
-/// Texts whose logits are computed together, so that a weight row is read once for all of them. A multiple of the lines
-/// that the kernels keep in registers.
+/// Texts whose logits are computed together, at most, so that a weight row is read once for all of them. A multiple of the
+/// lines that the kernels keep in registers.
 const BLOCK: usize = 48;
+
+/// The same with a screen, whose weights are few: so few texts that their logits, too, stay near.
+const SCREENED_BLOCK: usize = 12;
 
 /// A bundle ready to score. Shared by all threads.
 pub struct Engine {
@@ -190,7 +193,7 @@ impl Engine {
     pub fn features(&self, normalised: &[&str], scratch: &mut Scratch) -> Result<Vec<f32>> {
         let features = self.tables.features();
         let mut out = Vec::with_capacity(normalised.len() * features);
-        for block in normalised.chunks(BLOCK) {
+        for block in normalised.chunks(self.block()) {
             self.tokenise(block, scratch)?;
             self.look_up(scratch);
             for line in scratch.features.chunks_exact(features).take(block.len()) {
@@ -209,7 +212,7 @@ impl Engine {
         mut each: impl FnMut(&[f32], &[u32], Counts),
     ) -> Result<()> {
         let (classes, features) = (self.tables.coarse().classes(), self.tables.features());
-        for block in normalised.chunks(BLOCK) {
+        for block in normalised.chunks(self.block()) {
             self.tokenise(block, scratch)?;
             self.look_up(scratch);
             self.coarse(block.len(), scratch);
@@ -225,6 +228,11 @@ impl Engine {
             scratch.spent.answer += began.elapsed();
         }
         Ok(())
+    }
+
+    /// Texts of a block.
+    fn block(&self) -> usize {
+        if self.tables.is_screened() { SCREENED_BLOCK } else { BLOCK }
     }
 
     /// Token ids of a block.

@@ -363,6 +363,7 @@ impl Run<'_> {
             run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),
             target_file_bytes: self.target_file_bytes(),
             stats_columns: Contract::Predictions.stats().to_vec(),
+            repeating_columns: Contract::Predictions.repeats().to_vec(),
         };
         let mut tasks = JoinSet::new();
         let stop = Arc::new(AtomicBool::new(false));

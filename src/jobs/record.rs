@@ -90,8 +90,12 @@ impl RunRecord {
         if table.committed(&self.fingerprint).await?.is_some() {
             return Ok(());
         }
-        let options =
-            SinkOptions { run_date: None, target_file_bytes: 16 << 20, stats_columns: contract.stats().to_vec() };
+        let options = SinkOptions {
+            run_date: None,
+            target_file_bytes: 16 << 20,
+            stats_columns: contract.stats().to_vec(),
+            repeating_columns: contract.repeats().to_vec(),
+        };
         let mut writer = table.writer(&options)?;
         writer.write(&self.to_batch()?).await?;
         writer.close().await?;

@@ -13,6 +13,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -49,6 +50,8 @@ pub struct SinkOptions {
     pub target_file_bytes: u64,
     /// Columns whose minimum and maximum go into the log; others are left out to keep it small.
     pub stats_columns: Vec<String>,
+    /// Paths of columns with few distinct values, which get a dictionary; for the others, looking for one is lost time.
+    pub repeating_columns: Vec<String>,
 }
 
 /// Writes batches of one partition to data files that nobody sees before they are committed.
@@ -64,14 +67,19 @@ pub struct TableWriter {
 
 impl TableWriter {
     pub(super) fn new(place: Place, schema: SchemaRef, options: SinkOptions) -> Result<TableWriter> {
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_created_by(format!("harmonize {}", env!("CARGO_PKG_VERSION")))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             // Page indexes would have to be moved when the checksums go in.
             .set_offset_index_disabled(true)
-            .set_max_row_group_row_count(Some(1 << 18))
-            .build();
+            .set_max_row_group_row_count(Some(1 << 18));
+        for path in &options.repeating_columns {
+            let path = ColumnPath::from(path.split('.').map(str::to_string).collect::<Vec<_>>());
+            properties = properties.set_column_dictionary_enabled(path, true);
+        }
+        let properties = properties.build();
         Ok(TableWriter { place, schema, options, properties, current: None, done: Vec::new(), rows: 0 })
     }
 

@@ -35,7 +35,7 @@ const MAX_JSON_BYTES: usize = 64 << 20;
 const MAX_VOCAB: usize = 1 << 20;
 /// More tokens a line than this are refused.
 const MAX_MAX_TOKENS: usize = 1024;
-/// Distinct words that one scratch remembers before it starts afresh.
+/// Long words, and words of many pieces, that one scratch remembers before it starts afresh.
 const MAX_CACHED_WORDS: usize = 1 << 16;
 /// Pieces that one scratch remembers before it starts afresh; long words have many.
 const MAX_CACHED_PIECES: usize = 1 << 19;
@@ -55,9 +55,51 @@ pub struct Tokenizer {
 #[derive(Default)]
 pub struct EncodeScratch {
     identity: u64,
-    /// Word → start and length in `pieces`.
-    words: HashMap<Box<str>, (u32, u32), foldhash::fast::RandomState>,
+    /// Words of up to 15 bytes and of few pieces, which are most. A word has one place, and takes it from the one before.
+    slots: Vec<Slot>,
+    /// The others: start and length in `pieces`.
+    rest: HashMap<Box<str>, (u32, u32), foldhash::fast::RandomState>,
     pieces: Vec<u32>,
+    /// Key of each word of a text, and where it stands in it.
+    words: Vec<(u128, u32, u32)>,
+}
+
+/// A word and its pieces, in half a cache line.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// See [`key`]; 0 is no word.
+    key: u128,
+    ids: [u32; SLOT_PIECES],
+    /// How many of `ids` count; more than there are when the word is in [`EncodeScratch::rest`].
+    len: u32,
+}
+
+const SLOT_PIECES: usize = 3;
+
+/// Places for words: 2 MB.
+const SLOTS: usize = 1 << 16;
+
+/// Bytes and length of a word of up to 15 bytes; another number for longer ones, which says no more than that.
+#[inline]
+fn key(word: &str) -> u128 {
+    let mut bytes = [0u8; 16];
+    match bytes.get_mut(..word.len().min(16)) {
+        Some(to) if word.len() <= 15 => to.copy_from_slice(word.as_bytes()),
+        _ => return LONG_WORD,
+    }
+    bytes[15] = word.len() as u8;
+    u128::from_le_bytes(bytes)
+}
+
+const LONG_WORD: u128 = u128::MAX;
+
+/// Where a word belongs (a multiplicative hash; Knuth, "The Art of Computer Programming", volume 3, section 6.4).
+#[inline]
+fn place(key: u128) -> usize {
+    const A: u64 = 0x9e37_79b9_7f4a_7c15;
+    const B: u64 = 0xd1b5_4a32_d192_ed03;
+    let mixed = (key as u64).wrapping_mul(A) ^ ((key >> 64) as u64).wrapping_mul(B);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize % SLOTS
 }
 
 impl Tokenizer {
@@ -152,33 +194,50 @@ impl Tokenizer {
         if scratch.identity != self.identity || scratch.is_full() {
             scratch.reset(self.identity);
         }
-        let mut cut = false;
-        for word in words(normalised) {
-            if ids.len() >= self.max_tokens {
-                cut = true;
+        // First all words, then all places: so the look-ups do not wait for each other.
+        let mut found = std::mem::take(&mut scratch.words);
+        found.clear();
+        // A word gives a token at least.
+        for (from, to) in spans(normalised).take(self.max_tokens + 1) {
+            found.push((key(word(normalised, from, to)), from as u32, to as u32));
+        }
+        for &(key, from, to) in &found {
+            let slot = scratch.slots[place(key)];
+            if slot.key == key && slot.len as usize <= SLOT_PIECES {
+                ids.extend_from_slice(&slot.ids[..slot.len as usize]);
+            } else {
+                self.look_up(word(normalised, from as usize, to as usize), key, scratch, ids)?;
+            }
+            if ids.len() > self.max_tokens {
                 break;
             }
-            let (start, len) = match scratch.words.get(word) {
-                Some(&place) => place,
-                None => self.remember(word, scratch)?,
-            };
-            ids.extend_from_slice(&scratch.pieces[start as usize..][..len as usize]);
         }
-        cut |= ids.len() > self.max_tokens;
+        scratch.words = found;
+        let cut = ids.len() > self.max_tokens;
         ids.truncate(self.max_tokens);
         Ok(cut)
     }
 
-    /// Sends a word through the model and keeps its pieces. A word gives no more pieces than it has characters,
-    /// so one text cannot push a scratch far over its bound.
-    fn remember(&self, word: &str, scratch: &mut EncodeScratch) -> Result<(u32, u32)> {
+    /// Appends the pieces of a word that has no slot, and gives it one if it can.
+    fn look_up(&self, word: &str, key: u128, scratch: &mut EncodeScratch, ids: &mut Vec<u32>) -> Result<()> {
+        if let Some(&(start, len)) = scratch.rest.get(word) {
+            ids.extend_from_slice(&scratch.pieces[start as usize..][..len as usize]);
+            return Ok(());
+        }
         let tokens = self.inner.get_model().tokenize(word);
         let tokens = tokens.map_err(|e| Error::Bug(format!("the subword model failed on a word: {e}")))?;
-        let kept = tokens.len().min(self.max_tokens + 1);
-        let place = (scratch.pieces.len() as u32, kept as u32);
-        scratch.pieces.extend(tokens[..kept].iter().map(|token| token.id));
-        scratch.words.insert(word.into(), place);
-        Ok(place)
+        // A word gives no more pieces than it has characters, so one text cannot push a scratch far over its bound.
+        let kept = tokens.iter().take(self.max_tokens + 1).map(|token| token.id);
+        if key != LONG_WORD && kept.len() <= SLOT_PIECES {
+            let mut slot = Slot { key, ids: [0; SLOT_PIECES], len: kept.len() as u32 };
+            slot.ids.iter_mut().zip(kept.clone()).for_each(|(to, id)| *to = id);
+            scratch.slots[place(key)] = slot;
+        } else {
+            scratch.rest.insert(word.into(), (scratch.pieces.len() as u32, kept.len() as u32));
+            scratch.pieces.extend(kept.clone());
+        }
+        ids.extend(kept);
+        Ok(())
     }
 }
 
@@ -189,28 +248,42 @@ impl EncodeScratch {
     }
 
     fn is_full(&self) -> bool {
-        self.words.len() >= MAX_CACHED_WORDS || self.pieces.len() >= MAX_CACHED_PIECES
+        self.rest.len() >= MAX_CACHED_WORDS || self.pieces.len() >= MAX_CACHED_PIECES
     }
 
     fn reset(&mut self, identity: u64) {
         self.identity = identity;
-        self.words.clear();
+        self.slots.clear();
+        self.slots.resize(SLOTS, Slot::default());
+        self.rest.clear();
         self.pieces.clear();
     }
 }
 
 /// The words of a normalised text; see the head of this file.
-fn words(text: &str) -> Words<'_> {
-    Words { text, at: 0 }
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    spans(text).map(|(from, to)| word(text, from, to))
 }
 
-/// Iterator of [`words`]. Texts are mostly ASCII, so bytes are looked at before characters.
-struct Words<'a> {
+/// The word at a place that [`spans`] gave.
+#[inline]
+fn word(text: &str, from: usize, to: usize) -> &str {
+    let word = &text[from..to];
+    if word.len() >= LONG_NUMBER && word.as_bytes()[0].is_ascii_digit() { SERIAL } else { word }
+}
+
+/// Where the words of a text begin and end.
+fn spans(text: &str) -> Spans<'_> {
+    Spans { text, at: 0 }
+}
+
+/// Iterator of [`spans`]. Texts are mostly ASCII, so bytes are looked at before characters.
+struct Spans<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl Words<'_> {
+impl Spans<'_> {
     /// Goes on while characters are such; `ascii` and `other` tell for bytes below 128 and for characters above.
     #[inline]
     fn pass(&mut self, ascii: impl Fn(u8) -> bool, other: impl Fn(char) -> bool) {
@@ -231,19 +304,19 @@ impl Words<'_> {
     }
 }
 
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
+impl Iterator for Spans<'_> {
+    type Item = (usize, usize);
 
-    fn next(&mut self) -> Option<&'a str> {
+    fn next(&mut self) -> Option<(usize, usize)> {
         self.pass(|b| !b.is_ascii_alphanumeric(), is_gap);
         let from = self.at;
         if self.text.as_bytes().get(from)?.is_ascii_digit() {
             self.pass(|b| b.is_ascii_digit(), |_| false);
-            return Some(if self.at - from >= LONG_NUMBER { SERIAL } else { &self.text[from..self.at] });
+        } else {
+            // A normalised text has no upper case, but the library cuts raw ones the same way.
+            self.pass(|b| b.is_ascii_alphabetic(), |c| !is_gap(c));
         }
-        // A normalised text has no upper case, but the library cuts raw ones the same way.
-        self.pass(|b| b.is_ascii_alphabetic(), |c| !is_gap(c));
-        Some(&self.text[from..self.at])
+        Some((from, self.at))
     }
 }
 

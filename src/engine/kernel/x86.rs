@@ -15,24 +15,27 @@ const LINES_256: usize = 4;
 pub(super) fn prefetch<T>(row: &[T]) {
     for at in (0..size_of_val(row)).step_by(64) {
         // SAFETY: every x86-64 has the instruction, and it only hints.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().cast::<i8>().wrapping_add(at)) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().cast::<i8>().wrapping_add(at)) };
     }
 }
 
 #[target_feature(enable = "avx512f")]
 pub(super) fn at_least_avx512(values: &[f32], least: f32, out: &mut Vec<u32>) {
-    let (whole, rest) = values.as_chunks::<16>();
+    let (whole, rest) = values.as_chunks::<64>();
     let least_of_all = _mm512_set1_ps(least);
     for (n, part) in whole.iter().enumerate() {
-        // SAFETY: 16 floats.
-        let part = unsafe { _mm512_loadu_ps(part.as_ptr()) };
-        let mut found = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(part, least_of_all);
+        let mut found = 0u64;
+        for (v, part) in part.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: 16 floats.
+            let part = unsafe { _mm512_loadu_ps(part.as_ptr()) };
+            found |= u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(part, least_of_all)) << (v * 16);
+        }
         while found != 0 {
-            out.push(n as u32 * 16 + found.trailing_zeros());
+            out.push(n as u32 * 64 + found.trailing_zeros());
             found &= found - 1;
         }
     }
-    super::at_least(rest, least, whole.len() * 16, out);
+    super::at_least(rest, least, whole.len() * 64, out);
 }
 
 #[target_feature(enable = "avx2")]
