@@ -3,13 +3,17 @@
 //!
 //! ```sh
 //! cargo bench --bench pipeline -- --lines 1000000,10000000 --classes 5600 --screen 64
-//! cargo bench --bench pipeline -- --lines 200000 --peers ../shared/tools/peers.py --python python3 --engines ort,torch
+//! cargo bench --bench pipeline -- --lines 200000 --peers peers.py --python python3 --engines ort,torch
 //! ```
 //!
 //! `--registry` with `--model` takes a trained model in place of random weights. `--json FILE` keeps the figures, one object
-//! a line; `queries` of them are drawn by `benches/plot.py`. Nothing is asserted: it measures.
+//! a line; `--plot FILE.svg --from a.json,b.json` draws such files and measures nothing. Nothing is asserted.
 
-mod support;
+mod support {
+    pub mod plot;
+    mod shared;
+    pub use shared::*;
+}
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,6 +22,8 @@ use std::process::Command;
 use harmonize::lake::Place;
 use harmonize::model::{Bundle, Calibration, Draft, Labels, Policy};
 use harmonize::registry::Registry;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use support::{Failure, Model, arguments, random, samples};
 
@@ -30,6 +36,15 @@ fn main() -> Result<(), Failure> {
         let values = args.get(name).map_or(default, String::as_str).split(',');
         Ok(values.map(str::parse).collect::<Result<_, _>>()?)
     };
+    if let Some(file) = args.get("plot") {
+        let mut results = Vec::new();
+        for from in args.get("from").ok_or("--plot needs --from FILE,FILE")?.split(',') {
+            for line in std::fs::read_to_string(from)?.lines() {
+                results.push(serde_json::from_str(line)?);
+            }
+        }
+        return support::plot::draw(&results, file);
+    }
     let passing = tempfile::tempdir()?;
     // `--dir` keeps model and lines.
     let dir = args.get("dir").map_or(passing.path(), Path::new);
@@ -40,14 +55,15 @@ fn main() -> Result<(), Failure> {
         "engine", "lines", "repeats", "classes", "threads", "lines/s", "CPU-s/million", "peak MB"
     );
     for &classes in &list("classes", "5600")? {
-        let registry = dir.join(format!("models-{classes}"));
+        let screen: usize = args.get("screen").map_or(Ok(0), |dim| dim.parse())?;
+        let filters = list("filters", "128")?[0];
+        let registry = dir.join(format!("models-{classes}-{filters}-{screen}"));
+        let weights = dir.join(format!("weights-{classes}-{filters}-{screen}"));
         let (registry, model) = match args.get("registry") {
             Some(registry) => (registry.clone(), args.get("model").map_or("hs@1", String::as_str)),
             None => {
-                let screen = args.get("screen").map(|dim| dim.parse()).transpose()?.filter(|&dim| dim > 0);
-                let weights = dir.join("weights");
                 if !registry.exists() {
-                    make_model(&registry, &weights, classes, list("filters", "128")?[0], screen)?;
+                    make_model(&registry, &weights, classes, filters, (screen > 0).then_some(screen))?;
                 }
                 (registry.display().to_string(), "bench@1")
             }
@@ -97,8 +113,11 @@ fn main() -> Result<(), Failure> {
                     results.push(result);
                 }
                 if let Some(peers) = args.get("peers") {
+                    let described = dir.join(format!("described-{lines}-{repeats}"));
+                    described_lines(&input, &described)?;
                     for engine in args.get("engines").map_or("ort,torch", String::as_str).split(',') {
-                        let result = peer(&args, peers, engine, dir, &input, threads, lines, repeats, classes)?;
+                        let result =
+                            peer(&args, peers, engine, dir, &weights, &described, threads, lines, repeats, classes)?;
                         show(&result);
                         results.push(result);
                     }
@@ -109,11 +128,11 @@ fn main() -> Result<(), Failure> {
             }
         }
     }
-    let least =
-        results.iter().filter(|r| r["engine"] == "harmonize").filter_map(|r| r["cpu_secs_per_million"].as_f64());
-    let least = least.fold(f64::INFINITY, f64::min);
     for peer in results.iter().filter(|r| r["engine"] != "harmonize") {
-        let ratio = peer["cpu_secs_per_million"].as_f64().unwrap_or(0.0) / least;
+        let alike = |r: &&Value| ["classes", "repeats_percent", "threads"].iter().all(|&key| r[key] == peer[key]);
+        let own = results.iter().filter(|r| r["engine"] == "harmonize").find(alike);
+        let own = own.and_then(|r| r["cpu_secs_per_million"].as_f64()).unwrap_or(f64::NAN);
+        let ratio = peer["cpu_secs_per_million"].as_f64().unwrap_or(0.0) / own;
         println!("{} takes {ratio:.1} times the CPU of harmonize", peer["engine"].as_str().unwrap_or_default());
     }
     if let Some(file) = args.get("json") {
@@ -163,6 +182,23 @@ fn show(result: &Value) {
     );
 }
 
+/// The lines that have a description: the peers take no null.
+fn described_lines(input: &Path, output: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(output)?;
+    for (n, file) in std::fs::read_dir(input)?.enumerate() {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file?.path())?)?;
+        let to = std::fs::File::create(output.join(format!("{n}.parquet")))?;
+        let mut writer = ArrowWriter::try_new(to, reader.schema().clone(), None)?;
+        for batch in reader.build()? {
+            let batch = batch?;
+            let there = arrow::compute::is_not_null(batch.column_by_name("description").ok_or("no description")?)?;
+            writer.write(&arrow::compute::filter_record_batch(&batch, &there)?)?;
+        }
+        writer.close()?;
+    }
+    Ok(())
+}
+
 /// Another engine on the same lines with the same weights, whose words it knows as far as they are pieces of the vocabulary.
 #[allow(clippy::too_many_arguments)]
 fn peer(
@@ -170,6 +206,7 @@ fn peer(
     script: &str,
     engine: &str,
     dir: &Path,
+    weights: &Path,
     input: &Path,
     threads: usize,
     lines: usize,
@@ -178,7 +215,7 @@ fn peer(
 ) -> Result<Value, Failure> {
     let python = args.get("python").map_or("python3", String::as_str);
     let mut command = Command::new(python);
-    command.args([script, "run", engine, "--input", &text(input), "--weights", &text(&dir.join("weights"))]);
+    command.args([script, "run", engine, "--input", &text(input), "--weights", &text(weights)]);
     command.args([
         "--output",
         &text(&dir.join("peer")),

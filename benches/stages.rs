@@ -18,7 +18,10 @@ use harmonize::model::forward::replace_likely;
 use harmonize::registry::Registry;
 use harmonize::text::{EncodeScratch, Tokenizer, normalise};
 
-mod support;
+mod support {
+    mod shared;
+    pub use shared::*;
+}
 
 use support::{Failure, Model, arguments, random, samples};
 

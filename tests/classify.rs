@@ -214,6 +214,16 @@ fn every_page_that_we_write_carries_a_crc_that_pyarrow_verifies() {
     let files = parquet_files(&dir.path().join("lake/predictions"));
     let names: Vec<&str> = files.iter().map(|f| f.to_str().unwrap()).collect();
     assert_eq!(python("check_pages.py", &names, &[])["rows"], 140_000);
+    // Dictionaries are where values repeat, as the contract says, and nowhere else.
+    for name in &names {
+        let file = std::fs::File::open(name).unwrap();
+        let reader = parquet::file::reader::SerializedFileReader::new(file).unwrap();
+        for column in parquet::file::reader::FileReader::metadata(&reader).row_group(0).columns() {
+            let path = column.column_path().string();
+            let repeats = harmonize::contract::Contract::Predictions.repeats().contains(&path);
+            assert_eq!(column.dictionary_page_offset().is_some(), repeats, "{path}");
+        }
+    }
 }
 
 #[test]

@@ -151,6 +151,67 @@ fn slices_positions_and_neighbours_do_not_matter() {
     assert!(classifier.texts() <= 500, "the second time nothing went through the network");
 }
 
+/// A small generator of numbers below a bound.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % bound
+    }
+}
+
+fn encoded(column: &StringArray, kind: usize) -> ArrayRef {
+    let bytes = || column.iter().map(|v| v.map(str::as_bytes));
+    match kind {
+        0 => Arc::new(column.clone()),
+        1 => Arc::new(column.iter().collect::<LargeStringArray>()),
+        2 => Arc::new(column.iter().collect::<StringViewArray>()),
+        3 => Arc::new(bytes().collect::<LargeBinaryArray>()),
+        4 => Arc::new(bytes().collect::<BinaryViewArray>()),
+        _ => Arc::new(column.iter().collect::<DictionaryArray<Int32Type>>()),
+    }
+}
+
+/// Property: whatever is drawn for order, neighbours, batch size, encoding, kernel, number of threads and what was asked
+/// before, a text has one answer.
+#[test]
+fn a_text_has_one_answer_in_any_mix_of_circumstances() {
+    let plain = texts(1200);
+    let reference = predict(Arc::new(plain.clone()));
+    let mut draw = Draw(2);
+    let warm: Vec<Classifier> = Kernel::available().into_iter().map(|kernel| classifier().on(kernel)).collect();
+    for round in 0..40 {
+        let cold = classifier().on(Kernel::available()[draw.below(warm.len())]);
+        let classifier = if draw.below(2) == 0 { &cold } else { &warm[draw.below(warm.len())] };
+        let rows: Vec<usize> = (0..1 + draw.below(700)).map(|_| draw.below(plain.len())).collect();
+        let (width, threads) = (1 + draw.below(200), 1 + draw.below(4));
+        let batches: Vec<(&[usize], ArrayRef)> = rows
+            .chunks(width)
+            .map(|rows| {
+                let column: StringArray = rows.iter().map(|&r| plain.is_valid(r).then(|| plain.value(r))).collect();
+                let padded: StringArray = std::iter::once(Some("left out")).chain(&column).collect();
+                let slice = draw.below(2) == 0;
+                let kind = draw.below(6);
+                (rows, if slice { encoded(&padded, kind).slice(1, rows.len()) } else { encoded(&column, kind) })
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            for part in batches.chunks(batches.len().div_ceil(threads)) {
+                let reference = &reference;
+                scope.spawn(move || {
+                    for (rows, column) in part {
+                        let found = classifier.predict(column).unwrap();
+                        for (at, &row) in rows.iter().enumerate() {
+                            assert_eq!(found.slice(at, 1), reference.slice(row, 1), "round {round}, row {row}");
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
 /// The trained model, and random ones without and with a screen.
 #[test]
 fn every_kernel_of_this_machine_gives_the_same_bytes() {
@@ -161,10 +222,13 @@ fn every_kernel_of_this_machine_gives_the_same_bytes() {
         let (config, weights) = random_model(screen_dim);
         Engine::uncalibrated(&config, &weights, &loaded.bundle.tokenizer_json, codes(700)).unwrap().on(kernel)
     };
-    let engines: [&dyn Fn(Kernel) -> Engine; 3] =
-        [&|kernel| Engine::with_kernel(&loaded.bundle, kernel).unwrap(), &|kernel| random(None, kernel), &|kernel| {
-            random(Some(24), kernel)
-        }];
+    let engines: [&dyn Fn(Kernel) -> Engine; 4] = [
+        &|kernel| Engine::with_kernel(&loaded.bundle, kernel).unwrap(),
+        &|kernel| random(None, kernel),
+        &|kernel| random(Some(24), kernel),
+        // No multiple of what the instructions take at once.
+        &|kernel| random(Some(7), kernel),
+    ];
     for (n, engine) in engines.into_iter().enumerate() {
         let mut answers: Vec<(Kernel, Vec<Score>)> = Vec::new();
         for kernel in Kernel::available() {
@@ -183,6 +247,31 @@ fn every_kernel_of_this_machine_gives_the_same_bytes() {
         };
         for (kernel, scores) in &answers[1..] {
             assert!(bits(scores) == bits(&answers[0].1), "model {n}, {kernel:?}");
+        }
+    }
+}
+
+/// What one model left in the working memory is nothing to the next.
+#[test]
+fn models_of_different_sizes_can_share_their_working_memory() {
+    let texts = normalised(200);
+    let json = loaded().bundle.tokenizer_json;
+    let engines: Vec<Engine> = [None, Some(7), Some(24), None, Some(65)]
+        .into_iter()
+        .map(|dim| {
+            let (config, weights) = random_model(dim);
+            Engine::uncalibrated(&config, &weights, &json, codes(700)).unwrap()
+        })
+        .chain([Engine::compile(&loaded().bundle).unwrap()])
+        .collect();
+    let mut shared = Scratch::default();
+    for text in texts.chunks(13) {
+        let text: Vec<&str> = text.iter().map(String::as_str).collect();
+        for (n, engine) in engines.iter().enumerate() {
+            let (mut mixed, mut alone) = (Vec::new(), Vec::new());
+            engine.score(&text, &mut shared, &mut mixed).unwrap();
+            engine.score(&text, &mut Scratch::default(), &mut alone).unwrap();
+            assert_eq!(mixed, alone, "model {n}");
         }
     }
 }

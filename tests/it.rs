@@ -23,6 +23,8 @@ mod commands;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// Broken files of a bundle and odd texts, by the thousand.
+mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Real declarations, where they are at hand.

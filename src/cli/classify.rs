@@ -87,6 +87,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
 
 pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    super::memory::give_back_large_blocks();
     let job = resolve(&args, &mut settings)?;
     let loaded = job.registry.load(&job.model).await?;
     let bar = Arc::new(LineBar::new());

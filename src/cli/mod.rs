@@ -9,6 +9,7 @@ mod classify;
 mod completions;
 mod demo;
 mod evaluate;
+mod memory;
 mod predict;
 mod sample;
 mod settings;

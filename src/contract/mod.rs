@@ -126,8 +126,10 @@ fn load(text: &str) -> Result<Loaded> {
         .iter()
         .map(|c| Ok(Field::new(&c.name, kind(&c.kind)?, c.nullable)))
         .collect::<Result<Vec<_>>>()?;
-    for named in document.partition_by.iter().chain(&document.stats).chain(&document.repeats) {
-        if !document.columns.iter().any(|c| Some(c.name.as_str()) == named.split('.').next()) {
+    let whole = document.partition_by.iter().chain(&document.stats).map(String::as_str);
+    let first = document.repeats.iter().filter_map(|path| path.split('.').next());
+    for named in whole.chain(first) {
+        if !document.columns.iter().any(|c| c.name == named) {
             return Err(Error::Bug(format!("contract {}: no column {named}", document.table)));
         }
     }

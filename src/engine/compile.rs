@@ -2,8 +2,8 @@
 //!
 //! A convolution over embeddings is linear in each token, so `table[token][width, offset] = embedding[token] ·
 //! kernel[offset]` turns it into look-ups and additions. Tables are 16-bit with one scale a filter, chosen so that no
-//! sum of them can overflow; the output layer is there twice, in bytes for all classes (`Coarse`) and in 16 bits
-//! for those that come close, each with one scale a class, chosen so that no product sum can leave 32 bits.
+//! sum of them can overflow; the screen, or without one the output layer, is there in bytes for all classes
+//! (`Coarse`), and the output layer in 16 bits for the likely ones, each with one scale a class, chosen so that no product sum can leave 32 bits.
 
 use std::sync::OnceLock;
 
@@ -25,6 +25,9 @@ pub(super) const BYTE_SHIFT: u32 = 4;
 /// Largest factor of the screen in bytes, where `FACTOR_ZERO` stands for 0.
 const FACTOR_BYTE_MAX: f32 = 63.0;
 const FACTOR_ZERO: u8 = 64;
+
+/// Factors below this count as 0, so that the division by the largest stays finite.
+const LEAST_FACTOR: f32 = 1e-30;
 
 /// Filters of which a token's products are made together.
 pub(super) const PANEL: usize = 64;
@@ -56,6 +59,8 @@ pub struct Tables {
     feature_unit: Vec<f32>,
     /// `[screen_dim][features]` in bytes, when the classes are screened through fewer dimensions.
     projection: Option<Coarse>,
+    /// Dimensions of the screen, 0 without one.
+    screen_dim: usize,
     /// The screen's second half, or else the output layer, in bytes.
     coarse: Coarse,
     /// Output layer in 16 bits, `[classes][features]`.
@@ -187,6 +192,7 @@ impl Tables {
             shift,
             feature_unit,
             projection,
+            screen_dim: weights.screen.as_ref().map_or(0, |screen| screen.projection.len() / features),
             coarse,
             output,
             output_bias: output_bias.clone(),
@@ -279,10 +285,10 @@ impl Tables {
         kernel.coarse(features, &ones[..lines], projection, factors);
         let mut units = ones;
         for ((line, bytes), unit) in factors.chunks_exact(width).zip(bytes.chunks_exact_mut(length)).zip(&mut units) {
-            // Each line is scaled by the largest of its factors.
-            let line = &line[..length.min(width)];
+            // Each line is scaled by the largest of its factors. Beyond them are padding, whose weights are zero.
+            let line = &line[..self.screen_dim];
             let largest = line.iter().fold(0f32, |m, x| if x.abs() > m { x.abs() } else { m });
-            let scale = if largest > 0.0 { FACTOR_BYTE_MAX / largest } else { 0.0 };
+            let scale = if largest >= LEAST_FACTOR { FACTOR_BYTE_MAX / largest } else { 0.0 };
             kernel.to_signed_bytes(line, scale, f32::from(FACTOR_ZERO), bytes);
             *unit = largest / FACTOR_BYTE_MAX;
         }
@@ -364,6 +370,13 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
     (scale, bias, shift)
 }
 
+/// The nearest integer, ties to even, without a call: adding 1.5 · 2^52 leaves no room for a fraction.
+#[inline(always)]
+fn rounded(x: f64) -> f64 {
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    (x + ROUND) - ROUND
+}
+
 /// Rows of weights in 16 bits.
 struct Fine {
     length: usize,
@@ -390,7 +403,7 @@ impl Fine {
             let room = f64::from(i32::MAX) / f64::from(largest_input) - length as f64;
             let scale = (32767.0 / largest).min(room / total);
             for (out, x) in out.iter_mut().zip(&row) {
-                *out = (x * scale).round_ties_even() as i16;
+                *out = rounded(x * scale) as i16;
             }
             *unit = (1.0 / scale) as f32;
         });
@@ -411,7 +424,7 @@ fn coarse_rows(length: usize, bias: &[f32], zero: u8, row: impl Fn(usize) -> Vec
         if largest > 0.0 {
             let scale = f64::from(BYTE_WEIGHT_MAX) / largest;
             for (out, x) in out.iter_mut().zip(&row) {
-                *out = (x * scale).round_ties_even() as i8;
+                *out = rounded(x * scale) as i8;
             }
             *unit = (1.0 / scale) as f32;
         }

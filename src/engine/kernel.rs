@@ -4,7 +4,9 @@
 //! same bytes; the tests hold each to the plain one. Most loops are plain Rust that the compiler vectorises for each
 //! set; the output layer, where the time goes, has intrinsics.
 
+// The path is said so that `tests/kernels_alone.rs` finds it too.
 #[cfg(target_arch = "x86_64")]
+#[path = "kernel/x86.rs"]
 mod x86;
 
 use super::compile::{BYTE_SHIFT, FEATURE_MAX, PANEL};
@@ -231,7 +233,8 @@ impl Coarse {
 
 /// The plain twin of the kernels in `x86`.
 ///
-/// The bound: `|sum| <= 127 · 127 · features`, below 2³¹ for up to 133,000 features.
+/// The bound: `|sum| <= 127 · (127 + zero) · features`: 1.06e9 for 65,536 features, whose zero is 0, and 9.9e7 for a screen of
+/// 4,096 dimensions, whose zero is 64; both below 2³¹.
 fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     let lines = features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes));
     for ((line, out), &line_unit) in lines.zip(units) {
@@ -441,6 +444,26 @@ mod tests {
                 }
                 let sums = kernel.panel(&x, &rows);
                 assert!(sums.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_makes_the_same_bytes() {
+        let mut state = 8;
+        let features: Vec<i16> = (0..333).map(|_| (random(&mut state) % 4096) as i16).collect();
+        let values: Vec<f32> = (0..333).map(|_| (random(&mut state) % 127) as f32 - 63.0).collect();
+        for kernel in Kernel::available() {
+            let (mut bytes, mut signed) = (vec![7; 333], vec![7; 333]);
+            kernel.to_bytes(&features, &mut bytes);
+            kernel.to_signed_bytes(&values, 1.0, 64.0, &mut signed);
+            for i in 0..333 {
+                let exact = (f64::from(features[i]) / 16.0 + 0.5).floor().min(127.0);
+                assert_eq!(
+                    (f64::from(bytes[i]), f64::from(signed[i]) - 64.0),
+                    (exact, f64::from(values[i])),
+                    "{kernel:?}"
+                );
             }
         }
     }

@@ -4,7 +4,7 @@
 //! any batch size, order and number of threads. Sums are integers, or floats added in a written order; there is no
 //! fused multiply-add and no library `exp`.
 //!
-//! All classes are scored in bytes first; those that come close are scored again in 16 bits.
+//! All classes are scored in bytes first, through a screen if the model has one; the likely ones are scored again in 16 bits.
 
 mod compile;
 mod kernel;
@@ -204,12 +204,12 @@ impl Engine {
     }
 
     /// Gives `each` the logits of every text, padded with minus infinity, the classes that come first by the coarse
-    /// ones and hold exact ones, and the token counts.
+    /// ones and hold exact ones, with what these had at least, and the token counts.
     fn lines(
         &self,
         normalised: &[&str],
         scratch: &mut Scratch,
-        mut each: impl FnMut(&[f32], &[u32], Counts),
+        mut each: impl FnMut(&[f32], (&mut Vec<u32>, f32), Counts),
     ) -> Result<()> {
         let (classes, features) = (self.tables.coarse().classes(), self.tables.features());
         for block in normalised.chunks(self.block()) {
@@ -219,11 +219,11 @@ impl Engine {
             let began = Instant::now();
             for (line, &counts) in scratch.counts.iter().enumerate() {
                 let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
-                softmax::candidates(logits, self.tables.candidates(), self.kernel, &mut scratch.candidates);
+                let least = softmax::candidates(logits, self.tables.candidates(), self.kernel, &mut scratch.candidates);
                 let features = &scratch.features[line * features..(line + 1) * features];
                 let memory = (&mut scratch.rough, &mut scratch.exact);
                 self.tables.rescore(features, &scratch.candidates, self.kernel, memory, logits);
-                each(logits, &scratch.candidates, counts);
+                each(logits, (&mut scratch.candidates, least), counts);
             }
             scratch.spent.answer += began.elapsed();
         }
@@ -257,8 +257,8 @@ impl Engine {
         let began = Instant::now();
         let features = self.tables.features();
         let padded = features.next_multiple_of(kernel::QUAD);
-        scratch.features.resize(BLOCK * features, 0);
-        scratch.bytes.resize(BLOCK * padded, 0);
+        scratch.features.resize(self.block() * features, 0);
+        scratch.bytes.resize(self.block() * padded, 0);
         let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(padded));
         let mut from = 0;
         for (line, (&to, (features, bytes))) in scratch.ends.iter().zip(rows).enumerate() {
@@ -276,7 +276,7 @@ impl Engine {
     fn coarse(&self, texts: usize, scratch: &mut Scratch) {
         let began = Instant::now();
         let classes = self.tables.coarse().classes();
-        scratch.logits.resize(BLOCK * classes, 0.0);
+        scratch.logits.resize(self.block() * classes, 0.0);
         let bytes = &scratch.bytes[..texts * self.tables.features().next_multiple_of(kernel::QUAD)];
         let logits = &mut scratch.logits[..texts * classes];
         let (factors, factor_bytes) = (&mut scratch.factors, &mut scratch.factor_bytes);

@@ -68,14 +68,20 @@ pub(super) fn lanes(logits: &[f32]) -> [f32; GROUPS] {
 }
 
 /// Classes whose logits are among the largest, in their order: at least `wanted` of them (up to `GROUPS`) if there are as
-/// many, and all whose logit is at least the smallest of the largest `wanted` group maxima. Decided by the logits alone.
-pub(super) fn candidates(logits: &[f32], wanted: usize, kernel: Kernel, out: &mut Vec<u32>) {
+/// many, and all whose logit is at least the smallest of the largest `wanted` group maxima, which is given back. Decided by
+/// the logits alone.
+pub(super) fn candidates(logits: &[f32], wanted: usize, kernel: Kernel, out: &mut Vec<u32>) -> f32 {
     let mut groups = kernel.lanes(logits);
     let (_, least, _) = groups.select_nth_unstable_by(wanted - 1, |a, b| b.total_cmp(a));
     // With fewer classes than that, the padding is no candidate.
     let least = least.max(f32::MIN);
     out.clear();
     kernel.at_least(logits, least, out);
+    if out.is_empty() {
+        // Logits that are no numbers, of weights that are absurd: an answer all the same, and the same everywhere.
+        out.push(0);
+    }
+    least
 }
 
 /// `Σ e^((logit - largest) · inverse)`.
@@ -125,16 +131,23 @@ impl Families {
     }
 }
 
-/// The answer for one line of logits (`[classes]` or more, uncalibrated; minus infinity where there is no class), whose
-/// best are among `candidates`. Token counts are left at zero.
+/// The answer for one line of logits (`[classes]` or more, uncalibrated; minus infinity where there is no class), of which
+/// the classes that are no candidates have less than `least`. Token counts are left at zero.
 pub(super) fn answer(
     logits: &[f32],
-    candidates: &[u32],
+    (candidates, least): (&mut Vec<u32>, f32),
     temperature: f32,
     families: &Families,
     kernel: Kernel,
 ) -> Score {
-    let (top, choices) = best(logits, candidates);
+    let (mut top, choices) = best(logits, candidates);
+    let last = top[choices - 1].1;
+    if last < least && choices == TOP {
+        // Scored again, a candidate came out below what others may have.
+        candidates.clear();
+        kernel.at_least(logits, last, candidates);
+        top = best(logits, candidates).0;
+    }
     let (first, largest) = top[0];
     let inverse = 1.0 / temperature;
     let scaled = |logit: f32| exp((logit - largest) * inverse);
@@ -210,8 +223,8 @@ mod tests {
     fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Score {
         let of = |kernel| {
             let mut candidates = Vec::new();
-            super::candidates(logits, CANDIDATES, kernel, &mut candidates);
-            super::answer(logits, &candidates, temperature, &Families::new(codes), kernel)
+            let least = super::candidates(logits, CANDIDATES, kernel, &mut candidates);
+            super::answer(logits, (&mut candidates, least), temperature, &Families::new(codes), kernel)
         };
         let all: Vec<Score> = Kernel::available().into_iter().map(of).collect();
         assert!(all.iter().all(|a| *a == all[0]));
@@ -250,6 +263,29 @@ mod tests {
                 assert!((f64::from(p) - exact).abs() < 1e-5);
             }
             assert!(got.confidence() <= got.heading && got.heading <= got.chapter);
+        }
+    }
+
+    #[test]
+    fn a_class_that_was_no_candidate_can_be_among_the_five() {
+        let mut logits: Vec<f32> = (0..300).map(|i| -(i as f32)).collect();
+        for kernel in Kernel::available() {
+            let mut candidates = Vec::new();
+            let least = super::candidates(&logits, CANDIDATES, kernel, &mut candidates);
+            assert_eq!((candidates.len(), least), (CANDIDATES, -15.0));
+            // All but three turn out worse than the next ones.
+            logits[3..16].fill(-100.0);
+            let got = super::answer(&logits, (&mut candidates, least), 1.0, &Families::new(&codes(300)), kernel);
+            assert_eq!(got.top.map(|t| t.0), [0, 1, 2, 16, 17], "{kernel:?}");
+            logits = (0..300).map(|i| -(i as f32)).collect();
+        }
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_give_an_answer_all_the_same() {
+        for odd in [f32::NAN, f32::NEG_INFINITY] {
+            let got = answer(&[odd; 70], 1.0, &codes(70));
+            assert!(got.top[0].0 == 0 && got.choices == 1 && got.confidence() <= 1.0);
         }
     }
 

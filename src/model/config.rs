@@ -101,7 +101,9 @@ impl Config {
     fn parameters(&self) -> Option<usize> {
         let embedding = self.vocab_size.checked_mul(self.embedding_dim)?;
         let width: usize = self.widths.iter().sum();
-        let convs = width.checked_mul(self.filters)?.checked_mul(self.embedding_dim)?;
+        // The engine pads filters.
+        let filters = self.filters.checked_next_multiple_of(64)?;
+        let convs = width.checked_mul(filters)?.checked_mul(self.embedding_dim)?;
         let output = self.classes.checked_mul(self.features() + 1)?;
         let screen = self.screen_dim.unwrap_or(0).checked_mul(self.features().checked_add(self.classes)?)?;
         embedding.checked_add(convs)?.checked_add(screen)?.checked_add(output)?.checked_add(self.features())

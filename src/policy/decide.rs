@@ -241,19 +241,23 @@ const WRAPPING: [&str; 66] = [
 /// Longest core that is looked up, in words: no vague text is longer.
 const CORE_WORDS: usize = 6;
 
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
 /// What a normalised text says besides numbers, references and packing: "1x40ft stc spare parts, 23 ctns" → "spare
-/// parts". `None` when that is longer than any vague text, or all of the text.
-fn core(normalised: &str) -> Option<String> {
+/// parts". `None` when that is longer than any vague text, begins with a word that `begins` refuses, or is all of the text.
+fn core(normalised: &str, begins: impl Fn(&str) -> bool) -> Option<String> {
     let mut core = String::new();
-    let (mut words, mut left_out) = (0, false);
-    for word in normalised.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+    let (mut count, mut left_out) = (0, false);
+    for word in words(normalised) {
         let reference = word.len() == 1 || word.bytes().any(|b| b.is_ascii_digit());
         if reference || WRAPPING.binary_search(&word).is_ok() {
             left_out = true;
             continue;
         }
-        words += 1;
-        if words > CORE_WORDS {
+        count += 1;
+        if count > CORE_WORDS || (count == 1 && !begins(word)) {
             return None;
         }
         if !core.is_empty() {
@@ -268,7 +272,9 @@ fn core(normalised: &str) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct Judge {
     threshold: f32,
-    vague: HashSet<String>,
+    vague: HashSet<String, foldhash::fast::RandomState>,
+    /// Their first words: most texts begin with none of them.
+    vague_begins: HashSet<String, foldhash::fast::RandomState>,
     out_of_vocabulary_ratio: f64,
     /// Accepted texts whose 32-bit hash is below this are looked at; 0 to 2^32.
     audit_cut_off: u64,
@@ -282,6 +288,7 @@ impl Judge {
         Judge {
             threshold: policy.threshold,
             vague: policy.vague.iter().cloned().collect(),
+            vague_begins: policy.vague.iter().filter_map(|text| words(text).next()).map(str::to_string).collect(),
             out_of_vocabulary_ratio: policy.out_of_vocabulary_ratio,
             audit_cut_off: (policy.audit_ratio * 2f64.powi(32)).round() as u64,
             salt: Sha256::new_with_prefix(model_digest.as_bytes()),
@@ -320,7 +327,8 @@ impl Judge {
             TextState::Text => {}
         }
         let mut reasons = none;
-        if self.vague.contains(facts.normalised) || core(facts.normalised).is_some_and(|c| self.vague.contains(&c)) {
+        let core = || core(facts.normalised, |word| self.vague_begins.contains(word));
+        if self.vague.contains(facts.normalised) || core().is_some_and(|c| self.vague.contains(&c)) {
             reasons = reasons.with(Reason::Vague);
         }
         if facts.unknown_tokens as f64 > self.out_of_vocabulary_ratio * facts.tokens as f64 {

@@ -18,7 +18,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
 use super::cache::{Cache, Remembered};
-use crate::engine::{Engine, Score, Scratch, Spent};
+use crate::engine::{Engine, Kernel, Score, Scratch, Spent};
 use crate::error::{Error, Result};
 use crate::model::Policy;
 use crate::policy::{Decision, Facts, Judge, Reasons, TextState};
@@ -108,7 +108,8 @@ pub fn is_text(kind: &DataType) -> bool {
 
 /// One distinct text of a batch and its answer.
 struct Answer {
-    digest: String,
+    /// `None` when there is no text.
+    digest: Option<text::TextDigest>,
     /// `None` when the decision is to give no code.
     score: Option<Score>,
     decision: Decision,
@@ -116,8 +117,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(digest: String, answer: Remembered) -> Answer {
-        Answer { digest, score: answer.score, decision: answer.decision, reasons: answer.reasons }
+    fn new(digest: text::TextDigest, answer: Remembered) -> Answer {
+        Answer { digest: Some(digest), score: answer.score, decision: answer.decision, reasons: answer.reasons }
     }
 }
 
@@ -140,6 +141,11 @@ impl Classifier {
             texts: AtomicU64::new(0),
             spent: Default::default(),
         })
+    }
+
+    /// The same classifier on another kernel, whose answers are the same.
+    pub fn on(self, kernel: Kernel) -> Classifier {
+        Classifier { engine: self.engine.on(kernel), ..self }
     }
 
     /// Rows answered so far.
@@ -220,7 +226,7 @@ impl Classifier {
                     state,
                 };
                 let (decision, reasons) = self.judge.decide(&facts);
-                Answer { digest: String::new(), score: None, decision, reasons }
+                Answer { digest: None, score: None, decision, reasons }
             })
             .collect();
         let mut known: Vec<Option<Remembered>> =
@@ -252,7 +258,7 @@ impl Classifier {
         }
         for (entry, answer) in batch.entries.iter().zip(known) {
             let answer = answer.ok_or_else(|| Error::Bug("a text has no answer".into()))?;
-            answers.push(Answer::new(entry.digest.to_string(), answer));
+            answers.push(Answer::new(entry.digest, answer));
         }
         Ok((answers, spent))
     }
@@ -267,15 +273,15 @@ impl Classifier {
             scores().for_each(|s| column.append_option(s.map(f)));
             Arc::new(column.finish())
         };
-        let strings = |width: usize, f: &dyn Fn(&Answer) -> Option<String>| -> ArrayRef {
-            let mut column = StringBuilder::with_capacity(rows, rows * width);
-            each().for_each(|a| column.append_option(f(a)));
-            Arc::new(column.finish())
-        };
         let mut hs6 = StringBuilder::with_capacity(rows, rows * 6);
         scores().for_each(|s| hs6.append_option(s.map(|s| code(s.top[0].0))));
         let mut decision = StringBuilder::with_capacity(rows, rows * 6);
         each().for_each(|a| decision.append_value(a.decision.as_str()));
+        let mut digest = StringBuilder::with_capacity(rows, rows * 32);
+        each().for_each(|a| match &a.digest {
+            Some(of_text) => digest.append_value(of_text.hex(&mut [0; 32])),
+            None => digest.append_null(),
+        });
         let columns: Vec<ArrayRef> = vec![
             Arc::new(hs6.finish()),
             floats(Score::confidence),
@@ -285,7 +291,7 @@ impl Classifier {
             self.alternatives(scores()),
             Arc::new(decision.finish()),
             reasons(each().map(|a| a.reasons)),
-            strings(32, &|a| (!a.digest.is_empty()).then(|| a.digest.clone())),
+            Arc::new(digest.finish()),
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.identity.model(), rows))),
         ];
         StructArray::new(prediction_fields(), columns, None)

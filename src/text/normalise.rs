@@ -142,9 +142,23 @@ impl TextDigest {
 }
 
 /// 32 lower-case hexadecimal digits.
+impl TextDigest {
+    /// Its 32 digits, written into `to`.
+    pub fn hex<'a>(&self, to: &'a mut [u8; 32]) -> &'a str {
+        for (pair, byte) in to.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[
+                b"0123456789abcdef"[usize::from(byte >> 4)],
+                b"0123456789abcdef"[usize::from(byte & 15)],
+            ]);
+        }
+        // Digits are UTF-8.
+        std::str::from_utf8(to).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for TextDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        f.write_str(self.hex(&mut [0; 32]))
     }
 }
 

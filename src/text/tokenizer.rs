@@ -66,11 +66,12 @@ pub struct EncodeScratch {
 
 /// A word and its pieces, in half a cache line.
 #[derive(Clone, Copy, Default)]
+#[repr(align(32))]
 struct Slot {
     /// See [`key`]; 0 is no word.
     key: u128,
     ids: [u32; SLOT_PIECES],
-    /// How many of `ids` count; more than there are when the word is in [`EncodeScratch::rest`].
+    /// How many of `ids` count.
     len: u32,
 }
 
@@ -203,7 +204,7 @@ impl Tokenizer {
         }
         for &(key, from, to) in &found {
             let slot = scratch.slots[place(key)];
-            if slot.key == key && slot.len as usize <= SLOT_PIECES {
+            if slot.key == key {
                 ids.extend_from_slice(&slot.ids[..slot.len as usize]);
             } else {
                 self.look_up(word(normalised, from as usize, to as usize), key, scratch, ids)?;

@@ -55,7 +55,8 @@ pub struct ModelRecipe {
     pub filters: usize,
     /// Tokens of a text that are looked at.
     pub max_tokens: usize,
-    /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none.
+    /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
+    /// are not more than four times as many classes.
     pub screen_dim: usize,
 }
 
@@ -226,7 +227,8 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         })?;
     fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
     let tokenizer_json = tokenizer.to_json()?;
-    if options.recipe.model.screen_dim > 0 {
+    // With fewer classes the output layer itself is as quick.
+    if options.recipe.model.screen_dim > 0 && labels.len() > 4 * options.recipe.model.screen_dim {
         watcher.step("screen");
         let judge =
             Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };

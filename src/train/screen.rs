@@ -95,11 +95,13 @@ fn centred(output: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
     (output, bias.iter().map(|b| b - of_bias).collect())
 }
 
-/// `[features, dim]` and `[dim, classes]` that keep most of the variance of the logits of the first lines.
+/// `[features, dim]` and `[dim, classes]` that keep most of the variance of the logits of some lines.
 fn start(features: &[f32], output: &Tensor, dim: usize, random: &mut Random) -> Result<(Tensor, Tensor)> {
     let (width, classes) = output.dims2()?;
-    let lines = (features.len() / width).min(START_ROWS);
-    let logits = Tensor::from_slice(&features[..lines * width], (lines, width), &Device::Cpu)?.matmul(output)?;
+    // Evenly over all of them: files are often sorted.
+    let stride = (features.len() / width).div_ceil(START_ROWS);
+    let rows: Vec<f32> = features.chunks_exact(width).step_by(stride).flatten().copied().collect();
+    let logits = Tensor::from_slice(&rows, (rows.len() / width, width), &Device::Cpu)?.matmul(output)?;
     let across = logits.t()?.contiguous()?;
     // Row by row `[dim, classes]`, so that a direction is a slice.
     let mut directions: Vec<f32> = (0..dim * classes).map(|_| random.normal()).collect();

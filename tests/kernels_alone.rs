@@ -1,0 +1,40 @@
+//! The kernels without the rest of the program, so that a sanitizer can watch their tests in seconds: `tests/sanitize`.
+//! The numbers that they take from other modules are repeated here.
+
+mod model {
+    pub mod forward {
+        pub const GROUPS: usize = 64;
+    }
+}
+
+mod compile {
+    pub const FEATURE_MAX: i32 = 4095;
+    pub const BYTE_SHIFT: u32 = 4;
+    pub const PANEL: usize = 64;
+}
+
+#[path = "../src/engine/kernel.rs"]
+mod kernel;
+#[path = "../src/engine/softmax.rs"]
+mod softmax;
+
+pub use kernel::Kernel;
+
+pub const TOP: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    pub top: [(u32, f32); TOP],
+    pub choices: usize,
+    pub heading: f32,
+    pub chapter: f32,
+    pub tokens: usize,
+    pub unknown: usize,
+    pub cut: bool,
+}
+
+impl Score {
+    pub fn confidence(&self) -> f32 {
+        self.top[0].1
+    }
+}
