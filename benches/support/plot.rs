@@ -30,18 +30,21 @@ pub fn draw(results: &[Value], file: &str) -> Result<(), Failure> {
             .build_cartesian_2d((from..to).log_scale(), 0.0..highest)?;
         chart
             .configure_mesh()
-            .x_label_formatter(&|x| match *x {
-                x if x >= 1e6 => format!("{:.0} M", x / 1e6),
-                x => format!("{x:.0}"),
-            })
-            .x_labels(6)
+            .x_label_formatter(&|_| String::new())
             .disable_x_mesh()
+            .light_line_style(WHITE)
             .draw()?;
         chart.draw_series(LineSeries::new(points.iter().copied(), &BLUE))?;
         chart.draw_series(points.iter().map(|&point| Circle::new(point, 3, BLUE.filled())))?;
+        let named = points.iter().map(|&(x, y)| Text::new(short(x), (x, y * 1.08), ("sans-serif", 11)));
+        chart.draw_series(named)?;
     }
     area.present()?;
     Ok(())
+}
+
+fn short(x: f64) -> String {
+    if x >= 1e6 { format!("{:.0} M", x / 1e6) } else { format!("{x:.0}") }
 }
 
 /// Most results that agree in everything but `key`, as points.
