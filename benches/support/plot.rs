@@ -28,12 +28,7 @@ pub fn draw(results: &[Value], file: &str) -> Result<(), Failure> {
             .x_label_area_size(30)
             .y_label_area_size(34)
             .build_cartesian_2d((from..to).log_scale(), 0.0..highest)?;
-        chart
-            .configure_mesh()
-            .x_label_formatter(&|_| String::new())
-            .disable_x_mesh()
-            .light_line_style(WHITE)
-            .draw()?;
+        chart.configure_mesh().x_label_formatter(&|_| String::new()).disable_x_mesh().light_line_style(WHITE).draw()?;
         chart.draw_series(LineSeries::new(points.iter().copied(), &BLUE))?;
         chart.draw_series(points.iter().map(|&point| Circle::new(point, 3, BLUE.filled())))?;
         let named = points.iter().map(|&(x, y)| Text::new(short(x), (x, y * 1.08), ("sans-serif", 11)));
