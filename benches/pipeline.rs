@@ -116,8 +116,9 @@ fn main() -> Result<(), Failure> {
                     let described = dir.join(format!("described-{lines}-{repeats}"));
                     described_lines(&input, &described)?;
                     for engine in args.get("engines").map_or("ort,torch", String::as_str).split(',') {
-                        let result =
-                            peer(&args, peers, engine, dir, &weights, &described, threads, lines, repeats, classes)?;
+                        let mut result = peer(&args, &[peers, "run", engine], &weights, &described, threads)?;
+                        result["repeats_percent"] = repeats.into();
+                        result["classes"] = classes.into();
                         show(&result);
                         results.push(result);
                     }
@@ -200,36 +201,21 @@ fn described_lines(input: &Path, output: &Path) -> Result<(), Failure> {
 }
 
 /// Another engine on the same lines with the same weights, whose words it knows as far as they are pieces of the vocabulary.
-#[allow(clippy::too_many_arguments)]
 fn peer(
     args: &HashMap<String, String>,
-    script: &str,
-    engine: &str,
-    dir: &Path,
+    script: &[&str],
     weights: &Path,
     input: &Path,
     threads: usize,
-    lines: usize,
-    repeats: usize,
-    classes: usize,
 ) -> Result<Value, Failure> {
-    let python = args.get("python").map_or("python3", String::as_str);
-    let mut command = Command::new(python);
-    command.args([script, "run", engine, "--input", &text(input), "--weights", &text(weights)]);
-    command.args([
-        "--output",
-        &text(&dir.join("peer")),
-        "--id",
-        "line_id",
-        "--threads",
-        &threads.to_string(),
-        "--trim",
-    ]);
-    if let Some(limit) = args.get("peer-lines") {
-        command.args(["--limit", limit]);
-    }
-    if let Some(model) = args.get("fasttext-model") {
-        command.args(["--fasttext-model", model]);
+    let mut command = Command::new(args.get("python").map_or("python3", String::as_str));
+    let output = tempfile::tempdir()?;
+    command.args(script).args(["--input", &text(input), "--weights", &text(weights)]);
+    command.args(["--output", &text(output.path()), "--id", "line_id", "--threads", &threads.to_string(), "--trim"]);
+    for (own, theirs) in [("peer-lines", "--limit"), ("fasttext-model", "--fasttext-model")] {
+        if let Some(value) = args.get(own) {
+            command.args([theirs, value]);
+        }
     }
     let out = command.output()?;
     if !out.status.success() {
@@ -237,9 +223,8 @@ fn peer(
     }
     let found: Value = serde_json::from_slice(&out.stdout)?;
     Ok(json!({
-        "engine": found["engine"], "lines": found["rows"], "repeats_percent": repeats, "classes": classes, "threads": threads,
-        "lines_per_sec": found["rows_per_s"], "cpu_secs_per_million": found["cpu_s_per_million"], "peak_mb": found["peak_rss_mb"],
-        "of_lines": lines,
+        "engine": found["engine"], "lines": found["rows"], "threads": threads, "lines_per_sec": found["rows_per_s"],
+        "cpu_secs_per_million": found["cpu_s_per_million"], "peak_mb": found["peak_rss_mb"],
     }))
 }
 

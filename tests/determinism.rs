@@ -13,6 +13,7 @@ use harmonize::sample::{self, Spec};
 use harmonize::sql::Classifier;
 
 use crate::support::lab::{folder, lab, number, ok, path, read};
+use crate::support::random::Random;
 
 fn loaded() -> Loaded {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -40,15 +41,8 @@ fn predict(array: ArrayRef) -> StructArray {
 fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
     let small = Config::default_text_cnn(3000, 700);
     let config = Config { embedding_dim: 24, filters: 40, widths: vec![1, 2, 3], max_tokens: 40, screen_dim, ..small };
-    let mut state = 5u64;
-    let mut random = |count: usize, spread: f32| -> Vec<f32> {
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * spread
-            })
-            .collect()
-    };
+    let mut draw = Random(5);
+    let mut random = |count, spread| draw.floats(count, spread);
     let mut embedding = random(config.vocab_size * config.embedding_dim, 1.0);
     embedding[..config.embedding_dim].fill(0.0);
     let convs = config
@@ -151,16 +145,6 @@ fn slices_positions_and_neighbours_do_not_matter() {
     assert!(classifier.texts() <= 500, "the second time nothing went through the network");
 }
 
-/// A small generator of numbers below a bound.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % bound
-    }
-}
-
 fn encoded(column: &StringArray, kind: usize) -> ArrayRef {
     let bytes = || column.iter().map(|v| v.map(str::as_bytes));
     match kind {
@@ -179,7 +163,7 @@ fn encoded(column: &StringArray, kind: usize) -> ArrayRef {
 fn a_text_has_one_answer_in_any_mix_of_circumstances() {
     let plain = texts(1200);
     let reference = predict(Arc::new(plain.clone()));
-    let mut draw = Draw(2);
+    let mut draw = Random(2);
     let warm: Vec<Classifier> = Kernel::available().into_iter().map(|kernel| classifier().on(kernel)).collect();
     for round in 0..40 {
         let cold = classifier().on(Kernel::available()[draw.below(warm.len())]);
@@ -223,7 +207,7 @@ fn every_kernel_of_this_machine_gives_the_same_bytes() {
         Engine::uncalibrated(&config, &weights, &loaded.bundle.tokenizer_json, codes(700)).unwrap().on(kernel)
     };
     let engines: [&dyn Fn(Kernel) -> Engine; 4] = [
-        &|kernel| Engine::with_kernel(&loaded.bundle, kernel).unwrap(),
+        &|kernel| Engine::compile(&loaded.bundle).unwrap().on(kernel),
         &|kernel| random(None, kernel),
         &|kernel| random(Some(24), kernel),
         // No multiple of what the instructions take at once.

@@ -8,27 +8,19 @@ use harmonize::model::{Bundle, Manifest, ManifestFile};
 use harmonize::text::{EncodeScratch, Tokenizer, normalise};
 
 use crate::support::lab::lab;
+use crate::support::random::Random;
 
 fn rounds(usual: usize) -> usize {
     std::env::var("HARMONIZE_FUZZ_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
+/// What breaks bytes and writes odd texts.
+trait Draw {
+    fn mutate(&mut self, bytes: &mut Vec<u8>);
+    fn text(&mut self) -> String;
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
+impl Draw for Random {
     /// Flips, overwrites, cuts, repeats or doubles something.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..1 + self.below(3) {

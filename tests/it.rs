@@ -6,6 +6,7 @@ mod support {
     //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
     pub mod lab;
     pub mod proxy;
+    pub mod random;
     pub mod servers;
 }
 

@@ -144,38 +144,35 @@ fn command_line() -> String {
 /// A new version in a few lines.
 pub fn summary(t: &Trained) -> String {
     let e = &t.policy.evidence;
-    if t.policy.accepts_nothing() {
-        let needed = e.error_free_texts_needed.map_or(String::new(), |n| format!("; without an error it takes {n}"));
-        return format!(
-            "{}@{} registered, digest {}\non {}: {} rows\n{}  nothing is accepted: {} held-out texts do not prove {:.1} % \
-             right for any threshold{needed}.\n  Raise [split] threshold in the recipe, give more lines, or lower \
-             --target-precision.\n",
-            t.name,
-            t.version,
-            t.digest,
-            t.measured_on,
-            t.metrics.rows,
-            figures(&t.metrics),
-            e.texts,
-            100.0 * t.policy.target_precision,
-        );
-    }
-    format!(
-        "{}@{} registered, digest {}\non {}: {} rows\n{}  threshold {:.4}: {} of {} texts accepted, {} wrong, error at \
-         most {:.2} % (one-sided {:.0} %)\n",
+    let mut out = format!(
+        "{}@{} registered, digest {}\non {}: {} rows\n{}",
         t.name,
         t.version,
         t.digest,
         t.measured_on,
         t.metrics.rows,
         figures(&t.metrics),
-        t.policy.threshold,
-        e.accepted,
-        e.texts,
-        e.errors,
-        100.0 * e.error_upper_bound,
-        100.0 * t.policy.bound,
-    )
+    );
+    if t.policy.accepts_nothing() {
+        let needed = e.error_free_texts_needed.map_or(String::new(), |n| format!("; without an error it takes {n}"));
+        out += &format!(
+            "  nothing is accepted: {} held-out texts do not prove {:.1} % right for any threshold{needed}.\n  Raise \
+             [split] threshold in the recipe, give more lines, or lower --target-precision.\n",
+            e.texts,
+            100.0 * t.policy.target_precision,
+        );
+    } else {
+        out += &format!(
+            "  threshold {:.4}: {} of {} texts accepted, {} wrong, error at most {:.2} % (one-sided {:.0} %)\n",
+            t.policy.threshold,
+            e.accepted,
+            e.texts,
+            e.errors,
+            100.0 * e.error_upper_bound,
+            100.0 * t.policy.bound,
+        );
+    }
+    out
 }
 
 /// Shows a training: the checks, then a bar with the time left.

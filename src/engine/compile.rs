@@ -3,13 +3,14 @@
 //! A convolution over embeddings is linear in each token, so `table[token][width, offset] = embedding[token] ·
 //! kernel[offset]` turns it into look-ups and additions. Tables are 16-bit with one scale a filter, chosen so that no
 //! sum of them can overflow; the screen, or without one the output layer, is there in bytes for all classes
-//! (`Coarse`), and the output layer in 16 bits for the likely ones, each with one scale a class, chosen so that no product sum can leave 32 bits.
+//! (`Coarse`), and the output layer in 16 bits for the likely ones, each with one scale a class, chosen so that no
+//! product sum can leave 32 bits.
 
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes};
+use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes, rounded};
 use super::softmax;
 use crate::error::{Error, Result};
 use crate::model::forward::LIKELY;
@@ -31,8 +32,6 @@ const LEAST_FACTOR: f32 = 1e-30;
 
 /// Filters of which a token's products are made together.
 pub(super) const PANEL: usize = 64;
-
-const ROUND: f32 = 12_582_912.0;
 
 /// Rows of the output layer that are asked for before they are needed.
 const ROWS_AHEAD: usize = 3;
@@ -170,13 +169,13 @@ impl Tables {
         };
         let bytes = |matrix, n| folded(matrix, n).into_iter().map(|x| x * f64::from(1u32 << BYTE_SHIFT)).collect();
         let output_bias = &weights.output_bias;
-        let (projection, coarse) = match &weights.screen {
-            None => (None, coarse_rows(features, output_bias, 0, |n| bytes(&weights.output, n))),
+        let (projection, screen_dim, coarse) = match &weights.screen {
+            None => (None, 0, coarse_rows(features, output_bias, 0, |n| bytes(&weights.output, n))),
             Some(screen) => {
                 let dim = screen.projection.len() / features;
                 let row = |n: usize| screen.output[n * dim..(n + 1) * dim].iter().map(|&x| f64::from(x)).collect();
                 let projection = coarse_rows(features, &vec![0.0; dim], 0, |n| bytes(&screen.projection, n));
-                (Some(projection), coarse_rows(dim, &screen.bias, FACTOR_ZERO, row))
+                (Some(projection), dim, coarse_rows(dim, &screen.bias, FACTOR_ZERO, row))
             }
         };
         let output = Fine::new(config.classes, features, FEATURE_MAX, |n| folded(&weights.output, n));
@@ -192,7 +191,7 @@ impl Tables {
             shift,
             feature_unit,
             projection,
-            screen_dim: weights.screen.as_ref().map_or(0, |screen| screen.projection.len() / features),
+            screen_dim,
             coarse,
             output,
             output_bias: output_bias.clone(),
@@ -215,8 +214,7 @@ impl Tables {
             let at = slot * self.filters;
             let limits = self.slot_scale[at..].iter().zip(&self.slot_limit[at..]);
             for ((out, &x), (&scale, &limit)) in out.as_flattened_mut().iter_mut().zip(exact).zip(limits) {
-                // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
-                *out = (((x * scale + ROUND) - ROUND) as i16).clamp(-limit, limit);
+                *out = (rounded(x * scale) as i16).clamp(-limit, limit);
             }
         }
         row
@@ -232,7 +230,7 @@ impl Tables {
         self.output_bias.len()
     }
 
-    /// The output layer in bytes.
+    /// What scores all classes in bytes.
     pub(super) fn coarse(&self) -> &Coarse {
         &self.coarse
     }
@@ -311,9 +309,8 @@ impl Tables {
         for (at, &class) in classes.iter().enumerate() {
             kernel.prefetch(row(at + ROWS_AHEAD));
             let class = class as usize;
-            let mut sum = [0];
-            kernel.dots(features, self.output.row(class), &mut sum);
-            new.push(sum[0] as f32 * self.output.unit[class] + self.output_bias[class]);
+            let sum = kernel.dot(features, self.output.row(class));
+            new.push(sum as f32 * self.output.unit[class] + self.output_bias[class]);
         }
         let mut shift = 0.0;
         if self.projection.is_some() {
@@ -370,9 +367,9 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
     (scale, bias, shift)
 }
 
-/// The nearest integer, ties to even, without a call: adding 1.5 · 2^52 leaves no room for a fraction.
+/// As `rounded`, with 1.5 · 2^52.
 #[inline(always)]
-fn rounded(x: f64) -> f64 {
+fn rounded_double(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     (x + ROUND) - ROUND
 }
@@ -403,7 +400,7 @@ impl Fine {
             let room = f64::from(i32::MAX) / f64::from(largest_input) - length as f64;
             let scale = (32767.0 / largest).min(room / total);
             for (out, x) in out.iter_mut().zip(&row) {
-                *out = rounded(x * scale) as i16;
+                *out = rounded_double(x * scale) as i16;
             }
             *unit = (1.0 / scale) as f32;
         });
@@ -424,7 +421,7 @@ fn coarse_rows(length: usize, bias: &[f32], zero: u8, row: impl Fn(usize) -> Vec
         if largest > 0.0 {
             let scale = f64::from(BYTE_WEIGHT_MAX) / largest;
             for (out, x) in out.iter_mut().zip(&row) {
-                *out = rounded(x * scale) as i8;
+                *out = rounded_double(x * scale) as i8;
             }
             *unit = (1.0 / scale) as f32;
         }

@@ -100,17 +100,17 @@ impl Kernel {
         to_signed_bytes(values: &[f32], scale: f32, zero: f32, bytes: &mut [u8]) = to_signed_bytes
     }
 
-    /// `sums[n] = Σ a[i] · rows[n][i]` for rows as long as `a`.
-    pub(super) fn dots(self, a: &[i16], rows: &[i16], sums: &mut [i32]) {
-        assert!(rows.len() == a.len() * sums.len());
+    /// `Σ a[i] · b[i]`.
+    pub(super) fn dot(self, a: &[i16], b: &[i16]) -> i32 {
+        assert!(a.len() == b.len());
         match self {
-            Kernel::Plain => dots(a, rows, sums),
+            Kernel::Plain => dot(a, b),
             // SAFETY: this kernel exists only where `available` found the instructions; the lengths are checked.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { x86::dots_avx2(a, rows, sums) },
+            Kernel::Avx2 => unsafe { x86::dot_avx2(a, b) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni => unsafe { x86::dots_vnni(a, rows, sums) },
+            Kernel::Avx512Vnni => unsafe { x86::dot_vnni(a, b) },
         }
     }
 
@@ -180,7 +180,7 @@ pub(super) const QUAD: usize = 4;
 pub(super) const BYTE_WEIGHT_MAX: i32 = 127;
 pub(super) const BYTE_FEATURE_MAX: u8 = 127;
 
-/// The output layer in bytes: quick, and precise enough to tell which classes need a closer look.
+/// A layer in bytes: quick, and precise enough to tell which classes need a closer look.
 pub(super) struct Coarse {
     /// Padded with zeros to a multiple of `QUAD`.
     features: usize,
@@ -351,18 +351,21 @@ fn to_bytes(features: &[i16], bytes: &mut [u8]) {
 
 #[inline(always)]
 fn to_signed_bytes(values: &[f32], scale: f32, zero: f32, bytes: &mut [u8]) {
-    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
-    const ROUND: f32 = 12_582_912.0;
     for (&x, byte) in values.iter().zip(bytes) {
-        *byte = (((x * scale + ROUND) - ROUND) + zero) as u8;
+        *byte = (rounded(x * scale) + zero) as u8;
     }
 }
 
+/// The nearest integer of `|x| < 2^22`, ties to even, without a call: adding 1.5 · 2^23 leaves no room for a fraction.
+#[inline(always)]
+pub(super) fn rounded(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    (x + ROUND) - ROUND
+}
+
 /// The plain twin of those in `x86`.
-fn dots(a: &[i16], rows: &[i16], sums: &mut [i32]) {
-    for (row, sum) in rows.chunks_exact(a.len()).zip(sums) {
-        *sum = a.iter().zip(row).fold(0i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)));
-    }
+fn dot(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).fold(0i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)))
 }
 
 #[cfg(test)]
@@ -437,11 +440,7 @@ mod tests {
             let rows: Vec<f32> = (0..x.len() * PANEL).map(|i| f32::from(b[i % length]) / 7.0).collect();
             let plain = Kernel::Plain.panel(&x, &rows);
             for kernel in Kernel::available() {
-                for rows in [1, 3, 4, 8, 11] {
-                    let mut sums = vec![7; rows];
-                    kernel.dots(&a, &b.repeat(rows), &mut sums);
-                    assert!(sums.iter().all(|&s| i64::from(s) == wide), "{kernel:?} {length} {rows}");
-                }
+                assert_eq!(i64::from(kernel.dot(&a, &b)), wide, "{kernel:?} {length}");
                 let sums = kernel.panel(&x, &rows);
                 assert!(sums.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits()), "{kernel:?} {length}");
             }

@@ -87,9 +87,9 @@ pub struct Counts {
 pub struct Spent {
     /// Text to token ids.
     pub tokenise: Duration,
-    /// Token ids to features and the output layer's input.
+    /// Token ids to features.
     pub look_up: Duration,
-    /// The output layer in bytes.
+    /// The screen, or without one the output layer in bytes.
     pub output: Duration,
     /// Candidates, their exact logits, softmax and the five best.
     pub answer: Duration,
@@ -122,14 +122,9 @@ pub struct Scratch {
 impl Engine {
     /// Compiles a bundle with the fastest kernel of this machine.
     pub fn compile(bundle: &Bundle) -> Result<Engine> {
-        Engine::with_kernel(bundle, Kernel::best())
-    }
-
-    /// Compiles a bundle for one kernel; the answers are the same with every one.
-    pub fn with_kernel(bundle: &Bundle, kernel: Kernel) -> Result<Engine> {
         let codes = bundle.labels.codes.clone();
         let engine = Engine::uncalibrated(&bundle.config, &bundle.weights, &bundle.tokenizer_json, codes)?;
-        Ok(engine.with_temperature(bundle.calibration.temperature).on(kernel))
+        Ok(engine.with_temperature(bundle.calibration.temperature))
     }
 
     /// Compiles weights that have no calibration yet (temperature 1), for fitting it.

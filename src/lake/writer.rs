@@ -128,9 +128,10 @@ impl TableWriter {
         // A file is held twice while it is finished: one at a time, so that memory does not depend on how often the
         // files of several tasks are full at once.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-        let alone = ONE_AT_A_TIME.lock().await;
-        let (bytes, footer) = with_page_crcs(&Bytes::from(writer.into_inner()?))?;
-        drop(alone);
+        let (bytes, footer) = {
+            let _alone = ONE_AT_A_TIME.lock().await;
+            with_page_crcs(&Bytes::from(writer.into_inner()?))?
+        };
         let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
         let date = self.options.run_date.map(iso_date);
         let folder = date.as_ref().map(|d| format!("run_date={d}/")).unwrap_or_default();

@@ -48,11 +48,6 @@ pub struct Screen {
 }
 
 impl Weights {
-    /// Numbers that describe a line before the output layer.
-    pub fn features(config: &Config) -> usize {
-        config.features()
-    }
-
     /// The file's bytes; the same weights give the same bytes. Fails if the weights do not fit the config.
     pub fn to_safetensors(&self, config: &Config) -> Result<Vec<u8>> {
         config.validate()?;

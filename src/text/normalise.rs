@@ -139,11 +139,8 @@ impl TextDigest {
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
-}
 
-/// 32 lower-case hexadecimal digits.
-impl TextDigest {
-    /// Its 32 digits, written into `to`.
+    /// Its 32 lower-case hexadecimal digits, written into `to`.
     pub fn hex<'a>(&self, to: &'a mut [u8; 32]) -> &'a str {
         for (pair, byte) in to.chunks_exact_mut(2).zip(self.0) {
             pair.copy_from_slice(&[
@@ -156,6 +153,7 @@ impl TextDigest {
     }
 }
 
+/// 32 lower-case hexadecimal digits.
 impl fmt::Display for TextDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.hex(&mut [0; 32]))

@@ -228,14 +228,14 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
     let tokenizer_json = tokenizer.to_json()?;
     // With fewer classes the output layer itself is as quick.
-    if options.recipe.model.screen_dim > 0 && labels.len() > 4 * options.recipe.model.screen_dim {
+    let (dim, seed) = (options.recipe.model.screen_dim, options.recipe.fit.seed);
+    if dim > 0 && labels.len() > 4 * dim {
         watcher.step("screen");
         let judge =
             Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
         let features = judge.features(&parts.train)?;
-        let screen = screen::fit(&features, &fitted.weights, options.recipe.model.screen_dim, options.recipe.fit.seed)?;
-        fitted.weights.screen = Some(screen);
-        config.screen_dim = Some(options.recipe.model.screen_dim);
+        fitted.weights.screen = Some(screen::fit(&features, &fitted.weights, dim, seed)?);
+        config.screen_dim = Some(dim);
     }
     watcher.step("calibration");
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };

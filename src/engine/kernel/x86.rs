@@ -211,69 +211,38 @@ unsafe fn part_avx2<const LINES: usize>(
     }
 }
 
-/// Rows whose products with one vector stay in registers.
-const ROWS: usize = 4;
-
 /// # Safety
-/// `rows` holds `sums.len()` rows as long as `a`.
+/// `a` and `b` are equally long.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn dots_vnni(a: &[i16], rows: &[i16], sums: &mut [i32]) {
-    for (n, sums) in sums.chunks_mut(ROWS).enumerate() {
-        let rows = &rows[n * ROWS * a.len()..][..sums.len() * a.len()];
-        // SAFETY: `rows` holds as many rows as `sums` has places.
-        unsafe {
-            match sums.len() {
-                ROWS => rows_vnni::<ROWS>(a, rows, sums),
-                3 => rows_vnni::<3>(a, rows, sums),
-                2 => rows_vnni::<2>(a, rows, sums),
-                _ => rows_vnni::<1>(a, rows, sums),
-            }
-        }
-    }
-}
-
-/// # Safety
-/// `rows` holds `N` rows as long as `a`, and `sums` has `N` places.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn rows_vnni<const N: usize>(a: &[i16], rows: &[i16], sums: &mut [i32]) {
-    let mut totals = [_mm512_setzero_si512(); N];
+pub(super) unsafe fn dot_vnni(a: &[i16], b: &[i16]) -> i32 {
+    let mut total = _mm512_setzero_si512();
     let whole = a.len() / 32 * 32;
     for at in (0..whole).step_by(32) {
-        // SAFETY: 32 entries from `at` on are inside `a`, and inside each row.
+        // SAFETY: 32 entries from `at` on are inside both.
         unsafe {
             let x = _mm512_loadu_si512(a.as_ptr().add(at).cast());
-            for (n, total) in totals.iter_mut().enumerate() {
-                *total = _mm512_dpwssd_epi32(*total, x, _mm512_loadu_si512(rows.as_ptr().add(n * a.len() + at).cast()));
-            }
+            total = _mm512_dpwssd_epi32(total, x, _mm512_loadu_si512(b.as_ptr().add(at).cast()));
         }
     }
-    for (n, (sum, total)) in sums.iter_mut().zip(totals).enumerate() {
-        let rest = a[whole..].iter().zip(&rows[n * a.len() + whole..]);
-        let rest = rest.fold(0i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)));
-        *sum = _mm512_reduce_add_epi32(total).wrapping_add(rest);
-    }
+    _mm512_reduce_add_epi32(total).wrapping_add(super::dot(&a[whole..], &b[whole..]))
 }
 
 /// # Safety
-/// As `dots_vnni`.
+/// As `dot_vnni`.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn dots_avx2(a: &[i16], rows: &[i16], sums: &mut [i32]) {
+pub(super) unsafe fn dot_avx2(a: &[i16], b: &[i16]) -> i32 {
+    let mut total = _mm256_setzero_si256();
     let whole = a.len() / 16 * 16;
-    for (row, sum) in rows.chunks_exact(a.len()).zip(sums) {
-        let mut total = _mm256_setzero_si256();
-        for at in (0..whole).step_by(16) {
-            // SAFETY: 16 entries from `at` on are inside both.
-            unsafe {
-                let x = _mm256_loadu_si256(a.as_ptr().add(at).cast());
-                let w = _mm256_loadu_si256(row.as_ptr().add(at).cast());
-                total = _mm256_add_epi32(total, _mm256_madd_epi16(x, w));
-            }
+    for at in (0..whole).step_by(16) {
+        // SAFETY: 16 entries from `at` on are inside both.
+        unsafe {
+            let x = _mm256_loadu_si256(a.as_ptr().add(at).cast());
+            let w = _mm256_loadu_si256(b.as_ptr().add(at).cast());
+            total = _mm256_add_epi32(total, _mm256_madd_epi16(x, w));
         }
-        let mut parts = [0i32; 8];
-        // SAFETY: eight places.
-        unsafe { _mm256_storeu_si256(parts.as_mut_ptr().cast(), total) };
-        let rest = a[whole..].iter().zip(&row[whole..]).map(|(&x, &w)| i32::from(x) * i32::from(w));
-        *sum = parts.into_iter().chain(rest).fold(0, i32::wrapping_add);
     }
+    let mut parts = [0i32; 8];
+    // SAFETY: eight places.
+    unsafe { _mm256_storeu_si256(parts.as_mut_ptr().cast(), total) };
+    parts.into_iter().fold(super::dot(&a[whole..], &b[whole..]), i32::wrapping_add)
 }
