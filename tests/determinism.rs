@@ -72,7 +72,7 @@ fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
                 .sum::<f32>();
         }
     }
-    (config, Weights { embedding, convs, output, output_bias, ranges: None, screen })
+    (config, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen })
 }
 
 fn codes(classes: usize) -> Vec<String> {

@@ -9,7 +9,7 @@ mod model {
 
 mod compile {
     pub const FEATURE_MAX: i32 = 4095;
-    pub const BYTE_SHIFT: u32 = 4;
+    pub const BYTE_SHIFT: u32 = 3;
     pub const PANEL: usize = 64;
 }
 

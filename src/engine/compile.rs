@@ -6,7 +6,7 @@
 //! (`Coarse`), and the output layer in 16 bits for the likely ones, each with one scale a class, chosen so that no
 //! product sum can leave 32 bits.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -21,11 +21,11 @@ pub(super) const FEATURE_MAX: i32 = 4095;
 
 /// Right shift from a feature to its byte, which so ends at half of `FEATURE_MAX`: what a window adds up to at most
 /// (`feature_scales`) is far from what any text reaches.
-pub(super) const BYTE_SHIFT: u32 = 4;
+pub(super) const BYTE_SHIFT: u32 = 3;
 
 /// Largest factor of the screen in bytes, where `FACTOR_ZERO` stands for 0.
-const FACTOR_BYTE_MAX: f32 = 63.0;
-const FACTOR_ZERO: u8 = 64;
+const FACTOR_BYTE_MAX: f32 = 127.0;
+const FACTOR_ZERO: u8 = 127;
 
 /// Factors below this count as 0, so that the division by the largest stays finite.
 const LEAST_FACTOR: f32 = 1e-30;
@@ -56,9 +56,9 @@ pub struct Tables {
     shift: Vec<u32>,
     /// Value of a unit of each feature, `[features]`.
     feature_unit: Vec<f32>,
-    /// `[screen_dim][features]` in bytes, when the classes are screened through fewer dimensions.
+    /// `[screen_dim][features]` in bytes, turned, when the classes are screened through fewer dimensions.
     projection: Option<Coarse>,
-    /// Dimensions of the screen, 0 without one.
+    /// Dimensions of the screen, made up to a power of two; 0 without one.
     screen_dim: usize,
     /// The screen's second half, or else the output layer, in bytes.
     coarse: Coarse,
@@ -73,7 +73,7 @@ struct Products {
     dim: usize,
     filters: usize,
     /// `[vocab][dim]`.
-    embedding: Vec<f32>,
+    embedding: Arc<Vec<f32>>,
     /// `[width][offset][filters / PANEL][dim][PANEL]`, filters padded with zeros.
     kernels: Vec<f32>,
     /// Dimensions in which a panel is not all zero: of joined networks, most are.
@@ -101,7 +101,7 @@ impl Products {
                 }
             }
         }
-        let embedding = weights.embedding.clone();
+        let embedding = Arc::clone(&weights.embedding);
         Products { dim, filters, embedding, kernels, spans, kernel: Kernel::best() }
     }
 
@@ -167,15 +167,32 @@ impl Tables {
             let row = &matrix[n * features..(n + 1) * features];
             row.iter().zip(&feature_unit).map(|(&x, &unit)| f64::from(x) * f64::from(unit)).collect()
         };
-        let bytes = |matrix, n| folded(matrix, n).into_iter().map(|x| x * f64::from(1u32 << BYTE_SHIFT)).collect();
+        let bytes = |matrix, n| -> Vec<f64> {
+            folded(matrix, n).into_iter().map(|x| x * f64::from(1u32 << BYTE_SHIFT)).collect()
+        };
         let output_bias = &weights.output_bias;
         let (projection, screen_dim, coarse) = match &weights.screen {
             None => (None, 0, coarse_rows(features, output_bias, 0, |n| bytes(&weights.output, n))),
             Some(screen) => {
-                let dim = screen.projection.len() / features;
-                let row = |n: usize| screen.output[n * dim..(n + 1) * dim].iter().map(|&x| f64::from(x)).collect();
-                let projection = coarse_rows(features, &vec![0.0; dim], 0, |n| bytes(&screen.projection, n));
-                (Some(projection), dim, coarse_rows(dim, &screen.bias, FACTOR_ZERO, row))
+                let given = screen.projection.len() / features;
+                let dim = given.next_power_of_two();
+                // Turned, so that no few of the factors are much larger than the others and set the step of their bytes:
+                // H · H = dim · 1 for the matrix of Hadamard, so `output · H / dim` undoes `H · projection`.
+                let mut projection = vec![0f64; dim * features];
+                for n in 0..given {
+                    projection[n * features..(n + 1) * features].copy_from_slice(&bytes(&screen.projection, n));
+                }
+                hadamard(&mut projection, features);
+                let row = |n: usize| {
+                    let mut row = vec![0f64; dim];
+                    let given = &screen.output[n * given..(n + 1) * given];
+                    row.iter_mut().zip(given).for_each(|(to, &x)| *to = f64::from(x) / dim as f64);
+                    hadamard(&mut row, 1);
+                    row
+                };
+                let rows = |n: usize| projection[n * features..(n + 1) * features].to_vec();
+                let turned = coarse_rows(features, &vec![0.0; dim], 0, rows);
+                (Some(turned), dim, coarse_rows(dim, &screen.bias, FACTOR_ZERO, row))
             }
         };
         let output = Fine::new(config.classes, features, FEATURE_MAX, |n| folded(&weights.output, n));
@@ -293,12 +310,12 @@ impl Tables {
         kernel.coarse(bytes, &units[..lines], &self.coarse, logits);
     }
 
-    /// Puts the logits of 16-bit products in place of the coarse ones of these classes; with a screen, moved as
-    /// `forward::replace_likely` says. `old` and `new` are working memory.
+    /// Puts the logits of 16-bit products in place of the coarse ones of these classes, which are at least `edge`; with a
+    /// screen, as `forward::replace_likely` says. `old` and `new` are working memory.
     pub(super) fn rescore(
         &self,
         features: &[i16],
-        classes: &[u32],
+        (classes, edge): (&[u32], f32),
         kernel: Kernel,
         (old, new): (&mut Vec<f32>, &mut Vec<f32>),
         logits: &mut [f32],
@@ -316,7 +333,7 @@ impl Tables {
         if self.projection.is_some() {
             old.clear();
             old.extend(classes.iter().map(|&class| logits[class as usize]));
-            shift = softmax::log_sum(old, kernel) - softmax::log_sum(new, kernel);
+            shift = softmax::shift(old, edge, new);
         }
         for (&class, logit) in classes.iter().zip(&*new) {
             logits[class as usize] = logit + shift;
@@ -365,6 +382,21 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
         slot += width * filters;
     }
     (scale, bias, shift)
+}
+
+/// The product of the matrix of Hadamard, whose entries are 1 and -1, and rows of `columns` numbers, as many as a power of
+/// two, in place.
+fn hadamard(rows: &mut [f64], columns: usize) {
+    let mut half = columns;
+    while half < rows.len() {
+        for pair in rows.chunks_exact_mut(half * 2) {
+            let (a, b) = pair.split_at_mut(half);
+            for (a, b) in a.iter_mut().zip(b) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half *= 2;
+    }
 }
 
 /// As `rounded`, with 1.5 · 2^52.

@@ -174,11 +174,11 @@ pub(super) const TILE: usize = 64;
 /// Features whose products are added in one instruction.
 pub(super) const QUAD: usize = 4;
 
-/// Largest magnitude of a byte weight and largest byte of a feature: a pair of products is at most 2 · 127 · 127 = 32,258,
-/// so that the instructions which add pairs in 16 bits cannot saturate. (Weights need the eighth bit more than features:
-/// a row's largest weight is many times its usual one.)
+/// Largest magnitude of a byte weight, and largest byte of a feature. Where an instruction adds pairs of products in 16
+/// bits, features are taken less `CENTRE`: a pair is at most 2 · 127 · 127 = 32,258, so that nothing saturates.
 pub(super) const BYTE_WEIGHT_MAX: i32 = 127;
-pub(super) const BYTE_FEATURE_MAX: u8 = 127;
+pub(super) const BYTE_FEATURE_MAX: u8 = 254;
+const CENTRE: u8 = 127;
 
 /// A layer in bytes: quick, and precise enough to tell which classes need a closer look.
 pub(super) struct Coarse {
@@ -194,6 +194,8 @@ pub(super) struct Coarse {
     bias: Vec<f32>,
     /// Where the sum starts, because the byte that stands for 0 is not 0, `[classes]`.
     offset: Vec<i32>,
+    /// The same for features less `CENTRE`.
+    centred: Vec<i32>,
 }
 
 impl Coarse {
@@ -209,9 +211,13 @@ impl Coarse {
             }
         }
         let padding = padded_classes - classes;
-        let offset = |row: &[i8]| -row.iter().map(|&w| i32::from(w)).sum::<i32>() * i32::from(zero);
+        let starts = |zero: i32| -> Vec<i32> {
+            let start = |row: &[i8]| -zero * row.iter().map(|&w| i32::from(w)).sum::<i32>();
+            weights.chunks_exact(features).map(start).chain(std::iter::repeat_n(0, padding)).collect()
+        };
         Coarse {
-            offset: weights.chunks_exact(features).map(offset).chain(std::iter::repeat_n(0, padding)).collect(),
+            offset: starts(zero.into()),
+            centred: starts(i32::from(zero) - i32::from(CENTRE)),
             features: padded_features,
             classes: padded_classes,
             weights: packed,
@@ -233,8 +239,7 @@ impl Coarse {
 
 /// The plain twin of the kernels in `x86`.
 ///
-/// The bound: `|sum| <= 127 · (127 + zero) · features`: 1.06e9 for 65,536 features, whose zero is 0, and 9.9e7 for a screen of
-/// 4,096 dimensions, whose zero is 64; both below 2³¹.
+/// The bound: `|sum| <= 127 · 254 · features`, however it is begun: 2.11e9 for 65,536 features, below 2³¹.
 fn coarse(features: &[u8], units: &[f32], layer: &Coarse, logits: &mut [f32]) {
     let lines = features.chunks_exact(layer.features).zip(logits.chunks_exact_mut(layer.classes));
     for ((line, out), &line_unit) in lines.zip(units) {
@@ -394,7 +399,8 @@ mod tests {
                 .collect();
             let unit: Vec<f32> = (0..classes).map(|i| 0.001 * (i + 1) as f32).collect();
             let bias: Vec<f32> = (0..classes).map(|i| 0.3 - i as f32).collect();
-            let zero = if length % 2 == 0 { 64 } else { 0 };
+            // Bytes stand for -127 to 127, or for themselves.
+            let zero = if length % 2 == 0 { 127 } else { 0 };
             let layer = Coarse::pack(&weights, length, &unit, &bias, zero);
             let units: Vec<f32> = (0..lines).map(|i| 1.0 + i as f32 / 7.0).collect();
             let mut features = vec![0u8; lines * layer.features()];
@@ -402,7 +408,11 @@ mod tests {
                 // Padding is not zero here: its weights are.
                 row.iter_mut().for_each(|x| {
                     let r = random(&mut state);
-                    *x = if r.is_multiple_of(3) { BYTE_FEATURE_MAX } else { (r >> 8) as u8 % 128 };
+                    *x = match r % 9 {
+                        0 | 1 => BYTE_FEATURE_MAX,
+                        2 => 0,
+                        _ => ((r >> 8) as u8).min(BYTE_FEATURE_MAX),
+                    };
                 });
             }
             for kernel in Kernel::available() {
@@ -455,12 +465,12 @@ mod tests {
         for kernel in Kernel::available() {
             let (mut bytes, mut signed) = (vec![7; 333], vec![7; 333]);
             kernel.to_bytes(&features, &mut bytes);
-            kernel.to_signed_bytes(&values, 1.0, 64.0, &mut signed);
+            kernel.to_signed_bytes(&values, 2.0, 127.0, &mut signed);
             for i in 0..333 {
-                let exact = (f64::from(features[i]) / 16.0 + 0.5).floor().min(127.0);
+                let exact = (f64::from(features[i]) / 8.0 + 0.5).floor().min(254.0);
                 assert_eq!(
-                    (f64::from(bytes[i]), f64::from(signed[i]) - 64.0),
-                    (exact, f64::from(values[i])),
+                    (f64::from(bytes[i]), f64::from(signed[i]) - 127.0),
+                    (exact, 2.0 * f64::from(values[i])),
                     "{kernel:?}"
                 );
             }

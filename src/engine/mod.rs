@@ -134,9 +134,11 @@ impl Engine {
         tokenizer_json: &[u8],
         codes: Vec<String>,
     ) -> Result<Engine> {
+        let (tokenizer, tables) =
+            rayon::join(|| Tokenizer::from_json(tokenizer_json), || Tables::compile(config, weights));
         Ok(Engine {
-            tokenizer: Tokenizer::from_json(tokenizer_json)?,
-            tables: Tables::compile(config, weights)?,
+            tokenizer: tokenizer?,
+            tables: tables?,
             families: Families::new(&codes),
             codes,
             temperature: 1.0,
@@ -217,7 +219,7 @@ impl Engine {
                 let least = softmax::candidates(logits, self.tables.candidates(), self.kernel, &mut scratch.candidates);
                 let features = &scratch.features[line * features..(line + 1) * features];
                 let memory = (&mut scratch.rough, &mut scratch.exact);
-                self.tables.rescore(features, &scratch.candidates, self.kernel, memory, logits);
+                self.tables.rescore(features, (&scratch.candidates, least), self.kernel, memory, logits);
                 each(logits, (&mut scratch.candidates, least), counts);
             }
             scratch.spent.answer += began.elapsed();

@@ -28,23 +28,16 @@ fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
-/// `ln(x)` for finite `x > 0`: mantissa between √½ and √2, then `2 · artanh((m - 1) / (m + 1))` as its series to the ninth
-/// power, relative error below 1e-6. Only multiplications, additions and a division, each rounded by itself.
-fn ln(x: f32) -> f32 {
-    let bits = x.to_bits();
-    // The exponent of x / √½.
-    let exponent = (bits.wrapping_sub(0x3f35_04f3) as i32) >> 23;
-    let m = f32::from_bits(bits.wrapping_sub((exponent as u32) << 23));
-    let s = (m - 1.0) / (m + 1.0);
-    let square = s * s;
-    let series = ((1.0 / 9.0 * square + 1.0 / 7.0) * square + 0.2) * square + 1.0 / 3.0;
-    exponent as f32 * std::f32::consts::LN_2 + 2.0 * (s + s * square * series)
-}
-
-/// `ln Σ e^logit`, and minus infinity for none.
-pub(super) fn log_sum(logits: &[f32], kernel: Kernel) -> f32 {
-    let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });
-    if largest == f32::NEG_INFINITY { largest } else { largest + ln(kernel.mass(logits, largest, 1.0)) }
+/// By how much exact logits are moved where they replace a screen's, which are at least `edge`: see
+/// `forward::replace_likely`.
+pub(super) fn shift(screen: &[f32], edge: f32, exact: &[f32]) -> f32 {
+    let (mut total, mut sum) = (0f32, 0f32);
+    for (&old, &new) in screen.iter().zip(exact) {
+        let weight = if edge > f32::MIN { old - edge } else { 1.0 };
+        total += weight;
+        sum += weight * (old - new);
+    }
+    if total > 0.0 { sum / total } else { screen.first().map_or(0.0, |old| old - exact[0]) }
 }
 
 /// Classes that are looked at closely without a screen, at least: as many groups as this hold one. The output layer in
@@ -209,15 +202,6 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(-1000.0) < 2e-38 && exp(f32::NEG_INFINITY) < 2e-38);
-    }
-
-    #[test]
-    fn ln_agrees_with_double_precision() {
-        for n in 1..200_000 {
-            let x = n as f32 * 0.037;
-            assert!((f64::from(ln(x)) - f64::from(x).ln()).abs() < 1e-6 * f64::from(x).ln().abs().max(1.0), "{x}");
-        }
-        assert_eq!(ln(1.0), 0.0);
     }
 
     fn answer(logits: &[f32], temperature: f32, codes: &[String]) -> Score {

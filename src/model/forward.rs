@@ -60,25 +60,29 @@ pub fn served(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
 pub const GROUPS: usize = 64;
 
 /// Classes that a screened model scores exactly, at least: as many groups as this hold one.
-pub const LIKELY: usize = 32;
+pub const LIKELY: usize = 40;
 
-/// Puts exact logits in the place of a screen's where these are likely: at least the smallest of the [`LIKELY`] largest
-/// maxima of the [`GROUPS`]. A screen knows logits only up to a number that a line's have in common, so the exact ones are
-/// moved together until their sum of powers is that of those they replace: the screen says how likely it is that the
-/// answer is among these classes, the output layer says which of them it is.
+/// Puts exact logits in the place of a screen's where these are likely: at least the edge, the smallest of the [`LIKELY`]
+/// largest maxima of the [`GROUPS`]. A screen knows logits only up to a number that a line's have in common, so the exact
+/// ones are moved together until they agree with those they replace in the mean, each counted by how far the screen's lies
+/// above the edge: a class at the edge has no say, so that a hair's breadth there moves nothing. The screen says how
+/// likely it is that the answer is among these classes, the output layer says which of them it is.
 pub fn replace_likely(logits: &mut [f32], exact: &[f32]) {
     let mut largest = [f32::NEG_INFINITY; GROUPS];
     for (class, &logit) in logits.iter().enumerate() {
         largest[class % GROUPS] = largest[class % GROUPS].max(logit);
     }
     largest.sort_by(|a, b| b.total_cmp(a));
-    let likely: Vec<usize> = (0..logits.len()).filter(|&class| logits[class] >= largest[LIKELY - 1]).collect();
-    let log_sum = |values: &[f32]| {
-        let of_likely = || likely.iter().map(|&class| f64::from(values[class]));
-        let highest = of_likely().fold(f64::NEG_INFINITY, f64::max);
-        highest + of_likely().map(|x| (x - highest).exp()).sum::<f64>().ln()
-    };
-    let shift = log_sum(logits) - log_sum(exact);
+    let edge = largest[LIKELY - 1];
+    let likely: Vec<usize> = (0..logits.len()).filter(|&class| logits[class] >= edge).collect();
+    // With fewer classes than that there is no edge, and all count the same.
+    let weight = |class: usize| if edge.is_finite() { f64::from(logits[class]) - f64::from(edge) } else { 1.0 };
+    let total: f64 = likely.iter().map(|&class| weight(class)).sum();
+    let moved = |class: &usize| weight(*class) * (f64::from(logits[*class]) - f64::from(exact[*class]));
+    let sum: f64 = likely.iter().map(moved).sum();
+    // All at the edge: nothing says by how much, and the first is as good as any.
+    let shift =
+        if total > 0.0 { sum / total } else { likely.first().map_or(0.0, |&c| f64::from(logits[c] - exact[c])) };
     for class in likely {
         logits[class] = (f64::from(exact[class]) + shift) as f32;
     }
@@ -103,7 +107,7 @@ mod tests {
             ..Config::default_text_cnn(4, 2)
         };
         let weights = Weights {
-            embedding: vec![0.0, 1.0, 2.0, -3.0],
+            embedding: vec![0.0, 1.0, 2.0, -3.0].into(),
             convs: vec![
                 Conv { width: 1, weight: vec![1.0], bias: vec![-1.0] },
                 Conv { width: 2, weight: vec![1.0, -2.0], bias: vec![0.5] },
@@ -137,18 +141,28 @@ mod tests {
 
     #[test]
     fn a_screen_says_how_likely_the_likely_ones_are_and_the_output_layer_which_it_is() {
-        // 70 classes: 32 groups hold a likely one, of which two are in one group.
-        let mut logits: Vec<f32> = (0..70).map(|class| if class % 2 == 0 { 3.0 } else { -1.0 }).collect();
-        let exact: Vec<f32> = (0..70).map(|class| 40.0 + class as f32 / 10.0).collect();
+        // 84 classes: the 42 even ones are likely, in 32 groups, and 8 of the odd ones at the edge are.
+        let mut logits: Vec<f32> = (0..84).map(|class| if class % 2 == 0 { 3.0 } else { -1.0 }).collect();
+        (1..17).step_by(2).for_each(|class| logits[class] = 1.0);
+        let exact: Vec<f32> = (0..84).map(|class| 40.0 + class as f32 / 10.0).collect();
         let rough = logits.clone();
         replace_likely(&mut logits, &exact);
-        let sum = |values: &[f32], even: bool| -> f64 {
-            let those = values.iter().enumerate().filter(|(class, _)| (class % 2 == 0) == even);
-            those.map(|(_, x)| f64::from(*x).exp()).sum()
-        };
-        assert!((sum(&logits, true) / sum(&rough, true) - 1.0).abs() < 1e-5);
-        assert_eq!(logits[1..].iter().step_by(2).collect::<Vec<_>>(), rough[1..].iter().step_by(2).collect::<Vec<_>>());
-        assert!((logits[68] - logits[0] - 6.8).abs() < 1e-4);
+        // The even ones keep their mean: 40 + 4.1 became 3.
+        for class in 0..84 {
+            let expected = if rough[class] >= 1.0 { exact[class] - 41.1 } else { rough[class] };
+            assert!((logits[class] - expected).abs() < 1e-4, "{class}");
+        }
+    }
+
+    #[test]
+    fn few_classes_or_equal_ones_are_moved_all_the_same() {
+        for (count, rough) in [(3, [1.0f32, 2.0, 6.0].to_vec()), (70, vec![2.0; 70])] {
+            let mut logits = rough.clone();
+            let exact: Vec<f32> = (0..count).map(|class| class as f32 + 50.0).collect();
+            replace_likely(&mut logits, &exact);
+            assert!(logits.windows(2).all(|pair| (pair[1] - pair[0] - 1.0).abs() < 1e-4), "{logits:?}");
+            assert!((logits[1] - 3.0).abs() < 1e-4, "{logits:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use super::config::Config;
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::sync::Arc;
 
 /// Filters of one window width.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +23,9 @@ pub struct Conv {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// `[vocab_size, embedding_dim]`; row 0 is padding and zero.
-    pub embedding: Vec<f32>,
+    ///
+    /// Shared, as it is most of a model, with the engine that is compiled from it.
+    pub embedding: Arc<Vec<f32>>,
     /// One for each width of the config, in its order.
     pub convs: Vec<Conv>,
     /// `[classes, features]`.
@@ -97,21 +101,22 @@ impl Weights {
             }
             found.push((name, shape, view));
         }
-        let mut values = Vec::with_capacity(found.len());
-        for (name, shape, view) in found {
+        let read = |(name, shape, view): (&String, &Vec<usize>, TensorView)| -> Result<Vec<f32>> {
             let (numbers, _) = view.data().as_chunks::<4>();
-            let numbers: Vec<f32> = numbers.iter().map(|&b| f32::from_le_bytes(b)).collect();
+            let numbers: Vec<f32> = numbers.par_iter().map(|&b| f32::from_le_bytes(b)).collect();
             check_values(name, &numbers, shape)?;
-            values.push(numbers);
-        }
-        Weights::assemble(values, config)
+            Ok(numbers)
+        };
+        // The first refusal in the order of the tensors is the one that is told.
+        let values: Vec<Result<Vec<f32>>> = found.into_par_iter().map(read).collect();
+        Weights::assemble(values.into_iter().collect::<Result<_>>()?, config)
     }
 
     /// From the tensors in the order of [`tensors`].
     fn assemble(values: Vec<Vec<f32>>, config: &Config) -> Result<Weights> {
         let mut values = values.into_iter();
         let mut next = || values.next().ok_or_else(|| Error::Bug("a tensor is missing".to_string()));
-        let embedding = next()?;
+        let embedding = Arc::new(next()?);
         if embedding.iter().take(config.embedding_dim).any(|&v| v != 0.0) {
             return Err(refused(format_args!("embedding.weight row 0, the padding, is not zero")));
         }
@@ -251,7 +256,7 @@ mod tests {
     fn a_padding_row_with_numbers_is_refused() {
         let config = config();
         let mut weights = weights(&config, false);
-        weights.embedding[1] = 1.0;
+        Arc::make_mut(&mut weights.embedding)[1] = 1.0;
         assert!(message(&weights.to_safetensors(&config).unwrap(), &config).contains("padding"));
     }
 }

@@ -284,7 +284,7 @@ fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights
     }
     let output_bias =
         (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
-    (joined, Weights { embedding, convs, output, output_bias, ranges: None, screen: None })
+    (joined, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen: None })
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Coarse, QUAD, TILE};
+use super::{CENTRE, Coarse, QUAD, TILE};
 
 /// Lines whose sums stay in registers with 512-bit vectors: 6 lines × 4 vectors of classes, of 32 registers.
 const LINES_512: usize = 6;
@@ -170,7 +170,7 @@ unsafe fn part_avx2<const LINES: usize>(
     logits: &mut [f32],
 ) {
     const PARTS: usize = TILE / 16;
-    let start = &layer.offset[part * 16..][..16];
+    let start = &layer.centred[part * 16..][..16];
     let mut offsets = [_mm256_setzero_si256(); 2];
     for (v, offset) in offsets.iter_mut().enumerate() {
         // SAFETY: a part has 16 offsets.
@@ -178,6 +178,7 @@ unsafe fn part_avx2<const LINES: usize>(
     }
     let mut sums = [offsets; LINES];
     let ones = _mm256_set1_epi16(1);
+    let centre = _mm256_set1_epi8(CENTRE as i8);
     let tile = layer.weights[(part / PARTS) * layer.features * TILE..][..layer.features * TILE].as_ptr();
     let lines = features.as_ptr();
     for quad in 0..layer.features / QUAD {
@@ -185,12 +186,14 @@ unsafe fn part_avx2<const LINES: usize>(
         unsafe {
             let at = tile.add(quad * TILE * QUAD + (part % PARTS) * 64);
             let w: [__m256i; 2] = std::array::from_fn(|v| _mm256_loadu_si256(at.add(v * 32).cast()));
+            let magnitude = w.map(|w| _mm256_abs_epi8(w));
             for (line, sums) in sums.iter_mut().enumerate() {
                 let x = lines.add(line * layer.features + quad * QUAD).cast::<i32>().read_unaligned();
-                let x = _mm256_set1_epi32(x);
-                for (sum, &w) in sums.iter_mut().zip(&w) {
+                // -127 to 127, so that it can take the sign of the weight.
+                let x = _mm256_sub_epi8(_mm256_set1_epi32(x), centre);
+                for ((sum, &w), &magnitude) in sums.iter_mut().zip(&w).zip(&magnitude) {
                     // Pairs of products stay below 2¹⁵ (see `BYTE_WEIGHT_MAX`), so nothing saturates.
-                    let pairs = _mm256_maddubs_epi16(x, w);
+                    let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
                     *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
                 }
             }

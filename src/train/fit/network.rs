@@ -227,6 +227,7 @@ impl Snapshot {
             first += width * config.filters;
         }
         let output = transpose(&next()?, config.classes);
+        let embedding = embedding.into();
         Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None })
     }
 }
