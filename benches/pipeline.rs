@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 
 use harmonize::lake::Place;
-use harmonize::model::{Bundle, Calibration, Draft, Labels, Policy};
+use harmonize::model::{Beta, Bundle, Calibration, Draft, Labels, Policy};
 use harmonize::registry::Registry;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -261,6 +261,9 @@ fn make_model(
         labels: Labels { edition: "2022".into(), codes },
         calibration: Calibration {
             temperature,
+            subheading: Beta::IDENTITY,
+            heading: Beta::IDENTITY,
+            chapter: Beta::IDENTITY,
             rows: 1,
             texts: 1,
             nll_before: 1.0,

@@ -2,6 +2,21 @@
 //! The numbers that they take from other modules are repeated here.
 
 mod model {
+    pub mod calibration {
+        pub const LEAST: f32 = 1e-6;
+
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct Beta {
+            pub a: f32,
+            pub b: f32,
+            pub c: f32,
+        }
+
+        impl Beta {
+            pub const IDENTITY: Beta = Beta { a: 1.0, b: 1.0, c: 0.0 };
+        }
+    }
+
     pub mod forward {
         pub const GROUPS: usize = 64;
     }

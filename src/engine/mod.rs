@@ -13,7 +13,7 @@ mod softmax;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::model::Bundle;
+use crate::model::{Beta, Bundle, Calibration};
 use crate::text::{EncodeScratch, Tokenizer};
 use softmax::Families;
 
@@ -37,6 +37,8 @@ pub struct Engine {
     codes: Vec<String>,
     families: Families,
     temperature: f32,
+    /// For 6, 4 and 2 digits.
+    curves: [Beta; 3],
     kernel: Kernel,
 }
 
@@ -124,10 +126,10 @@ impl Engine {
     pub fn compile(bundle: &Bundle) -> Result<Engine> {
         let codes = bundle.labels.codes.clone();
         let engine = Engine::uncalibrated(&bundle.config, &bundle.weights, &bundle.tokenizer_json, codes)?;
-        Ok(engine.with_temperature(bundle.calibration.temperature))
+        Ok(engine.calibrated(&bundle.calibration))
     }
 
-    /// Compiles weights that have no calibration yet (temperature 1), for fitting it.
+    /// Compiles weights that have no calibration yet (temperature 1, no curves), for fitting it.
     pub fn uncalibrated(
         config: &crate::model::Config,
         weights: &crate::model::Weights,
@@ -142,8 +144,14 @@ impl Engine {
             families: Families::new(&codes),
             codes,
             temperature: 1.0,
+            curves: [Beta::IDENTITY; 3],
             kernel: Kernel::best(),
         })
+    }
+
+    /// The same engine with this calibration.
+    pub fn calibrated(self, c: &Calibration) -> Engine {
+        self.with_temperature(c.temperature).with_curves([c.subheading, c.heading, c.chapter])
     }
 
     /// The same engine on another kernel, whose answers are the same.
@@ -155,6 +163,12 @@ impl Engine {
     /// The same engine with another temperature.
     pub fn with_temperature(mut self, temperature: f32) -> Engine {
         self.temperature = temperature;
+        self
+    }
+
+    /// The same engine with other curves for the confidences of 6, 4 and 2 digits.
+    pub fn with_curves(mut self, curves: [Beta; 3]) -> Engine {
+        self.curves = curves;
         self
     }
 
@@ -172,6 +186,7 @@ impl Engine {
     pub fn score(&self, normalised: &[&str], scratch: &mut Scratch, out: &mut Vec<Score>) -> Result<()> {
         self.lines(normalised, scratch, |logits, candidates, counts| {
             let answer = softmax::answer(logits, candidates, self.temperature, &self.families, self.kernel);
+            let answer = softmax::calibrated(answer, self.curves);
             out.push(Score { tokens: counts.tokens, unknown: counts.unknown, cut: counts.cut, ..answer });
         })
     }

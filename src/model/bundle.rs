@@ -267,7 +267,7 @@ fn read_config(bytes: &[u8]) -> Result<Config> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::Conv;
+    use crate::model::{Beta, Conv};
     use std::cell::RefCell;
 
     pub(crate) fn draft(name: &str) -> Draft {
@@ -302,6 +302,9 @@ pub(crate) mod tests {
             labels: Labels { edition: "2022".into(), codes: vec!["010121".into(), "020110".into()] },
             calibration: Calibration {
                 temperature: 1.5,
+                subheading: Beta::IDENTITY,
+                heading: Beta::IDENTITY,
+                chapter: Beta::IDENTITY,
                 rows: 10,
                 texts: 9,
                 nll_before: 1.0,

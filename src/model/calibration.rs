@@ -1,7 +1,8 @@
-//! Temperature scaling: one number that makes the confidence honest, and the measures that show it.
+//! What makes a confidence honest: a temperature for the logits, then a curve for each level of the code, and the measures
+//! that show it.
 //!
-//! Always holds: the same logits in the same order give the same temperature. The temperature moves no
-//! text past another at equal logits order, so it changes what a confidence says, not which class wins.
+//! Always holds: the same logits in the same order give the same calibration. It changes what a confidence says, not
+//! which class wins.
 //! Refuses: rows that were trained on. The caller brings held-out ones.
 
 use super::manifest::refused;
@@ -19,6 +20,10 @@ pub const TEMPERATURES: std::ops::RangeInclusive<f32> = 0.05..=20.0;
 pub struct Calibration {
     /// Divides the logits of the subheadings before the softmax.
     pub temperature: f32,
+    /// From the share of the softmax to the confidence, for 6, 4 and 2 digits.
+    pub subheading: Beta,
+    pub heading: Beta,
+    pub chapter: Beta,
     /// Lines that it was fitted on.
     pub rows: u64,
     /// Distinct texts among them.
@@ -33,6 +38,128 @@ pub struct Calibration {
     pub ece_chapter: f64,
     /// Bins of equal mass behind the calibration errors.
     pub ece_bins: u64,
+}
+
+/// Beta calibration (Kull, Silva Filho and Flach 2017, "Beta calibration: a well-founded and easily implemented improvement on
+/// logistic calibration", equation 4): `p` becomes `1 / (1 + e^-(a ln p - b ln(1 - p) + c))`. It rises with `p`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beta {
+    /// At least 0.
+    pub a: f32,
+    /// At least 0.
+    pub b: f32,
+    pub c: f32,
+}
+
+/// Confidences are taken to be at least this and at most 1 less this.
+pub const LEAST: f32 = 1e-6;
+
+/// Largest of `a`, `b` and `c`.
+const BETA_MAX: f32 = 100.0;
+
+impl Beta {
+    /// Leaves every confidence as it is.
+    pub const IDENTITY: Beta = Beta { a: 1.0, b: 1.0, c: 0.0 };
+
+    /// The most likely curve for confidences of which it is known whether they were right, with a slight pull (variance 10)
+    /// to the one that changes nothing, so that few rows or none that are wrong give one too. As in the paper, `a` or `b` below 0
+    /// is fitted again without.
+    pub fn fit(confidence: &[f32], right: &[bool]) -> Beta {
+        // Not `clamp`, which keeps what is no number.
+        let bound = |p: f32| f64::from(if p > LEAST { p.min(1.0 - LEAST) } else { LEAST });
+        let rows: Vec<([f64; 3], f64)> = confidence
+            .iter()
+            .zip(right)
+            .map(|(&p, &right)| ([bound(p).ln(), -(1.0 - bound(p)).ln(), 1.0], f64::from(u8::from(right))))
+            .collect();
+        let mut free = [true; 3];
+        loop {
+            let found = logistic(&rows, free);
+            match (0..2).find(|&i| free[i] && found[i] < 0.0) {
+                Some(below) => free[below] = false,
+                None => {
+                    let [a, b, c] = found.map(|x| (x as f32).clamp(-BETA_MAX, BETA_MAX));
+                    return Beta { a, b, c };
+                }
+            }
+        }
+    }
+
+    fn fits(self) -> bool {
+        let fits = |x: f32, least: f32| x.is_finite() && (least..=BETA_MAX).contains(&x);
+        fits(self.a, 0.0) && fits(self.b, 0.0) && fits(self.c, -BETA_MAX)
+    }
+}
+
+/// Weights of a logistic regression by Newton's method, with a normal prior of variance 10 around (1, 1, 0); those that are
+/// not free are 0.
+fn logistic(rows: &[([f64; 3], f64)], free: [bool; 3]) -> [f64; 3] {
+    const PRECISION: f64 = 0.1;
+    let centre = [1.0, 1.0, 0.0];
+    let mut w: [f64; 3] = std::array::from_fn(|i| if free[i] { centre[i] } else { 0.0 });
+    let loss = |w: &[f64; 3]| {
+        let of_rows = |(x, y): &([f64; 3], f64)| {
+            let z: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+            // ln(1 + e^z) - y z, without overflow.
+            z.max(0.0) + (-z.abs()).exp().ln_1p() - y * z
+        };
+        let pull: f64 = (0..3).filter(|&i| free[i]).map(|i| PRECISION / 2.0 * (w[i] - centre[i]).powi(2)).sum();
+        rows.iter().map(of_rows).sum::<f64>() + pull
+    };
+    let mut at = loss(&w);
+    for _ in 0..100 {
+        let (mut gradient, mut hessian) = ([0.0; 3], [[0.0; 3]; 3]);
+        for (x, y) in rows {
+            let z: f64 = x.iter().zip(&w).map(|(x, w)| x * w).sum();
+            let q = 1.0 / (1.0 + (-z).exp());
+            for i in 0..3 {
+                gradient[i] += (q - y) * x[i];
+                (0..3).for_each(|j| hessian[i][j] += q * (1.0 - q) * x[i] * x[j]);
+            }
+        }
+        for i in 0..3 {
+            gradient[i] += PRECISION * (w[i] - centre[i]);
+            hessian[i][i] += PRECISION;
+            if !free[i] {
+                gradient[i] = 0.0;
+                (0..3).for_each(|j| (hessian[i][j], hessian[j][i]) = (0.0, 0.0));
+                hessian[i][i] = 1.0;
+            }
+        }
+        let step = solve(hessian, gradient);
+        // Halved until the loss falls.
+        let mut share = 1.0;
+        let next = loop {
+            let next: [f64; 3] = std::array::from_fn(|i| w[i] - share * step[i]);
+            if loss(&next) <= at || share < 1e-6 {
+                break next;
+            }
+            share /= 2.0;
+        };
+        let (before, moved) = (at, w.iter().zip(&next).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max));
+        (w, at) = (next, loss(&next));
+        if moved < 1e-10 || at >= before {
+            break;
+        }
+    }
+    w
+}
+
+/// `x` with `matrix · x = right`, by elimination; the matrix is positive definite.
+fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
+    for i in 0..3 {
+        for j in i + 1..3 {
+            let factor = matrix[j][i] / matrix[i][i];
+            (i..3).for_each(|k| matrix[j][k] -= factor * matrix[i][k]);
+            right[j] -= factor * right[i];
+        }
+    }
+    for i in (0..3).rev() {
+        let known: f64 = (i + 1..3).map(|j| matrix[i][j] * right[j]).sum();
+        right[i] = (right[i] - known) / matrix[i][i];
+    }
+    right
 }
 
 impl Calibration {
@@ -56,6 +183,16 @@ impl Calibration {
                 return Err(refused(
                     CALIBRATION,
                     format!("{field} is {value}, it must be {range}; calibrate the model again"),
+                ));
+            }
+        }
+        for (field, curve) in [("subheading", self.subheading), ("heading", self.heading), ("chapter", self.chapter)] {
+            if !curve.fits() {
+                return Err(refused(
+                    CALIBRATION,
+                    format!(
+                        "{field} is {curve:?}: a and b must be 0 to {BETA_MAX}, c within ±{BETA_MAX}; calibrate again"
+                    ),
                 ));
             }
         }
@@ -279,9 +416,42 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_finds_back_the_one_that_made_the_answers() {
+        // Of 40,000 confidences between 0 and 1 as many are right as the curve says.
+        let truth = |p: f64| 1.0 / (1.0 + (-(1.7 * p.ln() - 0.6 * (1.0 - p).ln() + 0.4)).exp());
+        let (mut confidence, mut right) = (Vec::new(), Vec::new());
+        for step in 0..400 {
+            let p = (f64::from(step) + 0.5) / 400.0;
+            for n in 0..100 {
+                confidence.push(p as f32);
+                right.push((f64::from(n) + 0.5) / 100.0 < truth(p));
+            }
+        }
+        let found = Beta::fit(&confidence, &right);
+        assert!(
+            (found.a - 1.7).abs() < 0.02 && (found.b - 0.6).abs() < 0.02 && (found.c - 0.4).abs() < 0.03,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_curve_never_falls_and_is_there_for_any_rows() {
+        let flat: Vec<f32> = (0..200).map(|n| n as f32 / 200.0).collect();
+        for right in [vec![true; 200], vec![false; 200], (0..200).map(|n| n < 100).collect()] {
+            let found = Beta::fit(&flat, &right);
+            assert!(found.fits(), "{found:?}");
+        }
+        assert_eq!(Beta::fit(&[], &[]), Beta::IDENTITY);
+        assert!(Beta::fit(&[1.0, 0.0, f32::NAN], &[true, false, true]).fits());
+    }
+
+    #[test]
     fn numbers_out_of_range_are_refused_by_name() {
         let good = Calibration {
             temperature: 1.5,
+            subheading: Beta::IDENTITY,
+            heading: Beta::IDENTITY,
+            chapter: Beta::IDENTITY,
             rows: 10,
             texts: 9,
             nll_before: 1.0,
@@ -296,6 +466,10 @@ mod tests {
             let error = Calibration { temperature: t, ..good.clone() }.validate().unwrap_err();
             assert!(error.to_string().contains("temperature is"), "{error}");
         }
-        assert!(Calibration { nll_after: f64::NAN, ..good }.validate().is_err());
+        assert!(Calibration { nll_after: f64::NAN, ..good.clone() }.validate().is_err());
+        for curve in [Beta { a: -0.1, ..Beta::IDENTITY }, Beta { c: f32::NAN, ..Beta::IDENTITY }] {
+            let error = Calibration { heading: curve, ..good.clone() }.validate().unwrap_err();
+            assert!(error.to_string().contains("heading is"), "{error}");
+        }
     }
 }

@@ -12,8 +12,8 @@ pub mod policy;
 pub mod weights;
 
 pub use bundle::{Bundle, Draft, Files, Labels};
-pub use calibration::Calibration;
+pub use calibration::{Beta, Calibration};
 pub use config::Config;
 pub use manifest::{DataFile, Manifest, ManifestFile};
-pub use policy::{Evidence, Policy};
+pub use policy::{Evidence, LevelThreshold, Policy};
 pub use weights::{Conv, Screen, Weights};

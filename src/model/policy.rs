@@ -109,6 +109,27 @@ pub struct Policy {
     pub out_of_vocabulary_ratio: f64,
     /// Why the threshold is what it is.
     pub evidence: Evidence,
+    /// From which confidence the heading is sure by the same target, although the subheading is not.
+    pub heading: LevelThreshold,
+    /// The same of the chapter.
+    pub chapter: LevelThreshold,
+}
+
+/// A threshold for fewer digits than six, with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelThreshold {
+    /// Sure at this confidence or above; above 1 never.
+    pub threshold: f32,
+    /// Why it is what it is.
+    pub evidence: Evidence,
+}
+
+impl Default for LevelThreshold {
+    /// Never sure, since there is no evidence yet.
+    fn default() -> Self {
+        LevelThreshold { threshold: ACCEPT_NOTHING, evidence: Evidence::default() }
+    }
 }
 
 /// What was seen, on validation rows that served neither to train nor to calibrate, when a threshold was chosen.
@@ -167,7 +188,41 @@ impl Default for Policy {
             vague: VAGUE.iter().map(|s| (*s).to_owned()).collect(),
             out_of_vocabulary_ratio: 0.5,
             evidence: Evidence::default(),
+            heading: LevelThreshold::default(),
+            chapter: LevelThreshold::default(),
         }
+    }
+}
+
+impl Evidence {
+    /// Refuses shares out of their range and counts that do not add up.
+    fn validate(&self) -> Result<()> {
+        let ratio = |x: f64| (0.0..=1.0).contains(&x);
+        let shares = [
+            ("coverage_ratio", self.coverage_ratio),
+            ("precision", self.precision),
+            ("error_upper_bound", self.error_upper_bound),
+        ];
+        if let Some((field, value)) = shares.into_iter().find(|(_, value)| !ratio(*value)) {
+            return Err(refused(POLICY, format!("{field} is {value}, it must be 0 to 1; correct the policy")));
+        }
+        if !(self.errors <= self.accepted && self.accepted <= self.texts && self.texts <= self.rows) {
+            return Err(refused(
+                POLICY,
+                format!(
+                    "the evidence does not add up: {} errors, {} accepted, {} texts, {} rows; train the model again",
+                    self.errors, self.accepted, self.texts, self.rows
+                ),
+            ));
+        }
+        let points = &self.risk_coverage;
+        if points.len() > MAX_CURVE_POINTS || !points.iter().all(|(c, r)| ratio(*c) && ratio(*r)) {
+            return Err(refused(
+                POLICY,
+                format!("risk_coverage must be at most {MAX_CURVE_POINTS} pairs of 0 to 1; train the model again"),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -189,7 +244,6 @@ impl Policy {
     /// # Errors
     /// [`crate::error::Error::Registry`] naming the field.
     pub fn validate(&self) -> Result<()> {
-        let e = &self.evidence;
         let open = |x: f64| x > 0.0 && x < 1.0;
         let ratio = |x: f64| (0.0..=1.0).contains(&x);
         let checks = [
@@ -199,30 +253,27 @@ impl Policy {
             ("review_budget", self.review_budget.unwrap_or(0.0), self.review_budget.is_none_or(ratio), "0 to 1"),
             ("audit_ratio", self.audit_ratio, ratio(self.audit_ratio), "0 to 1"),
             ("out_of_vocabulary_ratio", self.out_of_vocabulary_ratio, ratio(self.out_of_vocabulary_ratio), "0 to 1"),
-            ("coverage_ratio", e.coverage_ratio, ratio(e.coverage_ratio), "0 to 1"),
-            ("precision", e.precision, ratio(e.precision), "0 to 1"),
-            ("error_upper_bound", e.error_upper_bound, ratio(e.error_upper_bound), "0 to 1"),
+            (
+                "heading threshold",
+                self.heading.threshold.into(),
+                (0.0..=2.0).contains(&self.heading.threshold),
+                "0 to 2",
+            ),
+            (
+                "chapter threshold",
+                self.chapter.threshold.into(),
+                (0.0..=2.0).contains(&self.chapter.threshold),
+                "0 to 2",
+            ),
         ];
         for (field, value, fits, range) in checks {
             if !fits {
                 return Err(refused(POLICY, format!("{field} is {value}, it must be {range}; correct the policy")));
             }
         }
-        if !(e.errors <= e.accepted && e.accepted <= e.texts && e.texts <= e.rows) {
-            return Err(refused(
-                POLICY,
-                format!(
-                    "the evidence does not add up: {} errors, {} accepted, {} texts, {} rows; train the model again",
-                    e.errors, e.accepted, e.texts, e.rows
-                ),
-            ));
-        }
-        if e.risk_coverage.len() > MAX_CURVE_POINTS || !e.risk_coverage.iter().all(|(c, r)| ratio(*c) && ratio(*r)) {
-            return Err(refused(
-                POLICY,
-                format!("risk_coverage must be at most {MAX_CURVE_POINTS} pairs of 0 to 1; train the model again"),
-            ));
-        }
+        [&self.evidence, &self.heading.evidence, &self.chapter.evidence]
+            .into_iter()
+            .try_for_each(Evidence::validate)?;
         let text_fits = |t: &String| !t.is_empty() && t.len() <= MAX_VAGUE_BYTES && t.trim() == t;
         if self.vague.len() > MAX_VAGUE_TEXTS || !self.vague.iter().all(text_fits) {
             return Err(refused(

@@ -68,11 +68,15 @@ pub enum Reason {
     Orphaned,
     /// The description is null.
     NoText,
+    /// The subheading is not sure, its heading is.
+    HeadingSure,
+    /// The heading is not sure, its chapter is.
+    ChapterSure,
 }
 
 impl Reason {
     /// Every reason, in the order of tables.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 13] = [
         Reason::BelowThreshold,
         Reason::Vague,
         Reason::Empty,
@@ -84,6 +88,8 @@ impl Reason {
         Reason::Split,
         Reason::Orphaned,
         Reason::NoText,
+        Reason::HeadingSure,
+        Reason::ChapterSure,
     ];
 
     /// The name in tables.
@@ -100,6 +106,8 @@ impl Reason {
             Reason::Split => "split",
             Reason::Orphaned => "orphaned",
             Reason::NoText => "no_text",
+            Reason::HeadingSure => "heading_sure",
+            Reason::ChapterSure => "chapter_sure",
         }
     }
 }
@@ -155,6 +163,9 @@ pub enum TextState {
 pub struct Facts<'a> {
     /// Calibrated probability that the subheading is right, 0 to 1.
     pub confidence: f32,
+    /// The same of its heading and of its chapter.
+    pub confidence_heading: f32,
+    pub confidence_chapter: f32,
     /// The normalised text.
     pub normalised: &'a str,
     /// First 16 bytes of the digest of the normalised text.
@@ -272,6 +283,8 @@ fn core(normalised: &str, begins: impl Fn(&str) -> bool) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct Judge {
     threshold: f32,
+    heading_threshold: f32,
+    chapter_threshold: f32,
     vague: HashSet<String, foldhash::fast::RandomState>,
     /// Their first words: most texts begin with none of them.
     vague_begins: HashSet<String, foldhash::fast::RandomState>,
@@ -287,6 +300,8 @@ impl Judge {
     pub fn new(policy: &Policy, model_digest: &str) -> Judge {
         Judge {
             threshold: policy.threshold,
+            heading_threshold: policy.heading.threshold,
+            chapter_threshold: policy.chapter.threshold,
             vague: policy.vague.iter().cloned().collect(),
             vague_begins: policy.vague.iter().filter_map(|text| words(text).next()).map(str::to_string).collect(),
             out_of_vocabulary_ratio: policy.out_of_vocabulary_ratio,
@@ -307,7 +322,7 @@ impl Judge {
             return (Decision::Refuse, cut);
         }
         let sure = facts.confidence >= self.threshold;
-        let reasons = if sure { cut } else { cut.with(Reason::BelowThreshold) };
+        let reasons = if sure { cut } else { self.unsure(facts, cut.with(Reason::BelowThreshold)) };
         if !reasons.is_empty() {
             return (Decision::Review, reasons);
         }
@@ -315,6 +330,17 @@ impl Judge {
             return (Decision::Review, reasons.with(Reason::AuditSample));
         }
         (Decision::Accept, reasons)
+    }
+
+    /// What is sure all the same: a person who knows the heading has few subheadings to choose from.
+    fn unsure(&self, facts: &Facts, reasons: Reasons) -> Reasons {
+        if facts.confidence_heading >= self.heading_threshold {
+            reasons.with(Reason::HeadingSure)
+        } else if facts.confidence_chapter >= self.chapter_threshold {
+            reasons.with(Reason::ChapterSure)
+        } else {
+            reasons
+        }
     }
 
     fn refusal(&self, facts: &Facts) -> Reasons {
@@ -351,6 +377,7 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::LevelThreshold;
 
     fn judge(audit_ratio: f64) -> Judge {
         Judge::new(&Policy { threshold: 0.8, audit_ratio, ..Policy::default() }, &"a".repeat(64))
@@ -359,6 +386,8 @@ mod tests {
     fn text() -> Facts<'static> {
         Facts {
             confidence: 0.9,
+            confidence_heading: 0.95,
+            confidence_chapter: 0.99,
             normalised: "live horses",
             text_digest: [7; 16],
             tokens: 2,
@@ -398,6 +427,22 @@ mod tests {
         assert_eq!(at(f32::NAN), "review below_threshold");
         let nothing = Judge::new(&Policy::default(), "");
         assert_eq!(names(nothing.decide(&Facts { confidence: 1.0, ..text() })), "review below_threshold");
+    }
+
+    #[test]
+    fn a_line_whose_subheading_is_unsure_says_what_is_sure() {
+        let level = |threshold| LevelThreshold { threshold, ..LevelThreshold::default() };
+        let policy =
+            Policy { threshold: 0.8, audit_ratio: 0.0, heading: level(0.9), chapter: level(0.95), ..Policy::default() };
+        let judge = Judge::new(&policy, "");
+        let at = |confidence, confidence_heading, confidence_chapter| {
+            names(judge.decide(&Facts { confidence, confidence_heading, confidence_chapter, ..text() }))
+        };
+        assert_eq!(at(0.8, 0.9, 0.99), "accept ");
+        assert_eq!(at(0.7, 0.9, 0.99), "review below_threshold+heading_sure");
+        assert_eq!(at(0.7, 0.89, 0.95), "review below_threshold+chapter_sure");
+        assert_eq!(at(0.7, 0.89, 0.94), "review below_threshold");
+        assert_eq!(at(f32::NAN, f32::NAN, f32::NAN), "review below_threshold");
     }
 
     #[test]

@@ -218,6 +218,8 @@ impl Classifier {
             .map(|&state| {
                 let facts = Facts {
                     confidence: 0.0,
+                    confidence_heading: 0.0,
+                    confidence_chapter: 0.0,
                     normalised: "",
                     text_digest: [0; 16],
                     tokens: 0,
@@ -243,6 +245,8 @@ impl Classifier {
             let entry = &batch.entries[i];
             let facts = Facts {
                 confidence: score.confidence(),
+                confidence_heading: score.heading,
+                confidence_chapter: score.chapter,
                 normalised: text,
                 text_digest: *entry.digest.as_bytes(),
                 tokens: score.tokens,

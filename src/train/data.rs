@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type};
+use datafusion::catalog::TableProvider;
+use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::logical_expr::cast;
-use datafusion::prelude::ident;
+use datafusion::prelude::{ident, lit};
 
 use super::evaluate::{Metrics, Scored, evaluate};
 use super::labels::Label;
@@ -37,18 +39,47 @@ pub async fn read(
 ) -> Result<(Source, Vec<Line>)> {
     let source = Source::pin(inputs, SourceOptions { text: text.to_string(), quarantine: false }).await?;
     source.require(label, "--label")?;
+    let table = Arc::new(InputTable::new(source.clone()));
+    let lines = lines_of(table, &[text], label, where_sql, codes, limits).await?;
+    Ok((source, lines))
+}
+
+/// Lines of a table that has `source_file` and `source_row` beside its own columns, in that order. The description is
+/// what the columns `texts` hold, joined by spaces; the first may be bytes.
+pub(super) async fn lines_of(
+    table: Arc<dyn TableProvider>,
+    texts: &[&str],
+    label: &str,
+    where_sql: Option<&str>,
+    codes: &Codes,
+    limits: Limits,
+) -> Result<Vec<Line>> {
+    let raw: Vec<String> = table
+        .schema()
+        .fields()
+        .iter()
+        .filter(|f| f.data_type() == &DataType::BinaryView)
+        .map(|f| f.name().clone())
+        .collect();
     let context = sql::session(limits)?;
-    context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
+    context.register_table("lines", table)?;
     let table = context.table("lines").await?;
-    let mut columns = vec![text_of().call(vec![ident(text)]).alias(text)];
-    columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
+    let columns = table.schema().fields().iter().map(|f| {
+        let column = ident(f.name());
+        if raw.contains(f.name()) { text_of().call(vec![column]).alias(f.name()) } else { column }
+    });
+    let columns: Vec<_> = columns.collect();
     let mut lines = table.select(columns)?;
     if let Some(filter) = where_sql {
         lines = sql::where_clause(lines, filter)?;
     }
+    let text = match texts {
+        [one] => cast(ident(*one), DataType::Utf8),
+        several => concat_ws(lit(" "), several.iter().map(|name| cast(ident(*name), DataType::Utf8)).collect()),
+    };
     let batches = lines
         .select(vec![
-            cast(ident(text), DataType::Utf8).alias("t"),
+            text.alias("t"),
             cast(ident(label), DataType::Utf8).alias("l"),
             ident(SOURCE_FILE),
             ident(SOURCE_ROW),
@@ -60,7 +91,8 @@ pub async fn read(
     let mut out = Vec::with_capacity(batches.iter().map(|b| b.num_rows()).sum());
     let mut normalised = String::new();
     for batch in &batches {
-        let (texts, labels) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
+        let (texts, labels) = (texts.as_string::<i32>(), batch.column(1).as_string::<i32>());
         for row in 0..batch.num_rows() {
             normalised.clear();
             if texts.is_valid(row) {
@@ -70,7 +102,7 @@ pub async fn read(
             out.push(Line { text: normalised.clone(), label: Label::parse(raw, codes) });
         }
     }
-    Ok((source, out))
+    Ok(out)
 }
 
 /// What to measure a model on.

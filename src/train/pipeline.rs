@@ -11,6 +11,7 @@ use super::card::{CardInputs, DataFile as CardFile, card};
 use super::checks::{self, Limits as CheckLimits, Report, Row};
 use super::data::{Line, measure, read};
 use super::evaluate::Metrics;
+use super::extra::{Extra, Weighted};
 use super::fit::{self, Example, Hyper, Progress};
 use super::screen;
 use super::split::{Grouping, Part, Shares, Split};
@@ -18,7 +19,8 @@ use crate::engine::{self, Engine, Scratch};
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
 use crate::model::{
-    self, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, Policy, Weights, calibration,
+    self, Beta, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, LevelThreshold, Policy, Weights,
+    calibration,
 };
 use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
 use crate::registry::{Loaded, Registry};
@@ -29,7 +31,7 @@ use crate::text::{EncodeScratch, Tokenizer};
 /// Most rows that the temperature is fitted on: their logits are held at once.
 const MAX_CALIBRATION_ROWS: usize = 10_000;
 
-/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]` and `[split]`.
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]` and any number of `[[extra]]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub fit: Hyper,
     /// Shares of the distinct texts that are kept from the fit.
     pub split: SplitRecipe,
+    /// Further examples, for training alone.
+    pub extra: Vec<Extra>,
 }
 
 /// Shape of the network.
@@ -170,6 +174,7 @@ pub struct Trained {
 pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
     // What is wrong with the call or the registry is said before the work, not after it.
     options.recipe.fit.validate()?;
+    options.recipe.extra.iter().try_for_each(Extra::validate)?;
     split_of(&options.recipe)?;
     registry.try_writing(&options.name).await?;
     let builtin;
@@ -203,11 +208,23 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     }
     let split = split_of(&options.recipe)?;
     let parts = Parts::new(&lines, &split, options.checks.repair_zeros)?;
+    let mut data = data_files(&source);
+    let (mut extra, mut extra_counts) = (Vec::new(), Vec::new());
+    if !options.recipe.extra.is_empty() {
+        watcher.step("further examples");
+        let kept = parts.kept();
+        for source in &options.recipe.extra {
+            let (examples, count, files) = source.read(codes, &kept, options.limits).await?;
+            extra.extend(examples);
+            extra_counts.push(count);
+            data.extend(files);
+        }
+    }
     watcher.step("vocabulary");
     let max_tokens = options.recipe.model.max_tokens;
-    let texts = parts.train.iter().map(|(text, _)| *text);
+    let texts = parts.train.iter().map(|(text, _)| *text).chain(extra.iter().map(|(text, _, _)| text.as_str()));
     let tokenizer = Tokenizer::learn(texts, options.recipe.model.vocab_size, max_tokens)?;
-    let labels = parts.labels();
+    let labels = labels(&parts.train, &extra);
     let config = Config {
         embedding_dim: options.recipe.model.embedding_dim,
         widths: options.recipe.model.widths.clone(),
@@ -216,8 +233,10 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         ..Config::default_text_cnn(tokenizer.vocab_size(), labels.len())
     };
     config.validate().map_err(|e| Error::Usage(e.to_string()))?;
-    let train_rows = examples(&parts.train, &tokenizer, &labels)?;
-    let stop_rows = examples(&parts.stop, &tokenizer, &labels)?;
+    let weighed = parts.train.iter().map(|(text, code)| (*text, *code, 1.0));
+    let further = extra.iter().map(|(text, code, weight)| (text.as_str(), *code, *weight));
+    let train_rows = examples(weighed.chain(further), &tokenizer, &labels)?;
+    let stop_rows = examples(parts.stop.iter().map(|(text, code)| (*text, *code, 1.0)), &tokenizer, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
     let (mut config, mut fitted) =
@@ -233,14 +252,15 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         watcher.step("screen");
         let judge =
             Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
-        let features = judge.features(&parts.train)?;
+        let texts = parts.train.iter().map(|(text, _)| *text).chain(extra.iter().map(|(text, _, _)| text.as_str()));
+        let features = judge.features(&texts.collect::<Vec<_>>())?;
         fitted.weights.screen = Some(screen::fit(&features, &fitted.weights, dim, seed)?);
         config.screen_dim = Some(dim);
     }
     watcher.step("calibration");
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;
-    let policy = judge.policy(&parts.threshold, calibration.temperature, options)?;
+    let policy = judge.policy(&parts.threshold, &calibration, options)?;
     watcher.step("figures");
     let history = json!({ "best_epoch": fitted.best_epoch, "epochs": fitted.history });
     let mut draft = Draft {
@@ -249,7 +269,7 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         created_by: options.created_by.clone(),
         program_version: env!("CARGO_PKG_VERSION").into(),
         seed: options.recipe.fit.seed,
-        data: data_files(&source),
+        data,
         config: config.clone(),
         tokenizer_json,
         weights: fitted.weights,
@@ -275,6 +295,7 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         "figures": metrics,
         "fit": history,
         "checks": report,
+        "extra": extra_counts,
         "recipe": options.recipe,
     });
     draft.card = card(&CardInputs {
@@ -343,9 +364,10 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    fn labels(&self) -> Vec<String> {
-        let codes: BTreeSet<Subheading> = self.train.iter().map(|(_, code)| *code).collect();
-        codes.into_iter().map(|c| c.as_str().to_string()).collect()
+    /// Texts that are kept from the fit.
+    fn kept(&self) -> HashSet<&'a str> {
+        let parts = [&self.stop, &self.calibrate, &self.threshold, &self.test];
+        parts.into_iter().flatten().map(|(text, _)| *text).collect()
     }
 
     fn rows(&self) -> Vec<(Part, usize)> {
@@ -354,15 +376,25 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Subheadings that there is something to learn about, sorted.
+fn labels(train: &[(&str, Subheading)], extra: &[Weighted]) -> Vec<String> {
+    let codes: BTreeSet<Subheading> = train.iter().map(|l| l.1).chain(extra.iter().map(|e| e.1)).collect();
+    codes.into_iter().map(|c| c.as_str().to_string()).collect()
+}
+
 /// Token ids and class of each line whose class is known. Repeats stay: how often a text comes is part of the evidence.
-fn examples(lines: &[(&str, Subheading)], tokenizer: &Tokenizer, labels: &[String]) -> Result<Vec<Example>> {
+fn examples<'t>(
+    lines: impl Iterator<Item = (&'t str, Subheading, f32)>,
+    tokenizer: &Tokenizer,
+    labels: &[String],
+) -> Result<Vec<Example>> {
     let mut scratch = EncodeScratch::default();
-    let mut out = Vec::with_capacity(lines.len());
-    for (text, code) in lines {
+    let mut out = Vec::new();
+    for (text, code, weight) in lines {
         let Ok(class) = labels.binary_search_by(|l| l.as_str().cmp(code.as_str())) else { continue };
         let mut tokens = Vec::new();
         tokenizer.encode(text, &mut scratch, &mut tokens)?;
-        out.push(Example { tokens, class: class as u32, weight: 1.0 });
+        out.push(Example { tokens, class: class as u32, weight });
     }
     Ok(out)
 }
@@ -384,10 +416,10 @@ impl Judging<'_> {
         self.labels.binary_search_by(|l| l.as_str().cmp(code.as_str())).ok().map(|c| c as u32)
     }
 
-    /// Features of an even share of the lines.
-    fn features(&self, lines: &[(&str, Subheading)]) -> Result<Vec<f32>> {
-        let stride = lines.len().div_ceil(screen::MAX_ROWS).max(1);
-        let texts: Vec<&str> = lines.iter().step_by(stride).map(|(text, _)| *text).collect();
+    /// Features of an even share of the texts.
+    fn features(&self, texts: &[&str]) -> Result<Vec<f32>> {
+        let stride = texts.len().div_ceil(screen::MAX_ROWS).max(1);
+        let texts: Vec<&str> = texts.iter().step_by(stride).copied().collect();
         let engine = self.engine()?;
         let parts = texts.par_chunks(256).map(|texts| engine.features(texts, &mut Scratch::default()));
         Ok(parts.collect::<Result<Vec<_>>>()?.concat())
@@ -414,8 +446,21 @@ impl Judging<'_> {
         let temperature = calibration::fit_first_choice(&logits, &truth)?;
         let engine = engine.with_temperature(temperature);
         let texts: Vec<&str> = lines.iter().map(|(t, _)| *t).collect();
-        let mut scores = Vec::with_capacity(texts.len());
-        engine.score(&texts, &mut Scratch::default(), &mut scores)?;
+        let score = |engine: &Engine| -> Result<Vec<crate::engine::Score>> {
+            let mut scores = Vec::with_capacity(texts.len());
+            engine.score(&texts, &mut Scratch::default(), &mut scores)?;
+            Ok(scores)
+        };
+        let scores = score(&engine)?;
+        let curve = |digits: usize, confidence: &dyn Fn(&crate::engine::Score) -> f32| {
+            let right =
+                scores.iter().zip(&lines).map(|(s, l)| engine.code(s.top[0].0)[..digits] == l.1.as_str()[..digits]);
+            Beta::fit(&scores.iter().map(confidence).collect::<Vec<_>>(), &right.collect::<Vec<_>>())
+        };
+        let [subheading, heading, chapter] =
+            [curve(6, &|s| s.confidence()), curve(4, &|s| s.heading), curve(2, &|s| s.chapter)];
+        let engine = engine.with_curves([subheading, heading, chapter]);
+        let scores = score(&engine)?;
         let error = |digits: usize, confidence: &dyn Fn(&crate::engine::Score) -> f32| {
             let right: Vec<bool> = scores
                 .iter()
@@ -429,6 +474,9 @@ impl Judging<'_> {
             logits.iter().zip(&truth).filter_map(|(l, t)| Some((l.clone(), (*t)?))).unzip();
         Ok(Calibration {
             temperature,
+            subheading,
+            heading,
+            chapter,
             rows: lines.len() as u64,
             texts: texts.iter().collect::<HashSet<_>>().len() as u64,
             nll_before: calibration::nll(&seen, &known, 1.0),
@@ -441,32 +489,44 @@ impl Judging<'_> {
     }
 
     /// The policy, with the threshold from one judgement a distinct text: repeats are no further evidence.
-    fn policy(&self, lines: &[(&str, Subheading)], temperature: f32, options: &TrainOptions) -> Result<Policy> {
-        let engine = self.engine()?.with_temperature(temperature);
+    fn policy(
+        &self,
+        lines: &[(&str, Subheading)],
+        calibration: &Calibration,
+        options: &TrainOptions,
+    ) -> Result<Policy> {
+        let engine = self.engine()?.calibrated(calibration);
         let mut seen = HashSet::new();
         let distinct: Vec<(&str, Subheading)> = lines.iter().filter(|(t, _)| seen.insert(*t)).copied().collect();
         let texts: Vec<&str> = distinct.iter().map(|(t, _)| *t).collect();
         let mut scores = Vec::with_capacity(texts.len());
         engine.score(&texts, &mut Scratch::default(), &mut scores)?;
-        let judged: Vec<Judged> = scores
-            .iter()
-            .zip(&distinct)
-            .map(|(s, (_, code))| Judged {
-                confidence: s.confidence(),
-                right: engine.code(s.top[0].0) == code.as_str(),
-            })
-            .collect();
+        let judged = |digits: usize, confidence: &dyn Fn(&crate::engine::Score) -> f32| -> Vec<Judged> {
+            let right = |s: &crate::engine::Score, code: &Subheading| {
+                engine.code(s.top[0].0)[..digits] == code.as_str()[..digits]
+            };
+            let each = scores.iter().zip(&distinct);
+            each.map(|(s, (_, code))| Judged { confidence: confidence(s), right: right(s, code) }).collect()
+        };
+        let rows = lines.len() as u64;
+        let of_level = |judged: Vec<Judged>| {
+            let found = by_precision(&judged, options.target_precision, model::policy::BOUND);
+            LevelThreshold { threshold: found.threshold, evidence: Evidence { rows, ..found.evidence } }
+        };
+        let first = judged(6, &|s| s.confidence());
         let threshold: Threshold = match options.review_budget {
             // The audit sample goes to people too.
-            Some(budget) => by_review_budget(&judged, (budget - options.audit_ratio).max(0.0)),
-            None => by_precision(&judged, options.target_precision, model::policy::BOUND),
+            Some(budget) => by_review_budget(&first, (budget - options.audit_ratio).max(0.0)),
+            None => by_precision(&first, options.target_precision, model::policy::BOUND),
         };
         let policy = Policy {
             threshold: threshold.threshold,
             target_precision: options.target_precision,
             review_budget: options.review_budget,
             audit_ratio: options.audit_ratio,
-            evidence: Evidence { rows: lines.len() as u64, ..threshold.evidence },
+            evidence: Evidence { rows, ..threshold.evidence },
+            heading: of_level(judged(4, &|s| s.heading)),
+            chapter: of_level(judged(2, &|s| s.chapter)),
             ..Policy::default()
         };
         policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
@@ -476,7 +536,7 @@ impl Judging<'_> {
 
 const ECE_BINS: usize = 15;
 
-fn data_files(source: &Source) -> Vec<DataFile> {
+pub(super) fn data_files(source: &Source) -> Vec<DataFile> {
     source
         .files()
         .iter()
