@@ -100,10 +100,14 @@ fn main() -> Result<(), Failure> {
         tokenizer.encode(line, &mut encode, &mut one)?;
         ids.push(one.clone());
     }
+    let grams: Vec<Vec<u32>> = normalised
+        .iter()
+        .map(|line| model.config.bag.map_or_else(Vec::new, |bag| bag.grams.of_text(line, model.config.max_tokens)))
+        .collect();
     let candle = Candle::new(&model)?;
     let some = ids.len().min(number("reference", 4096)?);
     let began = Instant::now();
-    let reference = candle.answers(&ids[..some], &scores, model.temperature)?;
+    let reference = candle.answers((&ids[..some], &grams[..some]), &scores, model.temperature)?;
     let by_candle = began.elapsed().as_secs_f64() * 1e6 / some as f64;
 
     let a_line = |time: Duration| time.as_secs_f64() * 1e6 / raw.len() as f64;
@@ -194,6 +198,8 @@ struct Candle {
     bias: Tensor,
     /// Projection, output and bias.
     screen: Option<[Tensor; 3]>,
+    /// Table and bias.
+    bag: Option<(Tensor, Tensor)>,
 }
 
 struct Agreement {
@@ -223,7 +229,15 @@ impl Candle {
             ]),
             _ => None,
         };
+        let bag = match (&weights.bag, config.bag) {
+            (Some(bag), Some(shape)) => Some((
+                tensor(&bag.table, (shape.grams.buckets, shape.dim))?,
+                Tensor::from_slice(&bag.bias, shape.dim, &Device::Cpu)?,
+            )),
+            _ => None,
+        };
         Ok(Candle {
+            bag,
             screen,
             embedding: tensor(&weights.embedding, (config.vocab_size, dim))?,
             convs,
@@ -233,9 +247,14 @@ impl Candle {
     }
 
     /// Probabilities of the first choices, compared with the engine's.
-    fn answers(&self, ids: &[Vec<u32>], scores: &[Score], temperature: f32) -> Result<Agreement, Failure> {
+    fn answers(
+        &self,
+        (ids, grams): (&[Vec<u32>], &[Vec<u32>]),
+        scores: &[Score],
+        temperature: f32,
+    ) -> Result<Agreement, Failure> {
         let (mut same, mut as_flat, mut sum, mut worst) = (0, 0, 0f64, 0f64);
-        for (batch, scores) in ids.chunks(BATCH).zip(scores.chunks(BATCH)) {
+        for ((batch, grams), scores) in ids.chunks(BATCH).zip(grams.chunks(BATCH)).zip(scores.chunks(BATCH)) {
             let widest = self.convs.iter().map(|c| c.0).max().unwrap_or(1);
             let length = batch.iter().map(Vec::len).max().unwrap_or(0) + widest - 1;
             let mut padded = vec![0u32; batch.len() * length];
@@ -253,6 +272,14 @@ impl Candle {
                 let unfolded = Tensor::cat(&parts, D::Minus1)?.reshape((batch.len() * windows, width * dim))?;
                 let sums = unfolded.matmul(kernel)?.reshape((batch.len(), windows, bias.elem_count()))?;
                 features.push(sums.max(1)?.relu()?.broadcast_add(bias)?.relu()?);
+            }
+            if let Some((table, bias)) = &self.bag {
+                let mut means = Vec::with_capacity(batch.len());
+                for line in grams {
+                    let rows = table.index_select(&Tensor::from_slice(line, line.len(), &Device::Cpu)?, 0)?;
+                    means.push((rows.sum(0)? / line.len().max(1) as f64)?);
+                }
+                features.push(Tensor::stack(&means, 0)?.broadcast_add(bias)?.relu()?);
             }
             let hidden = Tensor::cat(&features, D::Minus1)?;
             let mut logits = hidden.matmul(&self.output)?.broadcast_add(&self.bias)?.to_dtype(DType::F32)?;

@@ -41,6 +41,9 @@ fn predict(array: ArrayRef) -> StructArray {
 fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
     let small = Config::default_text_cnn(3000, 700);
     let config = Config { embedding_dim: 24, filters: 40, widths: vec![1, 2, 3], max_tokens: 40, screen_dim, ..small };
+    let grams = harmonize::text::Grams { buckets: 500, shortest: 2, longest: 4 };
+    let bag = screen_dim.map(|_| harmonize::model::BagShape { dim: 17, grams });
+    let config = Config { bag, ..config };
     let mut draw = Random(5);
     let mut random = |count, spread| draw.floats(count, spread);
     let mut embedding = random(config.vocab_size * config.embedding_dim, 1.0);
@@ -54,6 +57,10 @@ fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
             bias: random(config.filters, 0.2),
         })
         .collect();
+    let bag = config.bag.map(|bag| harmonize::model::Bag {
+        table: random(bag.grams.buckets * bag.dim, 2.0).into(),
+        bias: random(bag.dim, 0.2),
+    });
     let features = config.features();
     let mut output = random(config.classes * features, if screen_dim.is_some() { 0.4 } else { 4.0 });
     let output_bias = random(config.classes, 1.0);
@@ -72,7 +79,7 @@ fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
                 .sum::<f32>();
         }
     }
-    (config, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen })
+    (config, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen, bag })
 }
 
 fn codes(classes: usize) -> Vec<String> {
@@ -271,7 +278,9 @@ fn a_screened_model_agrees_with_its_definition_in_floating_point() {
     for text in normalised(1500) {
         let (mut scratch, mut ids, mut scores) = (Default::default(), Vec::new(), Vec::new());
         tokenizer.encode(&text, &mut scratch, &mut ids).unwrap();
-        let exact = harmonize::model::forward::served(&config, &weights, &ids);
+        let grams = config.bag.unwrap().grams.of_text(&text, config.max_tokens);
+        let line = harmonize::model::forward::Line { tokens: &ids, grams: &grams };
+        let exact = harmonize::model::forward::served(&config, &weights, line);
         engine.score(&[text.as_str()], &mut Scratch::default(), &mut scores).unwrap();
         let best = (0..exact.len()).fold(0, |b, i| if exact[i] > exact[b] { i } else { b });
         let sum: f64 = exact.iter().map(|&x| f64::from(x - exact[best]).exp()).sum();
@@ -305,7 +314,9 @@ fn the_engine_agrees_with_the_network_in_floating_point() {
         harmonize::text::normalise(text, &mut normalised);
         let (mut scratch, mut ids, mut scores) = (Default::default(), Vec::new(), Vec::new());
         tokenizer.encode(&normalised, &mut scratch, &mut ids).unwrap();
-        let exact = harmonize::model::forward::served(&bundle.config, &bundle.weights, &ids);
+        let grams = bundle.config.bag.map_or(vec![], |bag| bag.grams.of_text(&normalised, bundle.config.max_tokens));
+        let line = harmonize::model::forward::Line { tokens: &ids, grams: &grams };
+        let exact = harmonize::model::forward::served(&bundle.config, &bundle.weights, line);
         engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores).unwrap();
         let temperature = f64::from(bundle.calibration.temperature);
         let best = (0..exact.len()).fold(0, |b, i| if exact[i] > exact[b] { i } else { b });

@@ -116,6 +116,81 @@ fn the_same_seed_trains_the_same_bytes_and_another_does_not() {
     assert!(weights[0].0 != weights[2].0, "another seed");
 }
 
+/// The checks as a command of their own: in three forms, and with limits that stop.
+#[test]
+fn the_data_checks_tell_what_is_there_and_stop_at_limits() {
+    let lab = lab();
+    let args = ["data", "--input", &lab.labelled, "--label", "hs6"];
+    let json = ok(&[&args[..], &["--format", "json"]].concat());
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["edition"], &report["labels"]["rows"]), (&"2022".into(), &20000.into()), "{report}");
+    let described = report["descriptions"]["rows"].as_u64().unwrap();
+    assert!(described > 19000 && described < 20000, "some have no description: {described}");
+    let scripts = report["descriptions"]["scripts"].as_array().unwrap();
+    assert_eq!(scripts.iter().map(|s| s["rows"].as_u64().unwrap()).sum::<u64>(), described);
+    assert_eq!(scripts[0]["name"], "Latin");
+    let table = ok(&args);
+    assert!(table.contains("near twins across the split") && table.contains("best possible accuracy"), "{table}");
+    let page = ok(&[&args[..], &["--format", "html"]].concat());
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("prefers-color-scheme:dark"));
+    assert!(!page.contains("http") && !page.contains("<script"), "the page stands alone");
+    for (limit, said) in [
+        (["--max-near-twin", "0"], "near twin"),
+        (["--max-vague", "0"], "name no goods"),
+        (["--min-classes", "900"], "at least 900 are needed"),
+        (["--max-conflict", "2"], "--max-conflict"),
+    ] {
+        let ended = run(&[&args[..], &limit].concat());
+        let code = if limit[1] == "2" { 2 } else { 20 };
+        assert!(ended.code == code && ended.err.contains(said), "{limit:?}: {} {}", ended.code, ended.err);
+        assert_eq!(ended.out.is_empty(), code == 2, "the report is printed all the same");
+    }
+}
+
+/// Further examples teach subheadings that no line has; what is kept from the fit is not among them.
+#[test]
+fn further_examples_are_learned_with_their_weight_and_never_measured_on() {
+    let lab = lab();
+    let dir = folder();
+    let texts = path(dir.path(), "texts.csv");
+    let mut csv = "code,part,text\n".to_string();
+    for n in 0..60 {
+        csv += &format!("970690,a,\"antique cupboard, over a hundred years old, number {n}\"\n970690,b,left out {n}\n");
+    }
+    std::fs::write(&texts, csv + "990000,a,no such code\n").unwrap();
+    let recipe = path(dir.path(), "recipe.toml");
+    let extra = |text: &str, weight: &str| {
+        let source =
+            format!("[[extra]]\ninput = [{texts:?}]\ntext = [{text:?}]\nlabel = 'code'\nwhere = \"part = 'a'\"\n");
+        std::fs::write(&recipe, format!("{}{source}weight = {weight}\n", RECIPE)).unwrap();
+    };
+    let registry = path(dir.path(), "models");
+    let args = ["train", "--input", &lab.labelled, "--label", "hs6", "--registry", &registry, "--recipe", &recipe];
+    let bundle = |version: u64, file: &str| -> serde_json::Value {
+        let file = dir.path().join(format!("models/hs/versions/{version}/{file}"));
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    extra("text", "2.0");
+    let ended = run(&args);
+    assert!(ended.code == 0 || ended.code == 10, "{}", ended.err);
+    assert!(bundle(1, "labels.json")["codes"].as_array().unwrap().contains(&"970690".into()));
+    let counted = &bundle(1, "metrics.json")["extra"][0];
+    assert_eq!((&counted["rows"], &counted["used_rows"], &counted["classes"]), (&61.into(), &60.into(), &1.into()));
+    assert!(bundle(1, "manifest.json")["data"].to_string().contains("texts.csv"));
+    let out =
+        ok(&["predict", "--registry", &registry, "--format", "json", "antique cupboard over a hundred years old"]);
+    assert!(out.contains("\"hs6\":\"970690\""), "{out}");
+    for (text, weight, code, said) in [
+        ("nothing", "1.0", 20, "no column \"nothing\""),
+        ("text", "0.0", 2, "weight is 0"),
+        ("text", "nan", 2, "weight"),
+    ] {
+        extra(text, weight);
+        let ended = run(&args);
+        assert!(ended.code == code && ended.err.contains(said), "{text} {weight}: {} {}", ended.code, ended.err);
+    }
+}
+
 /// Several batches, which threads take in turns.
 #[test]
 fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
@@ -123,8 +198,12 @@ fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
     let lines = path(dir.path(), "lines");
     ok(&["sample", "--output", &lines, "--rows", "60000", "--labelled", "--classes", "40"]);
     let recipe = path(dir.path(), "recipe.toml");
-    let small = "vocab_size = 500\nembedding_dim = 8\nfilters = 8\nwidths = [1, 2]\nscreen_dim = 4\n";
-    std::fs::write(&recipe, format!("[model]\n{small}[fit]\nmembers = 1\nepochs = 1\nbatch_rows = 512\n")).unwrap();
+    let small = "vocab_size = 500\nembedding_dim = 8\nfilters = 8\nwidths = [1, 2]\nscreen_dim = 4\nbag_dim = 8\nbag_buckets = 300\n";
+    std::fs::write(
+        &recipe,
+        format!("[model]\n{small}[fit]\nmembers = 1\nepochs = 1\nbatch_rows = 512\nbag.epochs = 1\n"),
+    )
+    .unwrap();
     let mut weights = Vec::new();
     for (n, threads) in ["1", "2", "2", "4", "4"].into_iter().enumerate() {
         let registry = path(dir.path(), &n.to_string());

@@ -96,7 +96,8 @@ pub fn random(
         }
     }
     let screen = screen_dim.map(|_| screen);
-    let mut weights = Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen };
+    let mut weights =
+        Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen, bag: None };
     weights.ranges = Some(harmonize::engine::ranges(&config, &weights));
     let codes: Vec<String> =
         Codes::builtin(Edition::Hs2022).iter().take(classes).map(|c| c.as_str().to_string()).collect();

@@ -7,8 +7,10 @@ mod bar;
 mod check;
 mod classify;
 mod completions;
+mod data;
 mod demo;
 mod evaluate;
+mod explain;
 mod memory;
 mod predict;
 mod sample;
@@ -70,6 +72,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Write synthetic shipment lines as Parquet files
     Sample(sample::SampleArgs),
+    /// Check labelled lines and report what is in them
+    Data(data::DataArgs),
     /// Train a model on labelled lines and put it into a registry
     Train(train::TrainArgs),
     /// Measure a model on labelled lines that it has not seen
@@ -78,6 +82,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
+    /// Show which words of a text made its code
+    Explain(explain::ExplainArgs),
     /// Run one SQL query over the tables and views of a lake, with hs_predict
     Sql(sql::SqlArgs),
     /// Print the settings in force and test them, without writing anything that stays
@@ -126,10 +132,12 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Sample(args) => sample::run(args).await,
+        Command::Data(args) => data::run(args, matches).await,
         Command::Train(args) => train::run(args, matches).await,
         Command::Evaluate(args) => evaluate::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
+        Command::Explain(args) => explain::run(args, matches).await,
         Command::Sql(args) => sql::run(args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),

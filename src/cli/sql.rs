@@ -11,7 +11,7 @@ use super::settings::{PlaceArgs, Settings};
 use super::table::{Format, print};
 use crate::error::{Error, Result};
 use crate::lake::{InputTable, Source, SourceOptions};
-use crate::sql::{Classifier, hs_predict, register_lake, session, text_of};
+use crate::sql::{Classifier, Explainer, hs_explain, hs_predict, register_lake, session, text_of};
 
 #[derive(Args)]
 #[command(after_help = "Tables: predictions, decisions, runs; views: current_predictions, effective_codes, \
@@ -49,6 +49,7 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
         let loaded = settings.registry(&args.place)?.load(&model.parse()?).await?;
         let classifier = Classifier::new(&loaded, &loaded.bundle.policy)?;
         context.register_udf(hs_predict(Arc::new(classifier)));
+        context.register_udf(hs_explain(Arc::new(Explainer::new(&loaded)?)));
     }
     if let Some(inputs) = &args.input {
         let options = SourceOptions { text: args.text.clone(), quarantine: false };

@@ -1,6 +1,6 @@
 //! `harmonize train`: labelled lines in, a model version in the registry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use clap::{ArgMatches, Args};
@@ -12,7 +12,7 @@ use super::settings::share;
 use super::settings::{InputArgs, PlaceArgs, Settings};
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Codes, Edition};
-use crate::train::{CheckLimits, FitProgress, Recipe, Report, TrainOptions, Trained, Watcher, train};
+use crate::train::{CheckLimits, DataReport, FitProgress, Recipe, TrainOptions, Trained, Watcher, train};
 
 #[derive(Args)]
 #[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
@@ -68,13 +68,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let registry = settings.registry(&args.place)?;
     let edition = settings.need("edition", args.edition, Some(Edition::Hs2022))?;
-    let mut recipe = match &args.recipe {
-        None => Recipe::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
-            toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?
-        }
-    };
+    let mut recipe = recipe(args.recipe.as_deref())?;
     if let Some(seed) = args.seed {
         recipe.fit.seed = seed;
     }
@@ -105,8 +99,8 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         edition,
         codes,
         name: args.name,
+        checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
         recipe,
-        checks: CheckLimits { repair_zeros: args.repair_zeros, ..CheckLimits::default() },
         target_precision: args.target_precision,
         review_budget,
         audit_ratio: args.audit_ratio,
@@ -121,6 +115,13 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
     let trained = trained?;
     print!("{}", summary(&trained));
     Ok(if trained.policy.accepts_nothing() { 10 } else { 0 })
+}
+
+/// The recipe of a file; without one the default.
+pub fn recipe(file: Option<&Path>) -> Result<Recipe> {
+    let Some(path) = file else { return Ok(Recipe::default()) };
+    let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
+    toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
 }
 
 /// Share of the lines that the budget lets through to people.
@@ -195,7 +196,7 @@ impl Screen {
 }
 
 impl Watcher for Screen {
-    fn checked(&mut self, report: &Report) {
+    fn checked(&mut self, report: &DataReport) {
         if self.checks {
             eprintln!("checks of the labelled lines:");
             for line in report.lines() {

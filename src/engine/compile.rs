@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::bag::{Bag, BagScratch};
 use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes, rounded};
 use super::softmax;
 use crate::error::{Error, Result};
@@ -56,6 +57,8 @@ pub struct Tables {
     shift: Vec<u32>,
     /// Value of a unit of each feature, `[features]`.
     feature_unit: Vec<f32>,
+    /// The features behind those of the windows.
+    bag: Option<Bag>,
     /// `[screen_dim][features]` in bytes, turned, when the classes are screened through fewer dimensions.
     projection: Option<Coarse>,
     /// Dimensions of the screen, made up to a power of two; 0 without one.
@@ -124,7 +127,7 @@ impl Products {
 pub fn ranges(config: &Config, weights: &Weights) -> Vec<f32> {
     let products = Products::new(config, weights);
     let row = config.widths.iter().sum::<usize>() * config.filters;
-    (0..config.vocab_size)
+    let mut all: Vec<f32> = (0..config.vocab_size)
         .into_par_iter()
         .fold(
             || vec![0f32; row],
@@ -139,14 +142,22 @@ pub fn ranges(config: &Config, weights: &Weights) -> Vec<f32> {
                 a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(b));
                 a
             },
-        )
+        );
+    if let Some(bag) = &weights.bag {
+        let mut largest = vec![0f32; bag.bias.len()];
+        for row in bag.table.chunks_exact(bag.bias.len()) {
+            largest.iter_mut().zip(row).for_each(|(l, x)| *l = l.max(x.abs()));
+        }
+        all.extend(largest);
+    }
+    all
 }
 
 impl Tables {
     /// Compiles the tables; every float operation is in a written order, so every machine makes the same ones.
     pub fn compile(config: &Config, weights: &Weights) -> Result<Tables> {
         let (vocab, filters) = (config.vocab_size, config.filters);
-        let features = config.widths.len() * filters;
+        let features = config.features();
         if vocab == 0 || features == 0 || config.classes == 0 {
             return Err(Error::Registry("the model has no vocabulary, no filters or no classes".into()));
         }
@@ -206,6 +217,7 @@ impl Tables {
             slot_limit,
             bias,
             shift,
+            bag: Bag::new(config, weights, &scale[config.conv_features()..]),
             feature_unit,
             projection,
             screen_dim,
@@ -239,7 +251,7 @@ impl Tables {
 
     /// Number of features.
     pub fn features(&self) -> usize {
-        self.widths.len() * self.filters
+        self.feature_unit.len()
     }
 
     /// Number of classes.
@@ -270,6 +282,22 @@ impl Tables {
             kernel.to_features(maxima.as_flattened(), bias, shift, &mut out[part]);
             from += width * blocks;
         }
+    }
+
+    /// The features behind those of the windows, from a normalised text.
+    pub(super) fn bag_of(
+        &self,
+        normalised: &str,
+        kernel: Kernel,
+        (scratch, mean): (&mut BagScratch, &mut Vec<i16>),
+        out: &mut [i16],
+    ) {
+        let Some(bag) = &self.bag else { return };
+        let from = self.widths.len() * self.filters;
+        let (bias, shift) = (&self.bias[from..], &self.shift[from..]);
+        mean.resize(bias.len(), 0);
+        bag.mean(normalised, kernel, scratch, mean);
+        kernel.to_features(mean, bias, shift, &mut out[from..]);
     }
 
     /// Asks for the row of a token to be brought near, when it is made already.
@@ -363,7 +391,7 @@ impl Tables {
 /// 16 bits at every step.
 fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f32>, Vec<i32>, Vec<u32>) {
     let filters = config.filters;
-    let features = config.widths.len() * filters;
+    let features = config.features();
     let (mut scale, mut bias, mut shift) = (vec![1f32; features], vec![0i32; features], vec![0u32; features]);
     let mut slot = 0;
     for (w, &width) in config.widths.iter().enumerate() {
@@ -380,6 +408,16 @@ fn feature_scales(config: &Config, weights: &Weights, largest: &[f32]) -> (Vec<f
             shift[i] = (0..31).find(|&sh| (top >> sh) < FEATURE_MAX).unwrap_or(31);
         }
         slot += width * filters;
+    }
+    // A mean is at most the largest of a column, and a line of several n-grams is far below it: what passes the half is cut.
+    let columns = weights.bag.iter().flat_map(|bag| &bag.bias).zip(&largest[slot..]);
+    for ((&b, &bound), feature) in columns.zip(config.conv_features()..) {
+        let s = if bound > 0.0 { 32766.0 / bound } else { 1.0 };
+        let s = if b.abs() * s > 4_000_000.0 { 4_000_000.0 / b.abs() } else { s };
+        scale[feature] = s;
+        bias[feature] = (b * s).round_ties_even() as i32;
+        let top = 32767 / 2 + bias[feature].max(0);
+        shift[feature] = (0..31).find(|&sh| (top >> sh) < FEATURE_MAX).unwrap_or(31);
     }
     (scale, bias, shift)
 }

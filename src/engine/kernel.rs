@@ -119,6 +119,21 @@ impl Kernel {
         panel(x: &[f32], rows: &[f32]) -> [f32; PANEL] = panel
     }
 
+    compiled_for_each! {
+        /// `sums[i] += values[i] · scale[i]`, rounded; within 16 bits.
+        add_scaled(values: &[f32], scale: &[f32], sums: &mut [i32]) = add_scaled
+    }
+
+    compiled_for_each! {
+        /// `sums[i] += of[i]`.
+        add_to(of: &[i32], sums: &mut [i32]) = add_to
+    }
+
+    compiled_for_each! {
+        /// `out[i] = sums[i] · inverse`, rounded.
+        to_mean(sums: &[i32], inverse: f32, out: &mut [i16]) = to_mean
+    }
+
     /// Asks the processor to bring this memory near; changes nothing.
     pub(super) fn prefetch<T>(self, row: &[T]) {
         #[cfg(target_arch = "x86_64")]
@@ -361,6 +376,25 @@ fn to_signed_bytes(values: &[f32], scale: f32, zero: f32, bytes: &mut [u8]) {
     }
 }
 
+#[inline(always)]
+fn add_scaled(values: &[f32], scale: &[f32], sums: &mut [i32]) {
+    for ((sum, &x), &scale) in sums.iter_mut().zip(values).zip(scale) {
+        let x = rounded(x * scale);
+        let x = if x < 32767.0 { x } else { 32767.0 };
+        *sum += (if x > -32767.0 { x } else { -32767.0 }) as i32;
+    }
+}
+
+#[inline(always)]
+fn add_to(of: &[i32], sums: &mut [i32]) {
+    sums.iter_mut().zip(of).for_each(|(sum, x)| *sum += x);
+}
+
+#[inline(always)]
+fn to_mean(sums: &[i32], inverse: f32, out: &mut [i16]) {
+    out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = rounded(sum as f32 * inverse) as i16);
+}
+
 /// The nearest integer of `|x| < 2^22`, ties to even, without a call: adding 1.5 · 2^23 leaves no room for a fraction.
 #[inline(always)]
 pub(super) fn rounded(x: f32) -> f32 {
@@ -473,6 +507,27 @@ mod tests {
                     (exact, 2.0 * f64::from(values[i])),
                     "{kernel:?}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_takes_the_same_means_of_scaled_rows() {
+        let mut state = 12;
+        let rows: Vec<Vec<f32>> =
+            (0..9).map(|_| (0..77).map(|_| (random(&mut state) % 2001) as f32 / 100.0 - 10.0).collect()).collect();
+        let scale: Vec<f32> = (0..77).map(|i| 3300.0 - 7.0 * i as f32).collect();
+        for kernel in Kernel::available() {
+            let (mut word, mut line, mut mean) = (vec![0i32; 77], vec![5i32; 77], vec![0i16; 77]);
+            rows.iter().for_each(|row| kernel.add_scaled(row, &scale, &mut word));
+            kernel.add_to(&word, &mut line);
+            kernel.to_mean(&line, 1.0 / 9.0, &mut mean);
+            for i in 0..77 {
+                let wide = |row: &Vec<f32>| f64::from(row[i] * scale[i]).round_ties_even().clamp(-32767.0, 32767.0);
+                let sum: f64 = 5.0 + rows.iter().map(wide).sum::<f64>();
+                assert_eq!(f64::from(line[i]), sum, "{kernel:?} {i}");
+                let exact = f64::from(sum as f32 * (1.0 / 9.0)).round_ties_even();
+                assert_eq!(f64::from(mean[i]), exact, "{kernel:?} {i}");
             }
         }
     }

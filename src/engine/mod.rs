@@ -6,6 +6,7 @@
 //!
 //! All classes are scored in bytes first, through a screen if the model has one; the likely ones are scored again in 16 bits.
 
+mod bag;
 mod compile;
 mod kernel;
 mod softmax;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::model::{Beta, Bundle, Calibration};
 use crate::text::{EncodeScratch, Tokenizer};
+use bag::BagScratch;
 use softmax::Families;
 
 pub use compile::{Tables, ranges};
@@ -108,6 +110,8 @@ pub struct Scratch {
     tokens: Vec<u32>,
     ends: Vec<usize>,
     maxima: Vec<[i16; kernel::LANES]>,
+    bag: BagScratch,
+    mean: Vec<i16>,
     /// Features of a block, and the same in bytes.
     features: Vec<i16>,
     bytes: Vec<u8>,
@@ -207,7 +211,7 @@ impl Engine {
         let mut out = Vec::with_capacity(normalised.len() * features);
         for block in normalised.chunks(self.block()) {
             self.tokenise(block, scratch)?;
-            self.look_up(scratch);
+            self.look_up(block, scratch);
             for line in scratch.features.chunks_exact(features).take(block.len()) {
                 out.extend(line.iter().zip(self.tables.feature_unit()).map(|(&x, unit)| f32::from(x) * unit));
             }
@@ -226,7 +230,7 @@ impl Engine {
         let (classes, features) = (self.tables.coarse().classes(), self.tables.features());
         for block in normalised.chunks(self.block()) {
             self.tokenise(block, scratch)?;
-            self.look_up(scratch);
+            self.look_up(block, scratch);
             self.coarse(block.len(), scratch);
             let began = Instant::now();
             for (line, &counts) in scratch.counts.iter().enumerate() {
@@ -265,7 +269,7 @@ impl Engine {
     }
 
     /// Features of a block, in 16 bits and in bytes.
-    fn look_up(&self, scratch: &mut Scratch) {
+    fn look_up(&self, block: &[&str], scratch: &mut Scratch) {
         let began = Instant::now();
         let features = self.tables.features();
         let padded = features.next_multiple_of(kernel::QUAD);
@@ -278,6 +282,7 @@ impl Engine {
             let next = scratch.ends.get(line + 1).copied().unwrap_or(to);
             scratch.tokens[to..next].iter().for_each(|&token| self.tables.prefetch(token, self.kernel));
             self.tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.maxima, features);
+            self.tables.bag_of(block[line], self.kernel, (&mut scratch.bag, &mut scratch.mean), features);
             self.kernel.to_bytes(features, bytes);
             from = to;
         }

@@ -280,6 +280,7 @@ pub(crate) mod tests {
             max_tokens: 8,
             classes: 2,
             screen_dim: None,
+            bag: None,
         };
         let weights = Weights {
             embedding: vec![0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5].into(),
@@ -288,6 +289,7 @@ pub(crate) mod tests {
             output_bias: vec![0.125; 2],
             ranges: None,
             screen: None,
+            bag: None,
         };
         Draft {
             name: name.into(),

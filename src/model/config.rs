@@ -1,6 +1,7 @@
 //! The shape of a Text-CNN (Kim 2014, <https://aclanthology.org/D14-1181>) and the bounds it must keep.
 
 use crate::error::{Error, Result};
+use crate::text::Grams;
 use serde::{Deserialize, Serialize};
 
 /// The only architecture that this program knows.
@@ -11,6 +12,8 @@ const MAX_DIMENSION: usize = 1 << 21;
 const MAX_PARAMETERS: usize = 1 << 30;
 /// Widest window, in tokens.
 const MAX_WIDTH: usize = 16;
+/// Longest n-gram, in characters.
+const MAX_GRAM: usize = 8;
 
 /// `config.json` of a model: every dimension of its weights.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -32,6 +35,19 @@ pub struct Config {
     /// Dimensions of the screen that picks the classes to be scored exactly, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub screen_dim: Option<usize>,
+    /// The mean over the n-grams of a line's words, if it is among the features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bag: Option<BagShape>,
+}
+
+/// A table of n-grams whose mean is part of a line's features.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BagShape {
+    /// Numbers of each row, and of the mean.
+    pub dim: usize,
+    /// The n-grams and their rows.
+    pub grams: Grams,
 }
 
 /// Most features: more could overflow the engine's sums.
@@ -52,11 +68,17 @@ impl Config {
             max_tokens: 48,
             classes,
             screen_dim: None,
+            bag: None,
         }
     }
 
-    /// Numbers that describe a line before the output layer: one for each filter of each width.
+    /// Numbers that describe a line before the output layer: one for each filter of each width, then those of the bag.
     pub fn features(&self) -> usize {
+        self.conv_features() + self.bag.map_or(0, |bag| bag.dim)
+    }
+
+    /// Those of the windows alone.
+    pub fn conv_features(&self) -> usize {
         self.widths.len() * self.filters
     }
 
@@ -74,6 +96,8 @@ impl Config {
             ("max_tokens", self.max_tokens),
             ("classes", self.classes),
             ("screen_dim", self.screen_dim.unwrap_or(1)),
+            ("bag.dim", self.bag.map_or(1, |bag| bag.dim)),
+            ("bag.grams.buckets", self.bag.map_or(1, |bag| bag.grams.buckets)),
             ("number of widths", self.widths.len()),
         ];
         if let Some((name, value)) = dimensions.into_iter().find(|&(_, v)| v == 0 || v > MAX_DIMENSION) {
@@ -84,6 +108,11 @@ impl Config {
         }
         if self.screen_dim.is_some_and(|dim| dim > MAX_SCREEN_DIM) {
             return refuse(format!("screen_dim must be 1 to {MAX_SCREEN_DIM}"));
+        }
+        if let Some(BagShape { grams: Grams { shortest, longest, .. }, .. }) = self.bag
+            && !(2 <= shortest && shortest <= longest && longest <= MAX_GRAM)
+        {
+            return refuse(format!("n-grams of {shortest} to {longest} characters: they must be of 2 to {MAX_GRAM}"));
         }
         if self.widths.iter().any(|&w| w == 0 || w > MAX_WIDTH) || !self.widths.is_sorted_by(|a, b| a < b) {
             return refuse(format!("widths {:?} must rise and lie between 1 and {MAX_WIDTH}", self.widths));
@@ -106,7 +135,13 @@ impl Config {
         let convs = width.checked_mul(filters)?.checked_mul(self.embedding_dim)?;
         let output = self.classes.checked_mul(self.features() + 1)?;
         let screen = self.screen_dim.unwrap_or(0).checked_mul(self.features().checked_add(self.classes)?)?;
-        embedding.checked_add(convs)?.checked_add(screen)?.checked_add(output)?.checked_add(self.features())
+        let bag = self.bag.map_or(Some(0), |bag| bag.grams.buckets.checked_mul(bag.dim))?;
+        embedding
+            .checked_add(convs)?
+            .checked_add(bag)?
+            .checked_add(screen)?
+            .checked_add(output)?
+            .checked_add(self.features())
     }
 }
 

@@ -6,13 +6,25 @@
 //! `feature_f = relu(pre_f + bias_f)`; `logits = output · features + output_bias` (Kim 2014, equations 1 to 4, with the
 //! bias after the maximum, which is the same, and a linear activation before it). A line's logits depend on nothing but
 //! its tokens.
+//!
+//! A bag adds the features `relu(mean of the rows of the line's n-grams + bias)` (after Joulin et al. 2017).
 
 use super::config::Config;
 use super::weights::Weights;
 
+/// What the network sees of a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Line<'a> {
+    /// Ids of its tokens.
+    pub tokens: &'a [u32],
+    /// Rows of its n-grams: `Grams::of_text`; empty without a bag.
+    pub grams: &'a [u32],
+}
+
 /// Features of one line, `[features] f32`, in the order of the widths. Tokens beyond the vocabulary contribute
 /// nothing.
-pub fn features(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
+pub fn features(config: &Config, weights: &Weights, line: Line<'_>) -> Vec<f32> {
+    let Line { tokens, grams } = line;
     let tokens = &tokens[..tokens.len().min(config.max_tokens)];
     let dim = config.embedding_dim;
     let row = |token: u32| weights.embedding.chunks_exact(dim).nth(token as usize).unwrap_or_default();
@@ -33,22 +45,30 @@ pub fn features(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> 
             features.push((best + bias).max(0.0));
         }
     }
+    if let Some(bag) = &weights.bag {
+        let dim = bag.bias.len();
+        let row = |gram: u32| bag.table.chunks_exact(dim).nth(gram as usize).unwrap_or_default();
+        let mut sums = vec![0f64; dim];
+        grams.iter().for_each(|&gram| sums.iter_mut().zip(row(gram)).for_each(|(sum, &x)| *sum += f64::from(x)));
+        let mean = sums.iter().map(|sum| (sum / grams.len().max(1) as f64) as f32);
+        features.extend(mean.zip(&bag.bias).map(|(mean, bias)| (mean + bias).max(0.0)));
+    }
     features
 }
 
 /// Logits of one line, `[classes] f32`.
-pub fn forward(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
-    let hidden = features(config, weights, tokens);
+pub fn forward(config: &Config, weights: &Weights, line: Line<'_>) -> Vec<f32> {
+    let hidden = features(config, weights, line);
     let rows = weights.output.chunks_exact(hidden.len());
     rows.zip(&weights.output_bias).map(|(row, bias)| dot(row, &hidden) + bias).collect()
 }
 
 /// Logits of one line as they are served, `[classes] f32`: those of [`forward`], or, when there is a screen, those of the
 /// screen with the likely ones replaced by [`replace_likely`].
-pub fn served(config: &Config, weights: &Weights, tokens: &[u32]) -> Vec<f32> {
-    let exact = forward(config, weights, tokens);
+pub fn served(config: &Config, weights: &Weights, line: Line<'_>) -> Vec<f32> {
+    let exact = forward(config, weights, line);
     let Some(screen) = &weights.screen else { return exact };
-    let hidden = features(config, weights, tokens);
+    let hidden = features(config, weights, line);
     let factors: Vec<f32> = screen.projection.chunks_exact(hidden.len()).map(|row| dot(row, &hidden)).collect();
     let rows = screen.output.chunks_exact(factors.len());
     let mut logits: Vec<f32> = rows.zip(&screen.bias).map(|(row, bias)| dot(row, &factors) + bias).collect();
@@ -94,8 +114,12 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::weights::Conv;
+    use super::super::weights::{Bag, Conv};
     use super::*;
+
+    fn line(tokens: &[u32]) -> Line<'_> {
+        Line { tokens, grams: &[] }
+    }
 
     /// Two tokens of dimension 1 with values 2 and -3; one filter of width 1, one of width 2.
     fn model() -> (Config, Weights) {
@@ -116,6 +140,7 @@ mod tests {
             output_bias: vec![0.25, 0.0],
             ranges: None,
             screen: None,
+            bag: None,
         };
         (config, weights)
     }
@@ -124,19 +149,29 @@ mod tests {
     fn a_line_worked_out_by_hand() {
         let (config, weights) = model();
         // Width 1: max(0, 2, -3) - 1 = 1. Width 2: 2 - 2 * -3 = 8, then -3 alone; 8 + 0.5.
-        assert_eq!(features(&config, &weights, &[2, 3]), [1.0, 8.5]);
-        assert_eq!(forward(&config, &weights, &[2, 3]), [86.25, 2.0]);
+        assert_eq!(features(&config, &weights, line(&[2, 3])), [1.0, 8.5]);
+        assert_eq!(forward(&config, &weights, line(&[2, 3])), [86.25, 2.0]);
         // No token: only the biases, after relu.
-        assert_eq!(features(&config, &weights, &[]), [0.0, 0.5]);
+        assert_eq!(features(&config, &weights, line(&[])), [0.0, 0.5]);
         // Negative sums lose against the window on padding.
-        assert_eq!(features(&config, &weights, &[3]), [0.0, 0.5]);
+        assert_eq!(features(&config, &weights, line(&[3])), [0.0, 0.5]);
+    }
+
+    #[test]
+    fn a_bag_adds_the_mean_of_its_rows() {
+        let (config, mut weights) = model();
+        weights.bag = Some(Bag { table: vec![1.0, -4.0, 2.0, 0.0, 6.0, -2.0].into(), bias: vec![0.5, 1.0] });
+        let of = |grams| features(&config, &weights, Line { tokens: &[2, 3], grams });
+        assert_eq!(of(&[0, 2, 2, 1]), [1.0, 8.5, (1.0 + 6.0 + 6.0 + 2.0) / 4.0 + 0.5, 0.0]);
+        // No n-gram: only the bias.
+        assert_eq!(of(&[]), [1.0, 8.5, 0.5, 1.0]);
     }
 
     #[test]
     fn padding_and_tokens_beyond_the_limit_change_nothing() {
         let (config, weights) = model();
-        assert_eq!(features(&config, &weights, &[2, 3, 0]), features(&config, &weights, &[2, 3]));
-        assert_eq!(features(&config, &weights, &[2, 3, 0, 2, 2]), features(&config, &weights, &[2, 3]));
+        assert_eq!(features(&config, &weights, line(&[2, 3, 0])), features(&config, &weights, line(&[2, 3])));
+        assert_eq!(features(&config, &weights, line(&[2, 3, 0, 2, 2])), features(&config, &weights, line(&[2, 3])));
     }
 
     #[test]
@@ -176,7 +211,7 @@ mod tests {
             bias: weights.output_bias.clone(),
         });
         for tokens in [&[2u32, 3][..], &[], &[3]] {
-            for (a, b) in served(&config, &weights, tokens).iter().zip(forward(&config, &weights, tokens)) {
+            for (a, b) in served(&config, &weights, line(tokens)).iter().zip(forward(&config, &weights, line(tokens))) {
                 assert!((a - b).abs() < 1e-4);
             }
         }

@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod calibration;
 pub mod config;
+pub mod explain;
 pub mod forward;
 pub mod manifest;
 pub mod policy;
@@ -13,7 +14,7 @@ pub mod weights;
 
 pub use bundle::{Bundle, Draft, Files, Labels};
 pub use calibration::{Beta, Calibration};
-pub use config::Config;
+pub use config::{BagShape, Config};
 pub use manifest::{DataFile, Manifest, ManifestFile};
 pub use policy::{Evidence, LevelThreshold, Policy};
-pub use weights::{Conv, Screen, Weights};
+pub use weights::{Bag, Conv, Screen, Weights};

@@ -33,10 +33,21 @@ pub struct Weights {
     /// `[classes]`.
     pub output_bias: Vec<f32>,
     /// `[Σ widths × filters]` by width, offset and filter: the largest magnitude of `embedding · kernel` over all
-    /// tokens, so that an engine can scale its tables without making them all. Absent in files of older versions.
+    /// tokens; then, with a bag, the largest of each column of its table; so that an engine can scale its tables without making them all. Absent in files of older versions.
     pub ranges: Option<Vec<f32>>,
     /// The cheap way to rough logits, if the config has one.
     pub screen: Option<Screen>,
+    /// The table of n-grams, if the config has one.
+    pub bag: Option<Bag>,
+}
+
+/// The rows of n-grams whose mean is part of the features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bag {
+    /// `[buckets, dim]`; shared as the embedding is.
+    pub table: Arc<Vec<f32>>,
+    /// Added to the mean, `[dim]`.
+    pub bias: Vec<f32>,
 }
 
 /// A product of two small matrices that comes close to the output layer: `output · (projection · features) + bias`. The
@@ -60,6 +71,9 @@ impl Weights {
             found.extend([conv.weight.as_slice(), conv.bias.as_slice()]);
         }
         found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
+        if let Some(bag) = &self.bag {
+            found.extend([bag.table.as_slice(), bag.bias.as_slice()]);
+        }
         if let Some(screen) = &self.screen {
             found.extend([screen.projection.as_slice(), screen.output.as_slice(), screen.bias.as_slice()]);
         }
@@ -125,6 +139,10 @@ impl Weights {
             convs.push(Conv { width, weight: next()?, bias: next()? });
         }
         let (output, output_bias) = (next()?, next()?);
+        let bag = match config.bag {
+            Some(_) => Some(Bag { table: Arc::new(next()?), bias: next()? }),
+            None => None,
+        };
         let screen = match config.screen_dim {
             Some(_) => Some(Screen { projection: next()?, output: next()?, bias: next()? }),
             None => None,
@@ -133,7 +151,7 @@ impl Weights {
         if ranges.iter().flatten().any(|&v| v < 0.0) {
             return Err(refused(format_args!("{RANGES} holds a number below 0")));
         }
-        Ok(Weights { embedding, convs, output, output_bias, ranges, screen })
+        Ok(Weights { embedding, convs, output, output_bias, ranges, screen, bag })
     }
 }
 
@@ -148,13 +166,18 @@ fn tensors(config: &Config, ranges: bool) -> Vec<(String, Vec<usize>)> {
     }
     all.push(("fc.weight".to_string(), vec![config.classes, config.features()]));
     all.push(("fc.bias".to_string(), vec![config.classes]));
+    if let Some(bag) = config.bag {
+        all.push(("bag.weight".to_string(), vec![bag.grams.buckets, bag.dim]));
+        all.push(("bag.bias".to_string(), vec![bag.dim]));
+    }
     if let Some(dim) = config.screen_dim {
         all.push(("screen.projection".to_string(), vec![dim, config.features()]));
         all.push(("screen.weight".to_string(), vec![config.classes, dim]));
         all.push(("screen.bias".to_string(), vec![config.classes]));
     }
     if ranges {
-        all.push((RANGES.to_string(), vec![config.widths.iter().sum::<usize>() * config.filters]));
+        let slots = config.widths.iter().sum::<usize>() * config.filters;
+        all.push((RANGES.to_string(), vec![slots + config.bag.map_or(0, |bag| bag.dim)]));
     }
     all
 }
@@ -180,7 +203,8 @@ mod tests {
 
     fn config() -> Config {
         let small = Config { embedding_dim: 3, filters: 2, widths: vec![1, 3], ..Config::default_text_cnn(5, 4) };
-        Config { screen_dim: Some(2), ..small }
+        let grams = crate::text::Grams { buckets: 7, shortest: 2, longest: 3 };
+        Config { screen_dim: Some(2), bag: Some(crate::model::BagShape { dim: 3, grams }), ..small }
     }
 
     fn weights(config: &Config, ranges: bool) -> Weights {
@@ -220,7 +244,7 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_by_name() {
         let config = config();
         let bytes = weights(&config, true).to_safetensors(&config).unwrap();
-        assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 4]"));
+        assert!(message(&bytes, &Config { classes: 5, ..config.clone() }).contains("fc.weight has shape [4, 7]"));
         assert!(message(&bytes, &Config { screen_dim: None, ..config.clone() }).contains("screen."));
         assert!(message(&bytes, &Config { widths: vec![1], ..config.clone() }).contains("convs.1"));
         assert!(

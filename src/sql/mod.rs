@@ -4,6 +4,7 @@
 
 mod cache;
 mod classifier;
+mod explain;
 mod predict;
 mod text_of;
 
@@ -20,6 +21,7 @@ use crate::error::{Context, Error, Result};
 use crate::lake::{Place, Table};
 
 pub use classifier::{Classifier, Identity, prediction_fields};
+pub use explain::{Explainer, Explanation, hs_explain};
 pub use predict::hs_predict;
 pub use text_of::text_of;
 

@@ -17,9 +17,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokenizers::Model;
-use words::words;
 
-pub use remembered::EncodeScratch;
+pub use remembered::{EncodeScratch, word_key};
+pub use words::words;
 
 /// Id of the padding token; no text gives it.
 pub const PAD_ID: u32 = 0;

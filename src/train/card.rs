@@ -119,7 +119,7 @@ fn data(inputs: &CardInputs<'_>) -> String {
         "## Data\n\n{}\nLabels are of edition HS {}. What the checks found, before anything was learnt:\n\n```text\n{}\n```",
         table(["file", "rows", "digest"], files),
         inputs.edition,
-        inputs.checks.lines().join("\n"),
+        inputs.checks.table().lines().join("\n"),
     )
 }
 

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::labels::Label;
 use crate::tariff::{Edition, Subheading};
@@ -111,8 +111,9 @@ pub struct Report {
     pub headings: usize,
 }
 
-/// When labelled rows are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// When labelled rows are refused; `[checks]` in a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Fewest distinct subheadings.
     pub min_classes: usize,
@@ -122,6 +123,12 @@ pub struct Limits {
     pub max_unknown_ratio: f64,
     /// Most labels of other editions, as a share of the labelled rows.
     pub max_wrong_edition_ratio: f64,
+    /// Most usable rows whose description carries several codes, as a share of the usable rows.
+    pub max_conflict_ratio: f64,
+    /// Most rows whose description names no goods, as a share of the rows with a description.
+    pub max_vague_ratio: f64,
+    /// Most descriptions kept from the fit that have a near twin among those learned, as a share of those kept.
+    pub max_near_twin_ratio: f64,
     /// Whether codes with a lost zero get it back. When not, one of them is enough to refuse.
     pub repair_zeros: bool,
 }
@@ -133,6 +140,9 @@ impl Default for Limits {
             min_usable_rows: 200,
             max_unknown_ratio: 0.05,
             max_wrong_edition_ratio: 0.05,
+            max_conflict_ratio: 1.0,
+            max_vague_ratio: 1.0,
+            max_near_twin_ratio: 1.0,
             repair_zeros: false,
         }
     }
@@ -249,8 +259,8 @@ impl<'a> Tally<'a> {
 }
 
 impl Report {
-    /// The report as aligned lines of text, one fact a line; codes are named, descriptions never.
-    pub fn lines(&self) -> Vec<String> {
+    /// The report, one fact a row; codes are named, descriptions never.
+    pub(super) fn table(&self) -> Table {
         let (all, usable) = (("rows", self.rows), ("usable rows", self.usable_rows));
         let mut table = Table::default();
         table.fact("rows", self.rows, "");
@@ -287,7 +297,7 @@ impl Report {
             };
             table.fact(&name, bucket.classes, &format!("{} rows together", thousands(bucket.rows)));
         }
-        table.lines()
+        table
     }
 
     /// Why these rows are not trained on, and what to do next; `None` when they are good enough.
@@ -352,15 +362,15 @@ impl Report {
 
 /// Rows of text in three columns: name, right-aligned value, note.
 #[derive(Default)]
-struct Table(Vec<[String; 3]>);
+pub(super) struct Table(Vec<[String; 3]>);
 
 impl Table {
-    fn fact(&mut self, name: &str, value: usize, note: &str) {
+    pub(super) fn fact(&mut self, name: &str, value: usize, note: &str) {
         // A share of nothing tells nothing.
         self.row(name, &thousands(value), if value == 0 { "" } else { note });
     }
 
-    fn share(&mut self, name: &str, part: usize, (of, whole): (&str, usize)) {
+    pub(super) fn share(&mut self, name: &str, part: usize, (of, whole): (&str, usize)) {
         self.fact(name, part, &format!("{} of {of}", percent(ratio(part, whole))));
     }
 
@@ -376,7 +386,17 @@ impl Table {
         self.0.push([name.to_string(), value.to_string(), note.to_string()]);
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// The rows of another table behind these.
+    pub(super) fn append(&mut self, other: Table) {
+        self.0.extend(other.0);
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[String; 3]> {
+        self.0.iter()
+    }
+
+    /// Aligned.
+    pub(super) fn lines(&self) -> Vec<String> {
         let width = |column: usize| self.0.iter().map(|row| row[column].len()).max().unwrap_or(0);
         let (names, values) = (width(0), width(1));
         let line = |[name, value, note]: &[String; 3]| format!("{name:names$}  {value:>values$}  {note}");
@@ -509,7 +529,7 @@ mod tests {
 
     #[test]
     fn the_report_is_aligned_and_names_no_description() {
-        let lines = report(&mixed()).lines();
+        let lines = report(&mixed()).table().lines();
         let text = lines.join("\n");
         for description in ["laptop", "bolt", "horse", "petrol", "battery"] {
             assert!(!text.contains(description), "{text}");

@@ -3,12 +3,15 @@
 //! The same config, settings, examples and seed give the same bytes at any number of threads, on one machine (a
 //! time limit breaks that, since it looks at the clock). Reads nothing, writes nothing, prints nothing.
 
+mod bag;
 mod network;
 mod random;
 
 use crate::error::{Error, Result};
+use crate::model::config::BagShape;
 use crate::model::config::Config;
-use crate::model::weights::{Conv, Weights};
+use crate::model::weights::{Bag, Conv, Weights};
+use bag::{BagNetwork, BagWeights};
 use network::{Network, Snapshot, shown};
 pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ const EVALUATION_ROWS: usize = 256;
 pub struct Example {
     /// Token ids without padding; those beyond the config's `max_tokens` are not looked at.
     pub tokens: Vec<u32>,
+    /// Rows of its n-grams, when there is a bag.
+    pub grams: Vec<u32>,
     /// Index of the right class.
     pub class: u32,
     /// How much the line counts, above 0.
@@ -80,6 +85,42 @@ pub struct Hyper {
     pub seed: u64,
     /// Wall time after which training ends with what it has.
     pub max_secs: Option<u64>,
+    /// How the bag is fitted, if the model has one.
+    pub bag: BagHyper,
+}
+
+/// Settings of the training of the averaged n-grams.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct BagHyper {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Highest learning rate of AdamW.
+    pub learning_rate: f64,
+    /// The table's learning rate as a multiple.
+    pub row_rate_ratio: f64,
+    /// Decoupled weight decay of the output layer.
+    pub weight_decay: f64,
+    /// Share of the features that a step leaves out.
+    pub dropout: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// How much its logits count beside those of a network of windows.
+    pub weight: f64,
+}
+
+impl Default for BagHyper {
+    fn default() -> Self {
+        BagHyper {
+            epochs: 9,
+            learning_rate: 2e-3,
+            row_rate_ratio: 8.0,
+            weight_decay: 0.01,
+            dropout: 0.3,
+            label_smoothing: 0.1,
+            weight: 1.0,
+        }
+    }
 }
 
 impl Default for Hyper {
@@ -106,6 +147,7 @@ impl Default for Hyper {
             members: 3,
             seed: 17,
             max_secs: None,
+            bag: BagHyper::default(),
         }
     }
 }
@@ -121,6 +163,8 @@ impl Hyper {
             ("split_ratio", self.split_ratio),
             ("label_smoothing", self.label_smoothing),
             ("average_decay", self.average_decay),
+            ("bag.dropout", self.bag.dropout),
+            ("bag.label_smoothing", self.bag.label_smoothing),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
             return Err(Error::Usage(format!("{name} is {value}, it must be at least 0 and below 1")));
@@ -133,6 +177,10 @@ impl Hyper {
             ("rarity_power", self.rarity_power, 0.0),
             ("plain_weight", self.plain_weight, f64::MIN_POSITIVE),
             ("clip_norm", self.clip_norm.unwrap_or(1.0), f64::MIN_POSITIVE),
+            ("bag.learning_rate", self.bag.learning_rate, f64::MIN_POSITIVE),
+            ("bag.row_rate_ratio", self.bag.row_rate_ratio, 0.0),
+            ("bag.weight_decay", self.bag.weight_decay, 0.0),
+            ("bag.weight", self.bag.weight, f64::MIN_POSITIVE),
         ];
         if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
             return Err(Error::Usage(format!("{name} is {value}, it must be a number of at least {least}")));
@@ -140,7 +188,7 @@ impl Hyper {
         if !(1..=MAX_MEMBERS).contains(&self.members) {
             return Err(Error::Usage(format!("members is {}, it must be 1 to {MAX_MEMBERS}", self.members)));
         }
-        match (self.epochs, self.batch_rows, self.patience) {
+        match (self.epochs.min(self.bag.epochs), self.batch_rows, self.patience) {
             (0, _, _) | (_, 0, _) | (_, _, 0) => {
                 Err(Error::Usage("epochs, batch_rows and patience must be at least 1".to_string()))
             }
@@ -148,15 +196,15 @@ impl Hyper {
         }
     }
 
-    /// Learning rate at step `step` of `steps`.
-    fn rate(&self, step: usize, steps: usize) -> f64 {
+    /// Learning rate at step `step` of `steps`, `highest` being the highest.
+    fn rate(&self, highest: f64, step: usize, steps: usize) -> f64 {
         let done = (step as f64 + 1.0) / steps as f64;
         if done < self.warmup_ratio {
-            return self.learning_rate * done / self.warmup_ratio;
+            return highest * done / self.warmup_ratio;
         }
         let fall = (done - self.warmup_ratio) / (1.0 - self.warmup_ratio);
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fall.min(1.0)).cos());
-        self.learning_rate * (self.final_rate_ratio + (1.0 - self.final_rate_ratio) * cosine)
+        highest * (self.final_rate_ratio + (1.0 - self.final_rate_ratio) * cosine)
     }
 }
 
@@ -210,7 +258,9 @@ pub struct Fitted {
 /// filter looks only at its own network's part of the embedding, and each output layer is scaled by its share. So
 /// the engine that serves one network serves them all.
 ///
-/// `history` is that of all members in turn; `best_epoch` that of the last one.
+/// A bag is one more member, whose features stand behind the others'.
+///
+/// `history` is that of all members in turn; `best_epoch` that of the last network.
 pub fn fit_members(
     config: &Config,
     hyper: &Hyper,
@@ -222,6 +272,18 @@ pub fn fit_members(
     hyper.validate()?;
     let (mut members, mut parts) = (Vec::with_capacity(hyper.members), Vec::with_capacity(hyper.members));
     let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
+    let windows = Config { bag: None, ..config.clone() };
+    let steps_per_epoch = train.len().div_ceil(hyper.batch_rows.max(1));
+    let bag_epochs = if config.bag.is_some() { hyper.bag.epochs } else { 0 };
+    let all_steps = (hyper.members * hyper.epochs + bag_epochs) * steps_per_epoch;
+    let mut tell = |p: Progress, before: usize| {
+        progress(match p {
+            Progress::Step { epoch, step, loss, .. } => {
+                Progress::Step { epoch, step: before + step, steps: all_steps, loss }
+            }
+            epoch => epoch,
+        })
+    };
     for member in 0..hyper.members {
         let seed = hyper.seed.wrapping_add(member as u64);
         // A single network is never plain.
@@ -229,27 +291,25 @@ pub fn fit_members(
         parts.push(if plain { hyper.plain_weight } else { 1.0 });
         let label_smoothing = if plain { 0.0 } else { hyper.label_smoothing };
         let alike = Hyper { seed, label_smoothing, ..hyper.clone() };
-        let mut last = 0;
-        let fitted = fit_with_splits(config, &alike, splits, train, stop, &mut |p| {
-            progress(match p {
-                Progress::Step { epoch, step, steps, loss } => {
-                    last = steps;
-                    Progress::Step { epoch, step: before + step, steps: hyper.members * steps, loss }
-                }
-                epoch => epoch,
-            })
-        })?;
-        before += last;
+        let fitted = fit_with_splits(&windows, &alike, splits, train, stop, &mut |p| tell(p, before))?;
+        before += hyper.epochs * steps_per_epoch;
         history.extend(fitted.history);
         best_epoch = fitted.best_epoch;
         members.push(fitted.weights);
     }
-    let (config, weights) = join(config, &members, &parts);
+    let mut bag = None;
+    if let Some(shape) = config.bag {
+        let (weights, of_bag) = fit_bag(config, shape, hyper, train, stop, &mut |p| tell(p, before))?;
+        parts.push(hyper.bag.weight);
+        history.extend(of_bag);
+        bag = Some(weights);
+    }
+    let (config, weights) = join(config, &members, bag, &parts);
     Ok((config, Fitted { weights, history, best_epoch }))
 }
 
-/// One network whose logits are the mean of the members', each counted `parts` times.
-fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights) {
+/// One network whose logits are the mean of the members' and the bag's, each counted `parts` times.
+fn join(config: &Config, members: &[Weights], bag: Option<BagWeights>, parts: &[f64]) -> (Config, Weights) {
     let count = members.len();
     let all: f64 = parts.iter().sum();
     let shares: Vec<f32> = parts.iter().map(|part| (part / all) as f32).collect();
@@ -274,17 +334,26 @@ fn join(config: &Config, members: &[Weights], parts: &[f64]) -> (Config, Weights
     });
     let convs = convs.collect();
     // Features of the joined network by width, then member: a member's own features by width.
-    let features = config.features();
+    let features = config.conv_features();
+    let row = joined.features();
     let place = |m: usize, feature: usize| (feature / filters) * filters * count + m * filters + feature % filters;
-    let mut output = vec![0f32; config.classes * features * count];
+    let mut output = vec![0f32; config.classes * row];
     for (m, member) in members.iter().enumerate() {
         for (at, &x) in member.output.iter().enumerate() {
-            output[(at / features) * features * count + place(m, at % features)] = x * shares[m];
+            output[(at / features) * row + place(m, at % features)] = x * shares[m];
         }
     }
-    let output_bias =
+    let mut output_bias: Vec<f32> =
         (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
-    (joined, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen: None })
+    let bag = bag.map(|bag| {
+        let share = shares[count];
+        for (at, &x) in bag.output.iter().enumerate() {
+            output[(at % config.classes) * row + features * count + at / config.classes] = x * share;
+        }
+        output_bias.iter_mut().zip(&bag.output_bias).for_each(|(sum, b)| *sum += b * share);
+        Bag { table: bag.table.into(), bias: bag.bias }
+    });
+    (joined, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen: None, bag })
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.
@@ -316,25 +385,113 @@ pub fn fit_with_splits(
     hyper.validate()?;
     check(config, train, stop)?;
     check_splits(config, splits)?;
-    let started = Instant::now();
     let weights = weights(config, hyper, train);
-    let mut network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
-    let steps_per_epoch = train.len().div_ceil(hyper.batch_rows);
-    let steps = steps_per_epoch * hyper.epochs;
-    let mut history: Vec<Epoch> = Vec::new();
-    let mut best: Option<(usize, f64, Snapshot)> = None;
-    let mut order: Vec<usize> = (0..train.len()).collect();
+    let network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
+    let mut learner = Windows { network, config, hyper, splits, train, weights: &weights };
+    let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
+    let (snapshot, history, best_epoch) = run(&mut learner, plan, config.classes, train.len(), stop, progress)?;
+    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
+}
 
-    for number in 1..=hyper.epochs {
+/// The bag's own numbers, trained by themselves.
+fn fit_bag(
+    config: &Config,
+    shape: BagShape,
+    hyper: &Hyper,
+    train: &[Example],
+    stop: &[Example],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(BagWeights, Vec<Epoch>)> {
+    let known = |example: &Example| example.grams.iter().all(|&row| (row as usize) < shape.grams.buckets);
+    if !train.iter().chain(stop).all(known) {
+        return Err(Error::Bug("n-grams that the table does not have".to_string()));
+    }
+    let weights = weights(config, hyper, train);
+    // Draws of its own.
+    let seed = hyper.seed ^ 1 << 32;
+    let sizes = (shape.grams.buckets, shape.dim, config.classes);
+    let settings = (&hyper.bag, hyper.clip_norm);
+    let mut network = BagNetwork::new(sizes, settings, (train, &weights), &mut Random::new(seed, 0))?;
+    let plan = Plan { epochs: hyper.bag.epochs, rate: hyper.bag.learning_rate, seed, hyper };
+    let (weights, history, _) = run(&mut network, plan, config.classes, train.len(), stop, progress)?;
+    Ok((weights, history))
+}
+
+/// Something that learns from examples in steps.
+trait Learner {
+    /// Its parameters at one moment.
+    type Weights;
+    /// One step over the training examples of these numbers. Gives the loss.
+    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64>;
+    /// What would be shipped now.
+    fn snapshot(&self) -> Result<Self::Weights>;
+    /// Logits `[lines, classes]` without dropout.
+    fn logits(&self, weights: &Self::Weights, lines: &[Example]) -> Result<Vec<f32>>;
+}
+
+/// The network of windows with what it learns from.
+struct Windows<'a> {
+    network: Network<'a>,
+    config: &'a Config,
+    hyper: &'a Hyper,
+    splits: &'a [Option<(u32, u32)>],
+    train: &'a [Example],
+    weights: &'a [f32],
+}
+
+impl Learner for Windows<'_> {
+    type Weights = Snapshot;
+
+    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
+        let one = |&n: &usize| shown(&self.train[n], self.weights[n], self.splits, self.hyper, random);
+        let shown: Vec<_> = batch.iter().map(one).collect();
+        self.network.step(shown, self.hyper, rate, random)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.network.snapshot()
+    }
+
+    fn logits(&self, weights: &Snapshot, lines: &[Example]) -> Result<Vec<f32>> {
+        let tokens: Vec<&[u32]> = lines.iter().map(|example| example.tokens.as_slice()).collect();
+        weights.logits(self.config, &tokens)
+    }
+}
+
+/// How long and how fast something learns.
+struct Plan<'a> {
+    epochs: usize,
+    /// Highest learning rate.
+    rate: f64,
+    seed: u64,
+    hyper: &'a Hyper,
+}
+
+/// Epochs until the last one or until patience ends: the parameters of the best, all epochs, and the number of the best.
+fn run<L: Learner>(
+    learner: &mut L,
+    plan: Plan<'_>,
+    classes: usize,
+    examples: usize,
+    stop: &[Example],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(L::Weights, Vec<Epoch>, usize)> {
+    let Plan { epochs, rate, seed, hyper } = plan;
+    let started = Instant::now();
+    let steps_per_epoch = examples.div_ceil(hyper.batch_rows);
+    let steps = steps_per_epoch * epochs;
+    let mut history: Vec<Epoch> = Vec::new();
+    let mut best: Option<(usize, f64, L::Weights)> = None;
+    let mut order: Vec<usize> = (0..examples).collect();
+
+    for number in 1..=epochs {
         let epoch_started = Instant::now();
-        let mut random = Random::new(hyper.seed, number as u64);
+        let mut random = Random::new(seed, number as u64);
         random.shuffle(&mut order);
         let (mut losses, mut seen, mut ended) = (Vec::with_capacity(steps_per_epoch), 0, false);
         for batch in order.chunks(hyper.batch_rows) {
             let step = (number - 1) * steps_per_epoch + losses.len();
-            let shown = batch.iter().map(|&n| shown(&train[n], weights[n], splits, hyper, &mut random));
-            let shown: Vec<_> = shown.collect();
-            let loss = network.step(shown, hyper, hyper.rate(step, steps), &mut random)?;
+            let loss = learner.step(batch, hyper.rate(rate, step, steps), &mut random)?;
             if !loss.is_finite() {
                 return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
             }
@@ -347,8 +504,8 @@ pub fn fit_with_splits(
             }
         }
         let examples_per_sec = seen as f64 / epoch_started.elapsed().as_secs_f64().max(1e-9);
-        let snapshot = network.snapshot()?;
-        let stop_accuracy = accuracy(config, &snapshot, stop)?;
+        let snapshot = learner.snapshot()?;
+        let stop_accuracy = accuracy(learner, &snapshot, classes, stop)?;
         let train_loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
         let elapsed_secs = started.elapsed().as_secs_f64();
         let epoch = Epoch { number, train_loss, stop_accuracy, elapsed_secs, examples_per_sec };
@@ -364,7 +521,7 @@ pub fn fit_with_splits(
     let Some((best_epoch, _, snapshot)) = best else {
         return Err(Error::Bug("no epoch ran".to_string()));
     };
-    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
+    Ok((snapshot, history, best_epoch))
 }
 
 /// Refuses examples that the network cannot take.
@@ -409,12 +566,11 @@ fn weights(config: &Config, hyper: &Hyper, train: &[Example]) -> Vec<f32> {
 }
 
 /// Share of rows whose highest logit is the right class.
-fn accuracy(config: &Config, snapshot: &Snapshot, rows: &[Example]) -> Result<f64> {
+fn accuracy<L: Learner>(learner: &L, weights: &L::Weights, classes: usize, rows: &[Example]) -> Result<f64> {
     let mut right = 0;
     for batch in rows.chunks(EVALUATION_ROWS) {
-        let lines: Vec<&[u32]> = batch.iter().map(|example| example.tokens.as_slice()).collect();
-        let logits = snapshot.logits(config, &lines)?;
-        for (logits, example) in logits.chunks_exact(config.classes).zip(batch) {
+        let logits = learner.logits(weights, batch)?;
+        for (logits, example) in logits.chunks_exact(classes).zip(batch) {
             let own = logits[example.class as usize];
             let beaten =
                 |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < example.class as usize);
@@ -427,13 +583,13 @@ fn accuracy(config: &Config, snapshot: &Snapshot, rows: &[Example]) -> Result<f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::forward::forward;
+    use crate::model::forward::{Line, forward};
 
     #[test]
     fn joined_networks_answer_with_the_mean_of_their_logits() {
         let config = Config { embedding_dim: 6, widths: vec![1, 2, 3], filters: 4, ..Config::default_text_cnn(30, 7) };
         let train: Vec<Example> = (0..60)
-            .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], class: n % 7, weight: 1.0 })
+            .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], grams: vec![], class: n % 7, weight: 1.0 })
             .collect();
         // The last one is plain and counts half.
         let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
@@ -448,10 +604,10 @@ mod tests {
                 let seed = hyper.seed + member as u64;
                 let alike = Hyper { seed, label_smoothing, members: 1, ..hyper.clone() };
                 let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
-                let logits = forward(&config, &one.weights, tokens);
+                let logits = forward(&config, &one.weights, Line { tokens, grams: &[] });
                 mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) * share);
             }
-            for (a, b) in forward(&joined, &all.weights, tokens).iter().zip(mean) {
+            for (a, b) in forward(&joined, &all.weights, Line { tokens, grams: &[] }).iter().zip(mean) {
                 assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
             }
         }
@@ -472,7 +628,7 @@ mod tests {
             let class = random.below(5) as u32;
             let mut tokens: Vec<u32> = (0..random.below(9)).map(|_| 10 + random.below(30) as u32).collect();
             tokens.insert(random.below(tokens.len() + 1), 2 + class);
-            Example { tokens, class, weight: 0.5 + random.uniform() }
+            Example { tokens, grams: vec![], class, weight: 0.5 + random.uniform() }
         };
         (0..rows).map(line).collect()
     }
@@ -523,7 +679,9 @@ mod tests {
         let weights = network.snapshot().unwrap().weights(&config).unwrap();
         for (line, logits) in views.iter().zip(together.chunks_exact(config.classes)) {
             let alone = network.snapshot().unwrap().logits(&config, &[line]).unwrap();
-            for ((a, b), c) in logits.iter().zip(&alone).zip(forward(&config, &weights, line)) {
+            for ((a, b), c) in
+                logits.iter().zip(&alone).zip(forward(&config, &weights, Line { tokens: line, grams: &[] }))
+            {
                 assert!((a - b).abs() < 1e-5 && (a - c).abs() < 1e-5, "{a} {b} {c}");
             }
         }
@@ -572,7 +730,7 @@ mod tests {
     #[test]
     fn the_learning_rate_rises_and_falls() {
         let hyper = Hyper { learning_rate: 1.0, warmup_ratio: 0.1, final_rate_ratio: 0.25, ..Hyper::default() };
-        let rates: Vec<f64> = (0..100).map(|step| hyper.rate(step, 100)).collect();
+        let rates: Vec<f64> = (0..100).map(|step| hyper.rate(hyper.learning_rate, step, 100)).collect();
         assert!((rates[0] - 0.1).abs() < 1e-9 && (rates[9] - 1.0).abs() < 1e-9 && (rates[99] - 0.25).abs() < 1e-9);
         assert!(rates[9..].is_sorted_by(|a, b| a >= b));
     }

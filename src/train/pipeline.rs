@@ -8,30 +8,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::card::{CardInputs, DataFile as CardFile, card};
-use super::checks::{self, Limits as CheckLimits, Report, Row};
+use super::checks::Limits as CheckLimits;
 use super::data::{Line, measure, read};
 use super::evaluate::Metrics;
 use super::extra::{Extra, Weighted};
 use super::fit::{self, Example, Hyper, Progress};
+use super::inspect::DataReport;
 use super::screen;
 use super::split::{Grouping, Part, Shares, Split};
 use crate::engine::{self, Engine, Scratch};
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
 use crate::model::{
-    self, Beta, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, LevelThreshold, Policy, Weights,
-    calibration,
+    self, BagShape, Beta, Bundle, Calibration, Config, DataFile, Draft, Evidence, Labels, LevelThreshold, Policy,
+    Weights, calibration,
 };
 use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
 use crate::registry::{Loaded, Registry};
 use crate::sql::{Classifier, Limits};
 use crate::tariff::{Codes, Edition, Subheading};
-use crate::text::{EncodeScratch, Tokenizer};
+use crate::text::{EncodeScratch, Grams, Tokenizer};
 
 /// Most rows that the temperature is fitted on: their logits are held at once.
 const MAX_CALIBRATION_ROWS: usize = 10_000;
 
-/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]` and any number of `[[extra]]`.
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[checks]`
+/// and any number of `[[extra]]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -43,6 +45,8 @@ pub struct Recipe {
     pub split: SplitRecipe,
     /// Further examples, for training alone.
     pub extra: Vec<Extra>,
+    /// When to refuse the data.
+    pub checks: CheckLimits,
 }
 
 /// Shape of the network.
@@ -59,6 +63,10 @@ pub struct ModelRecipe {
     pub filters: usize,
     /// Tokens of a text that are looked at.
     pub max_tokens: usize,
+    /// Numbers of the mean over n-grams that stand beside the windows' features; 0 for none.
+    pub bag_dim: usize,
+    /// Rows of the table of n-grams.
+    pub bag_buckets: usize,
     /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
     /// are not more than four times as many classes.
     pub screen_dim: usize,
@@ -73,8 +81,17 @@ impl Default for ModelRecipe {
             widths: c.widths,
             filters: c.filters,
             max_tokens: c.max_tokens,
+            bag_dim: 256,
+            bag_buckets: 1 << 16,
             screen_dim: screen::DEFAULT_DIM,
         }
+    }
+}
+
+impl ModelRecipe {
+    fn bag(&self) -> Option<BagShape> {
+        let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5 };
+        (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams })
     }
 }
 
@@ -143,7 +160,7 @@ pub struct TrainOptions {
 /// Watches a training.
 pub trait Watcher {
     /// The data were checked; nothing has been fitted yet.
-    fn checked(&mut self, report: &Report);
+    fn checked(&mut self, report: &DataReport);
     /// A step of the fit.
     fn fitting(&mut self, progress: &Progress);
     /// Another step begins.
@@ -199,14 +216,12 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let (source, lines) =
         read(&options.inputs, &options.text, &options.label, options.where_sql.as_deref(), codes, options.limits)
             .await?;
-    let report = checks::check(
-        lines.iter().map(|l| Row { text: (!l.text.is_empty()).then_some(l.text.as_str()), label: &l.label }),
-    );
+    let split = split_of(&options.recipe)?;
+    let report = DataReport::of(&lines, options.edition, &split);
     watcher.checked(&report);
     if let Some(reason) = report.refuse(&options.checks) {
         return Err(Error::Input(reason));
     }
-    let split = split_of(&options.recipe)?;
     let parts = Parts::new(&lines, &split, options.checks.repair_zeros)?;
     let mut data = data_files(&source);
     let (mut extra, mut extra_counts) = (Vec::new(), Vec::new());
@@ -230,13 +245,14 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         widths: options.recipe.model.widths.clone(),
         filters: options.recipe.model.filters,
         max_tokens,
+        bag: options.recipe.model.bag(),
         ..Config::default_text_cnn(tokenizer.vocab_size(), labels.len())
     };
     config.validate().map_err(|e| Error::Usage(e.to_string()))?;
     let weighed = parts.train.iter().map(|(text, code)| (*text, *code, 1.0));
     let further = extra.iter().map(|(text, code, weight)| (text.as_str(), *code, *weight));
-    let train_rows = examples(weighed.chain(further), &tokenizer, &labels)?;
-    let stop_rows = examples(parts.stop.iter().map(|(text, code)| (*text, *code, 1.0)), &tokenizer, &labels)?;
+    let train_rows = examples(weighed.chain(further), &tokenizer, &config, &labels)?;
+    let stop_rows = examples(parts.stop.iter().map(|(text, code)| (*text, *code, 1.0)), &tokenizer, &config, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
     let (mut config, mut fitted) =
@@ -306,7 +322,7 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
         owner: &options.created_by,
         edition: options.edition,
         files: &card_files(&source),
-        checks: &report,
+        checks: &report.labels,
         split: &split,
         part_rows: &parts.rows(),
         architecture: &json!(config),
@@ -324,7 +340,11 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     Ok(Trained { name: options.name.clone(), version, digest: bundle.digest, measured_on, metrics, policy })
 }
 
-fn split_of(recipe: &Recipe) -> Result<Split> {
+/// The split that a recipe asks for.
+///
+/// # Errors
+/// `Usage` when its shares are not such.
+pub fn split_of(recipe: &Recipe) -> Result<Split> {
     let s = &recipe.split;
     let shares = Shares { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: s.test };
     Split::new(recipe.fit.seed, shares, if s.without_numbers { Grouping::TextWithoutNumbers } else { Grouping::Text })
@@ -382,10 +402,11 @@ fn labels(train: &[(&str, Subheading)], extra: &[Weighted]) -> Vec<String> {
     codes.into_iter().map(|c| c.as_str().to_string()).collect()
 }
 
-/// Token ids and class of each line whose class is known. Repeats stay: how often a text comes is part of the evidence.
+/// Token ids, n-grams and class of each line whose class is known. Repeats stay: how often a text comes is part of the evidence.
 fn examples<'t>(
     lines: impl Iterator<Item = (&'t str, Subheading, f32)>,
     tokenizer: &Tokenizer,
+    config: &Config,
     labels: &[String],
 ) -> Result<Vec<Example>> {
     let mut scratch = EncodeScratch::default();
@@ -394,7 +415,8 @@ fn examples<'t>(
         let Ok(class) = labels.binary_search_by(|l| l.as_str().cmp(code.as_str())) else { continue };
         let mut tokens = Vec::new();
         tokenizer.encode(text, &mut scratch, &mut tokens)?;
-        out.push(Example { tokens, class: class as u32, weight });
+        let grams = config.bag.map_or_else(Vec::new, |bag| bag.grams.of_text(text, config.max_tokens));
+        out.push(Example { tokens, grams, class: class as u32, weight });
     }
     Ok(out)
 }

@@ -210,8 +210,15 @@ mod tests {
         let output = output.collect();
         let conv = Conv { width: 1, weight: vec![0.0; width], bias: vec![0.0; width] };
         let output_bias = (0..classes).map(|_| random.normal()).collect();
-        let weights =
-            Weights { embedding: vec![].into(), convs: vec![conv], output, output_bias, ranges: None, screen: None };
+        let weights = Weights {
+            embedding: vec![].into(),
+            convs: vec![conv],
+            output,
+            output_bias,
+            ranges: None,
+            screen: None,
+            bag: None,
+        };
         (features, weights)
     }
 

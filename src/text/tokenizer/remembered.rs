@@ -50,6 +50,12 @@ pub(super) fn key(word: &str) -> u128 {
 
 const LONG_WORD: u128 = u128::MAX;
 
+/// A number that only this word has, above 0; `None` for one of more than 15 bytes.
+pub fn word_key(word: &str) -> Option<u128> {
+    let key = key(word);
+    (key != LONG_WORD).then_some(key)
+}
+
 /// Where a word belongs (a multiplicative hash; Knuth, "The Art of Computer Programming", volume 3, section 6.4).
 #[inline]
 fn place(key: u128) -> usize {

@@ -10,7 +10,7 @@ pub(super) const SERIAL: &str = "00000";
 pub(super) const GAPS: &str = r"\x00-/:-@\[-`{-\x{BF}\x{D7}\x{F7}\x{1680}\x{2000}-\x{2BFF}\x{3000}-\x{303F}\x{FEFF}";
 
 /// The words of a normalised text; see the head of the file.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
     spans(text).map(|span| at(text, span))
 }
 

@@ -228,7 +228,7 @@ impl Snapshot {
         }
         let output = transpose(&next()?, config.classes);
         let embedding = embedding.into();
-        Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None })
+        Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None, bag: None })
     }
 }
 
@@ -271,7 +271,7 @@ fn forward(tensors: &Tensors<'_>, window: &WindowMax<'_>, rows: &Tensor, keep: O
 }
 
 /// `values` as a matrix of so many rows.
-fn tensor(values: Vec<f32>, rows: usize) -> Result<Tensor> {
+pub(super) fn tensor(values: Vec<f32>, rows: usize) -> Result<Tensor> {
     let columns = values.len() / rows.max(1);
     Ok(Tensor::from_vec(values, (rows, columns), &Device::Cpu)?)
 }
@@ -296,13 +296,13 @@ fn distinct<'t>(lines: impl Iterator<Item = &'t [u32]>, config: &Config) -> (Vec
 }
 
 /// `len` times 0 or `1 / (1 - dropout)`.
-fn dropout_mask(len: usize, dropout: f32, random: &mut Random) -> Vec<f32> {
+pub(super) fn dropout_mask(len: usize, dropout: f32, random: &mut Random) -> Vec<f32> {
     let keep = 1.0 / (1.0 - dropout);
     (0..len).map(|_| if random.uniform() < dropout { 0.0 } else { keep }).collect()
 }
 
 /// Runs `read` on the numbers of a contiguous tensor.
-fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(super) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => Ok(read(crate::train::ops::slice(storage, layout)?)),

@@ -1,0 +1,180 @@
+//! `harmonize explain`: the words of a text, coloured by what each added to the code.
+
+use std::io::IsTerminal;
+
+use clap::{ArgMatches, Args, ValueEnum};
+use serde_json::json;
+
+use super::settings::{PlaceArgs, Settings};
+use super::table::text;
+use crate::error::{Error, Result};
+use crate::sql::{Explainer, Explanation};
+
+#[derive(Args)]
+#[command(
+    after_help = "Logits are sums of what the words added and of biases, exactly. Shown is by how much the first code's logit \
+                        lies above the mean of all codes, and above the second code's, in nats. Words in green speak for the code, in red against it. Example:\n\n  \
+                        harmonize explain --registry models \"steel bolts m8 zinc plated\""
+)]
+pub struct ExplainArgs {
+    /// Descriptions
+    #[arg(required = true)]
+    texts: Vec<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Model version: hs@1, or hs for the newest [default: hs]
+    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    model: Option<String>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    format: Form,
+    /// Whether words are coloured
+    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    color: Colour,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Table,
+    /// One JSON object a text
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
+    let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    let registry = settings.registry(&args.place)?;
+    let model = settings.model(args.model)?;
+    let explainer = Explainer::new(&registry.load(&model).await?)?;
+    let colour = match args.color {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let mut out = String::new();
+    for (n, description) in args.texts.iter().enumerate() {
+        let found = explainer.explain(description)?;
+        match args.format {
+            Form::Json => {
+                let line = serde_json::to_string(&as_json(found.as_ref())).map_err(|e| Error::Bug(e.to_string()))?;
+                out += &format!("{line}\n");
+            }
+            Form::Table => {
+                let page = found.map_or_else(|| "there is no word in this text\n".to_string(), |e| page(&e, colour));
+                out += &format!("{}{page}", if n > 0 { "\n" } else { "" });
+            }
+        }
+    }
+    text(out.as_bytes())?;
+    Ok(0)
+}
+
+fn as_json(found: Option<&Explanation>) -> serde_json::Value {
+    let Some(e) = found else { return serde_json::Value::Null };
+    let words: Vec<_> = e
+        .words
+        .iter()
+        .enumerate()
+        .map(|(n, word)| {
+            let over = e.second.as_ref().map(|(_, _, parts)| parts.words[n]);
+            json!({"word": word, "contribution": e.parts.words[n], "over_second": over})
+        })
+        .collect();
+    json!({
+        "text": e.normalised,
+        "hs6": e.first.0,
+        "confidence": short(e.first.1),
+        "logit": e.parts.logit(),
+        "bias": e.parts.bias,
+        "second": e.second.as_ref().map(|(code, confidence, parts)| json!({
+            "hs6": code,
+            "confidence": short(*confidence),
+            "logit_difference": parts.logit(),
+            "bias_difference": parts.bias,
+        })),
+        "words": words,
+    })
+}
+
+/// The number with no more digits than it has.
+fn short(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or_else(|_| x.into())
+}
+
+/// Contributions of this size, in nats, have the full colour.
+const FULL: f64 = 3.0;
+
+fn page(e: &Explanation, colour: bool) -> String {
+    let second = e.second.as_ref();
+    let over = |n: usize| second.map(|(_, _, parts)| parts.words[n]);
+    let shown: Vec<String> = e
+        .words
+        .iter()
+        .enumerate()
+        .map(|(n, word)| painted(word, over(n).unwrap_or(e.parts.words[n]), colour))
+        .collect();
+    let mut page = format!("{}\n\n  {}  confidence {:.3}\n", shown.join(" "), e.first.0, e.first.1);
+    if let Some((code, confidence, _)) = second {
+        page += &format!("  {code}  confidence {confidence:.3}, the second choice\n");
+    }
+    let width = e.words.iter().map(|word| word.chars().count()).chain([10]).max().unwrap_or(10);
+    let head = second.map_or(String::new(), |(code, ..)| format!("  {:>12}", format!("over {code}")));
+    page += &format!("\n  {:width$}  {:>12}{head}\n", "word", "over all");
+    let mut row = |name: &str, one: f64, other: Option<f64>| {
+        let other = other.map_or(String::new(), |x| format!("  {x:>+12.3}"));
+        page += &format!("  {name:width$}  {one:>+12.3}{other}\n");
+    };
+    for (n, word) in e.words.iter().enumerate() {
+        row(word, e.parts.words[n], over(n));
+    }
+    row("(bias)", e.parts.bias, second.map(|(_, _, parts)| parts.bias));
+    row("sum", e.parts.logit(), second.map(|(_, _, parts)| parts.logit()));
+    page
+}
+
+/// Green for what speaks for the code, red for what speaks against it, stronger for more.
+fn painted(word: &str, contribution: f64, colour: bool) -> String {
+    if !colour {
+        return word.to_string();
+    }
+    let strength = (contribution.abs() / FULL).min(1.0);
+    // Of the 6 × 6 × 6 colours of terminals: from grey to full green or red.
+    let (high, low) = (3 + (2.0 * strength).round() as u8, 3 - (3.0 * strength).round() as u8);
+    let (r, g, b) = if contribution >= 0.0 { (low, high, low) } else { (high, low, low) };
+    format!("\x1b[38;5;{}m{word}\x1b[0m", 16 + 36 * r + 6 * g + b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::explain::Parts;
+
+    #[test]
+    fn a_page_has_every_word_and_the_sums_and_colour_only_on_request() {
+        let parts = |words: [f64; 2], bias| Parts { words: words.into(), bias };
+        let e = Explanation {
+            normalised: "steel bolts".into(),
+            words: vec!["steel".into(), "bolts".into()],
+            first: ("731815".into(), 0.75),
+            parts: parts([1.5, 2.0], -0.5),
+            second: Some(("731816".into(), 0.25, parts([-0.25, 1.0], 0.5))),
+        };
+        let plain = page(&e, false);
+        assert!(!plain.contains('\x1b') && plain.starts_with("steel bolts\n"), "{plain}");
+        for row in ["steel             +1.500        -0.250", "sum               +3.000        +1.250"] {
+            assert!(plain.contains(row), "{plain}");
+        }
+        let coloured = page(&e, true);
+        assert!(coloured.contains("\x1b[38;5;") && coloured.contains("steel\x1b[0m"));
+        assert_ne!(painted("x", 3.0, true), painted("x", -3.0, true));
+        assert_eq!(as_json(Some(&e))["second"]["logit_difference"], 1.25);
+    }
+}

@@ -1,0 +1,199 @@
+//! Why a code: the words of a text with what each added to the first choice over the mean of all codes, and over the second. `hs_explain(text)` gives
+//! the list in SQL.
+//!
+//! The numbers are exact parts of the network's logits (`model::explain`), before the screen and the calibration.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use super::classifier::is_text;
+use crate::engine::{Engine, Scratch};
+use crate::error::Result;
+use crate::model::explain::{Parts, Word, trace};
+use crate::model::{Config, Weights};
+use crate::registry::Loaded;
+use crate::text::{self, EncodeScratch, Tokenizer};
+
+/// A model with all that it takes to explain it.
+pub struct Explainer {
+    config: Config,
+    weights: Weights,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    /// SHA-256 of the version's manifest.
+    digest: String,
+}
+
+/// Why a text got its code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The text as it was normalised.
+    pub normalised: String,
+    /// Words as the network sees them: the numbers of a long number are one word that stands for all such.
+    pub words: Vec<String>,
+    /// Code and confidence of the first choice.
+    pub first: (String, f32),
+    /// Its logit less the mean of all classes' logits, word by word.
+    pub parts: Parts,
+    /// Code and confidence of the second choice, and the first's logit less the second's; `None` with a single class.
+    pub second: Option<(String, f32, Parts)>,
+}
+
+impl Explainer {
+    /// For a model version.
+    pub fn new(loaded: &Loaded) -> Result<Explainer> {
+        let bundle = &loaded.bundle;
+        Ok(Explainer {
+            config: bundle.config.clone(),
+            weights: bundle.weights.clone(),
+            tokenizer: Tokenizer::from_json(&bundle.tokenizer_json)?,
+            engine: Engine::compile(bundle)?,
+            digest: bundle.digest.clone(),
+        })
+    }
+
+    /// Explains a description; `None` when there is no word in it.
+    pub fn explain(&self, description: &str) -> Result<Option<Explanation>> {
+        let mut normalised = String::new();
+        text::normalise(description, &mut normalised);
+        let (words, seen) = self.words(&normalised)?;
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let mut scores = Vec::new();
+        self.engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores)?;
+        let traced = trace(&self.config, &self.weights, &seen);
+        let choice = |n: usize| {
+            let (class, confidence) = scores[0].top[n];
+            (self.engine.code(class).to_string(), confidence, traced.parts(&self.weights, class as usize))
+        };
+        let (code, confidence, of_first) = choice(0);
+        let second = (scores[0].choices > 1).then(|| choice(1));
+        let second = second.map(|(code, confidence, of_second)| (code, confidence, of_first.minus(&of_second)));
+        let parts = of_first.minus(&traced.mean(&self.weights));
+        Ok(Some(Explanation { normalised, words, first: (code, confidence), parts, second }))
+    }
+
+    /// Words and what the network sees of them.
+    fn words(&self, normalised: &str) -> Result<(Vec<String>, Vec<Word>)> {
+        let (mut scratch, mut names, mut seen) = (EncodeScratch::new(), Vec::new(), Vec::new());
+        let mut grams = 0;
+        for word in text::words(normalised).take(self.config.max_tokens) {
+            let mut one = Word::default();
+            self.tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
+            if let Some(bag) = self.config.bag {
+                bag.grams.of_word(word, &mut one.grams);
+                grams += one.grams.len();
+            }
+            if grams > text::MAX_GRAMS {
+                break;
+            }
+            names.push(word.to_string());
+            seen.push(one);
+        }
+        Ok((names, seen))
+    }
+}
+
+/// The function for one model version.
+pub fn hs_explain(explainer: Arc<Explainer>) -> ScalarUDF {
+    ScalarUDF::new_from_impl(HsExplain { explainer, signature: Signature::any(1, Volatility::Immutable) })
+}
+
+struct HsExplain {
+    explainer: Arc<Explainer>,
+    signature: Signature,
+}
+
+impl fmt::Debug for HsExplain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hs_explain[{}]", self.explainer.digest)
+    }
+}
+
+impl PartialEq for HsExplain {
+    fn eq(&self, other: &Self) -> bool {
+        self.explainer.digest == other.explainer.digest
+    }
+}
+
+impl Eq for HsExplain {}
+
+impl Hash for HsExplain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.explainer.digest.hash(state);
+    }
+}
+
+fn fields() -> Fields {
+    Fields::from(vec![
+        Field::new("word", DataType::Utf8, true),
+        Field::new("contribution", DataType::Float64, true),
+        Field::new("over_second", DataType::Float64, true),
+    ])
+}
+
+fn element() -> FieldRef {
+    Arc::new(Field::new("element", DataType::Struct(fields()), true))
+}
+
+impl ScalarUDFImpl for HsExplain {
+    fn name(&self) -> &str {
+        "hs_explain"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
+        match args {
+            [kind] if is_text(kind) => Ok(DataType::List(element())),
+            _ => Err(DataFusionError::Plan("hs_explain(text) takes one string column; cast another type first".into())),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let [argument] = &args.args[..] else {
+            return Err(DataFusionError::Internal("hs_explain takes one argument".into()));
+        };
+        let scalar = matches!(argument, ColumnarValue::Scalar(_));
+        let texts = argument.to_array(if scalar { 1 } else { args.number_rows })?;
+        let texts = arrow::compute::cast(&texts, &DataType::Utf8)?;
+        let (mut lengths, mut valid) = (Vec::new(), Vec::new());
+        let (mut words, mut contribution, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        for text in texts.as_string::<i32>() {
+            let found = text.map_or(Ok(None), |text| self.explainer.explain(text))?;
+            valid.push(found.is_some());
+            lengths.push(found.as_ref().map_or(0, |e| e.words.len()));
+            if let Some(e) = found {
+                contribution.extend(e.parts.words.iter().map(|x| Some(*x)));
+                match &e.second {
+                    Some((_, _, parts)) => over.extend(parts.words.iter().map(|x| Some(*x))),
+                    None => over.extend(e.words.iter().map(|_| None)),
+                }
+                words.extend(e.words);
+            }
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(words)),
+            Arc::new(Float64Array::from(contribution)),
+            Arc::new(Float64Array::from(over)),
+        ];
+        let items = Arc::new(StructArray::new(fields(), columns, None));
+        let list = ListArray::new(element(), OffsetBuffer::from_lengths(lengths), items, Some(NullBuffer::from(valid)));
+        let list: ArrayRef = Arc::new(list);
+        if scalar {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&list, 0)?));
+        }
+        Ok(ColumnarValue::Array(list))
+    }
+}

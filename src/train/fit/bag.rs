@@ -1,0 +1,261 @@
+//! The averaged n-grams while they are trained: rows of a table, their mean, a rectifier and an output layer of their own. After
+//! Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification", with a rectifier, so that the engine has features of
+//! one sort.
+
+use super::network::{dropout_mask, tensor, with_slice};
+use super::random::Random;
+use super::{BagHyper, Example, Learner};
+use crate::error::Result;
+use crate::train::ops::{Target, column_sums, softmax_loss};
+use crate::train::optimiser::{Dense, Rows, Step, clip, squares};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// Standard deviation of the table at the start: the mean of dozens of rows is still of order 0.1.
+const SPREAD: f32 = 0.4;
+
+/// All parameters and their optimiser's state.
+pub(super) struct BagNetwork<'a> {
+    dim: usize,
+    classes: usize,
+    hyper: &'a BagHyper,
+    clip_norm: Option<f64>,
+    train: &'a [Example],
+    /// Of the training examples, with mean 1.
+    weights: &'a [f32],
+    table: Rows,
+    /// Bias, output, output bias.
+    dense: Vec<Dense>,
+}
+
+/// Parameters at one moment.
+pub(super) struct BagWeights {
+    /// `[buckets, dim]`.
+    pub(super) table: Vec<f32>,
+    /// `[dim]`.
+    pub(super) bias: Vec<f32>,
+    /// `[dim, classes]`.
+    pub(super) output: Vec<f32>,
+    /// `[classes]`.
+    pub(super) output_bias: Vec<f32>,
+}
+
+/// The distinct rows of a batch, and for every line the places of its n-grams among them.
+struct Distinct {
+    ids: Vec<u32>,
+    lines: Vec<Vec<u32>>,
+}
+
+fn distinct<'e>(lines: impl Iterator<Item = &'e [u32]>) -> Distinct {
+    let (mut ids, mut places) = (Vec::new(), HashMap::new());
+    let lines = lines
+        .map(|line| {
+            let place = |&id: &u32| {
+                *places.entry(id).or_insert_with(|| {
+                    ids.push(id);
+                    (ids.len() - 1) as u32
+                })
+            };
+            line.iter().map(place).collect()
+        })
+        .collect();
+    Distinct { ids, lines }
+}
+
+/// `relu(mean of the rows + bias)` of every line, `[lines, dim]`.
+fn features(lines: &[Vec<u32>], rows: &[f32], bias: &[f32]) -> Vec<f32> {
+    let dim = bias.len();
+    let mut out = vec![0f32; lines.len() * dim];
+    out.par_chunks_mut(dim).zip(lines).for_each(|(out, line)| {
+        for &place in line {
+            let row = &rows[place as usize * dim..][..dim];
+            out.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+        let share = 1.0 / line.len().max(1) as f32;
+        out.iter_mut().zip(bias).for_each(|(x, bias)| *x = (*x * share + bias).max(0.0));
+    });
+    out
+}
+
+struct Gradients {
+    loss: f64,
+    ids: Vec<u32>,
+    /// `[ids, dim]`.
+    rows: Vec<f32>,
+    /// In the order of [`BagNetwork::dense`].
+    dense: Vec<Tensor>,
+}
+
+impl<'a> BagNetwork<'a> {
+    pub(super) fn new(
+        (buckets, dim, classes): (usize, usize, usize),
+        (hyper, clip_norm): (&'a BagHyper, Option<f64>),
+        (train, weights): (&'a [Example], &'a [f32]),
+        random: &mut Random,
+    ) -> Result<Self> {
+        let table = (0..buckets * dim).map(|_| random.normal() * SPREAD).collect();
+        let spread = 1.0 / (dim as f32).sqrt();
+        let output: Vec<f32> = (0..dim * classes).map(|_| random.normal() * spread).collect();
+        let zeros = |len: usize| Tensor::zeros(len, DType::F32, &Device::Cpu);
+        let dense = vec![
+            Dense::new(&zeros(dim)?, false)?,
+            Dense::new(&tensor(output, dim)?, true)?,
+            Dense::new(&zeros(classes)?, false)?,
+        ];
+        Ok(BagNetwork { dim, classes, hyper, clip_norm, train, weights, table: Rows::new(table, dim), dense })
+    }
+
+    fn gradients(&self, lines: &[&[u32]], targets: &[Target], keep: &[f32]) -> Result<Gradients> {
+        let Distinct { ids, lines } = distinct(lines.iter().copied());
+        let rows = self.table.gather(&ids)?;
+        let dense: Vec<Tensor> = self.dense.iter().map(|dense| dense.var.as_detached_tensor()).collect();
+        let hidden = with_slice(&dense[0], |bias| features(&lines, &rows, bias))?;
+        let dropped: Vec<f32> = hidden.iter().zip(keep).map(|(x, keep)| x * keep).collect();
+        let dropped = tensor(dropped, lines.len())?;
+        let mut logits = dropped.matmul(&dense[1])?.flatten_all()?.to_vec1::<f32>()?;
+        let smoothing = self.hyper.label_smoothing as f32;
+        let loss = with_slice(&dense[2], |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+        let output_bias = Tensor::from_vec(column_sums(&logits, self.classes), self.classes, &Device::Cpu)?;
+        let logits = tensor(logits, lines.len())?;
+        let output = dropped.t()?.matmul(&logits)?;
+        let mut back = logits.matmul(&dense[1].t()?)?.flatten_all()?.to_vec1::<f32>()?;
+        for ((gradient, keep), hidden) in back.iter_mut().zip(keep).zip(&hidden) {
+            *gradient = if *hidden > 0.0 { *gradient * keep } else { 0.0 };
+        }
+        let bias = Tensor::from_vec(column_sums(&back, self.dim), self.dim, &Device::Cpu)?;
+        // A line's gradient goes to each of its n-grams; lines in their order, so threads change nothing.
+        let mut of_rows = vec![0f32; rows.len()];
+        for (line, gradient) in lines.iter().zip(back.chunks_exact(self.dim)) {
+            let share = 1.0 / line.len().max(1) as f32;
+            let shared: Vec<f32> = gradient.iter().map(|g| g * share).collect();
+            for &place in line {
+                let row = &mut of_rows[place as usize * self.dim..][..self.dim];
+                row.iter_mut().zip(&shared).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        Ok(Gradients { loss, ids, rows: of_rows, dense: vec![bias, output, output_bias] })
+    }
+}
+
+impl Learner for BagNetwork<'_> {
+    type Weights = BagWeights;
+
+    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
+        let lines: Vec<&[u32]> = batch.iter().map(|&n| self.train[n].grams.as_slice()).collect();
+        let target = |&n: &usize| Target { class: self.train[n].class, weight: self.weights[n] };
+        let targets: Vec<Target> = batch.iter().map(target).collect();
+        let keep = dropout_mask(lines.len() * self.dim, self.hyper.dropout as f32, random);
+        let found = self.gradients(&lines, &targets, &keep)?;
+        let mut norm = squares(&found.rows);
+        for gradient in &found.dense {
+            norm += with_slice(gradient, squares)?;
+        }
+        let scale = clip(norm, self.clip_norm);
+        let step = Step { rate: rate as f32, decay: self.hyper.weight_decay as f32, scale };
+        for (dense, gradient) in self.dense.iter_mut().zip(&found.dense) {
+            dense.step(gradient, step)?;
+        }
+        let rate = (rate * self.hyper.row_rate_ratio) as f32;
+        self.table.step(&found.ids, &found.rows, Step { rate, decay: 0.0, scale })?;
+        Ok(found.loss)
+    }
+
+    fn snapshot(&self) -> Result<BagWeights> {
+        let dense = |n: usize| -> Result<Vec<f32>> { Ok(self.dense[n].var.flatten_all()?.to_vec1::<f32>()?) };
+        Ok(BagWeights { table: self.table.values.clone(), bias: dense(0)?, output: dense(1)?, output_bias: dense(2)? })
+    }
+
+    fn logits(&self, weights: &BagWeights, lines: &[Example]) -> Result<Vec<f32>> {
+        let Distinct { ids, lines } = distinct(lines.iter().map(|line| line.grams.as_slice()));
+        let rows: Vec<f32> =
+            ids.iter().flat_map(|&id| &weights.table[id as usize * self.dim..][..self.dim]).copied().collect();
+        let hidden = tensor(features(&lines, &rows, &weights.bias), lines.len())?;
+        let output = Tensor::from_slice(&weights.output, (self.dim, self.classes), &Device::Cpu)?;
+        let bias = Tensor::from_slice(&weights.output_bias, self.classes, &Device::Cpu)?;
+        Ok(hidden.matmul(&output)?.broadcast_add(&bias)?.flatten_all()?.to_vec1::<f32>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYPER: BagHyper = BagHyper {
+        epochs: 1,
+        learning_rate: 0.01,
+        row_rate_ratio: 1.0,
+        weight_decay: 0.0,
+        dropout: 0.2,
+        label_smoothing: 0.1,
+        weight: 1.0,
+    };
+
+    /// The loss in f64, from the formulas alone.
+    fn loss(table: &[f64], dense: &[Vec<f64>], lines: &[&[u32]], targets: &[Target], keep: &[f32]) -> f64 {
+        let (dim, classes) = (dense[0].len(), dense[2].len());
+        let (mut total, mut weights) = (0.0, 0.0);
+        for ((line, target), keep) in lines.iter().zip(targets).zip(keep.chunks_exact(dim)) {
+            let mean =
+                |d: usize| line.iter().map(|&id| table[id as usize * dim + d]).sum::<f64>() / line.len().max(1) as f64;
+            let hidden: Vec<f64> = (0..dim).map(|d| (mean(d) + dense[0][d]).max(0.0) * f64::from(keep[d])).collect();
+            let logit = |c: usize| (0..dim).map(|d| hidden[d] * dense[1][d * classes + c]).sum::<f64>() + dense[2][c];
+            let logits: Vec<f64> = (0..classes).map(logit).collect();
+            let sum: f64 = logits.iter().map(|z| z.exp()).sum();
+            let e = HYPER.label_smoothing;
+            for (c, z) in logits.iter().enumerate() {
+                let right = if c as u32 == target.class { 1.0 - e } else { 0.0 };
+                total -= f64::from(target.weight) * (right + e / classes as f64) * (z.exp() / sum).ln();
+            }
+            weights += f64::from(target.weight);
+        }
+        total / weights
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let (buckets, dim, classes) = (9, 5, 4);
+        let mut random = Random::new(3, 0);
+        let network = BagNetwork::new((buckets, dim, classes), (&HYPER, None), (&[], &[]), &mut random).unwrap();
+        let lines: [&[u32]; 4] = [&[0, 3, 3, 8], &[1], &[5, 4], &[7, 0, 2]];
+        let targets: Vec<Target> = [1.0, 0.5, 2.0, 1.0]
+            .into_iter()
+            .enumerate()
+            .map(|(n, weight)| Target { class: n as u32, weight })
+            .collect();
+        let keep = dropout_mask(lines.len() * dim, 0.2, &mut random);
+        let found = network.gradients(&lines, &targets, &keep).unwrap();
+        let mut table: Vec<f64> = network.table.values.iter().map(|&x| x.into()).collect();
+        let mut dense: Vec<Vec<f64>> = network
+            .dense
+            .iter()
+            .map(|d| d.var.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect())
+            .collect();
+        assert!((found.loss - loss(&table, &dense, &lines, &targets, &keep)).abs() < 1e-5);
+        let near =
+            |found: f32, up: f64, down: f64| assert!((f64::from(found) - (up - down) / 2e-5).abs() < 2e-4, "{found}");
+        for at in 0..table.len() {
+            let (id, d) = (at / dim, at % dim);
+            let place = found.ids.iter().position(|&i| i as usize == id);
+            let before = table[at];
+            table[at] = before + 1e-5;
+            let up = loss(&table, &dense, &lines, &targets, &keep);
+            table[at] = before - 1e-5;
+            let down = loss(&table, &dense, &lines, &targets, &keep);
+            table[at] = before;
+            near(place.map_or(0.0, |place| found.rows[place * dim + d]), up, down);
+        }
+        for n in 0..dense.len() {
+            let gradient = found.dense[n].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for at in 0..dense[n].len() {
+                let before = dense[n][at];
+                dense[n][at] = before + 1e-5;
+                let up = loss(&table, &dense, &lines, &targets, &keep);
+                dense[n][at] = before - 1e-5;
+                let down = loss(&table, &dense, &lines, &targets, &keep);
+                dense[n][at] = before;
+                near(gradient[at], up, down);
+            }
+        }
+    }
+}
