@@ -92,6 +92,7 @@ pub async fn run(args: DataArgs, matches: &ArgMatches) -> Result<u8> {
         max_near_twin_ratio: args.max_near_twin.unwrap_or(of_recipe.max_near_twin_ratio),
         repair_zeros: args.repair_zeros || of_recipe.repair_zeros,
     };
+    limits.validate()?;
     let options = InspectOptions {
         inputs: settings.need_list("input", args.input.input.clone())?,
         text: settings.need("text", args.input.text.clone(), Some("description".into()))?,

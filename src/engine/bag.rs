@@ -9,8 +9,11 @@ use super::Kernel;
 use crate::model::{Config, Weights};
 use crate::text::{Grams, MAX_GRAMS, word_key, words};
 
-/// Words that one thread remembers: each has one place, and takes it from the one before.
-const SLOTS: usize = 1 << 13;
+/// Words that one thread remembers, at most: each has one place, and takes it from the one before.
+const SLOTS: usize = 1 << 16;
+
+/// Numbers that their sums have together, at most: 32 MiB.
+const SUMS: usize = 1 << 23;
 
 /// Tells bags of one process apart, so that working memory never answers for another one.
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(1);
@@ -24,6 +27,8 @@ pub(super) struct Bag {
     /// From a number of the table to its integer, `[dim]`.
     scale: Vec<f32>,
     max_words: usize,
+    /// Places for words.
+    slots: usize,
     identity: u64,
 }
 
@@ -33,7 +38,7 @@ pub(super) struct BagScratch {
     identity: u64,
     /// Key of the word at each place, 0 for none, and its n-grams.
     slots: Vec<(u128, u32)>,
-    /// Sums of the words at each place, `[SLOTS][dim]`.
+    /// Sums of the words at each place, `[places][dim]`.
     sums: Vec<i32>,
     rows: Vec<u32>,
     /// Sums of a word that has no place, and of the line.
@@ -51,6 +56,7 @@ impl Bag {
             table: Arc::clone(&bag.table),
             scale: scale.to_vec(),
             max_words: config.max_tokens,
+            slots: (SUMS / shape.dim).clamp(1, SLOTS),
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -62,8 +68,8 @@ impl Bag {
         if scratch.identity != self.identity {
             scratch.identity = self.identity;
             scratch.slots.clear();
-            scratch.slots.resize(SLOTS, (0, 0));
-            scratch.sums.resize(SLOTS * self.dim, 0);
+            scratch.slots.resize(self.slots, (0, 0));
+            scratch.sums.resize(self.slots * self.dim, 0);
             scratch.one.resize(self.dim, 0);
             scratch.line.resize(self.dim, 0);
         }
@@ -73,7 +79,7 @@ impl Bag {
         let mut count = 0;
         for word in words(normalised).take(self.max_words) {
             let key = word_key(word);
-            let place = key.map_or(0, place);
+            let place = key.map_or(0, |key| place(key) % self.slots);
             let (word_sums, word_count) = match key {
                 Some(key) => {
                     let sums = &mut sums[place * self.dim..(place + 1) * self.dim];
@@ -114,5 +120,5 @@ impl Bag {
 fn place(key: u128) -> usize {
     const A: u64 = 0x9e37_79b9_7f4a_7c15;
     let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(A);
-    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize % SLOTS
+    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize
 }

@@ -21,8 +21,11 @@ pub struct Calibration {
     /// Divides the logits of the subheadings before the softmax.
     pub temperature: f32,
     /// From the share of the softmax to the confidence, for 6, 4 and 2 digits.
+    #[serde(default)]
     pub subheading: Beta,
+    #[serde(default)]
     pub heading: Beta,
+    #[serde(default)]
     pub chapter: Beta,
     /// Lines that it was fitted on.
     pub rows: u64,
@@ -50,6 +53,13 @@ pub struct Beta {
     /// At least 0.
     pub b: f32,
     pub c: f32,
+}
+
+impl Default for Beta {
+    /// That of bundles that have none: it leaves every confidence as it is.
+    fn default() -> Self {
+        Beta::IDENTITY
+    }
 }
 
 /// Confidences are taken to be at least this and at most 1 less this.

@@ -12,6 +12,8 @@ const MAX_DIMENSION: usize = 1 << 21;
 const MAX_PARAMETERS: usize = 1 << 30;
 /// Widest window, in tokens.
 const MAX_WIDTH: usize = 16;
+/// Most numbers of a bag's row: a thread remembers the sums of thousands of words.
+const MAX_BAG_DIM: usize = 4096;
 /// Longest n-gram, in characters.
 const MAX_GRAM: usize = 8;
 
@@ -105,6 +107,9 @@ impl Config {
         }
         if self.features() > MAX_FEATURES {
             return refuse(format!("it has {} features, at most {MAX_FEATURES} are taken", self.features()));
+        }
+        if self.bag.is_some_and(|bag| bag.dim > MAX_BAG_DIM) {
+            return refuse(format!("bag.dim must be 1 to {MAX_BAG_DIM}"));
         }
         if self.screen_dim.is_some_and(|dim| dim > MAX_SCREEN_DIM) {
             return refuse(format!("screen_dim must be 1 to {MAX_SCREEN_DIM}"));

@@ -110,8 +110,10 @@ pub struct Policy {
     /// Why the threshold is what it is.
     pub evidence: Evidence,
     /// From which confidence the heading is sure by the same target, although the subheading is not.
+    #[serde(default)]
     pub heading: LevelThreshold,
     /// The same of the chapter.
+    #[serde(default)]
     pub chapter: LevelThreshold,
 }
 

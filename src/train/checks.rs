@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::labels::Label;
+use crate::error::{Error, Result};
 use crate::tariff::{Edition, Subheading};
 
 /// How many codes a list of examples holds.
@@ -144,6 +145,23 @@ impl Default for Limits {
             max_vague_ratio: 1.0,
             max_near_twin_ratio: 1.0,
             repair_zeros: false,
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses ratios that are none, by name.
+    pub fn validate(&self) -> Result<()> {
+        let ratios = [
+            ("max_unknown_ratio", self.max_unknown_ratio),
+            ("max_wrong_edition_ratio", self.max_wrong_edition_ratio),
+            ("max_conflict_ratio", self.max_conflict_ratio),
+            ("max_vague_ratio", self.max_vague_ratio),
+            ("max_near_twin_ratio", self.max_near_twin_ratio),
+        ];
+        match ratios.into_iter().find(|(_, ratio)| !(0.0..=1.0).contains(ratio)) {
+            Some((name, ratio)) => Err(Error::Usage(format!("[checks] {name} is {ratio}, it must be 0 to 1"))),
+            None => Ok(()),
         }
     }
 }

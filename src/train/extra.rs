@@ -13,6 +13,8 @@ use datafusion::datasource::MemTable;
 use serde::{Deserialize, Serialize};
 
 use super::data::{Line, lines_of};
+use super::labels::Label;
+use super::split::Grouping;
 use crate::error::{Context, Error, Result};
 use crate::lake::{InputTable, Place, SOURCE_FILE, SOURCE_ROW, Source, SourceOptions};
 use crate::model::DataFile;
@@ -68,11 +70,13 @@ impl Extra {
         Ok(())
     }
 
-    /// The examples, in the order of files and rows, of those whose text is not in `kept`.
+    /// The examples, in the order of files and rows, of those whose key is not in `kept`: neither the text of a line kept
+    /// from the fit nor, where the split keeps near twins together, a near twin of one.
     pub async fn read(
         &self,
         codes: &Codes,
-        kept: &HashSet<&str>,
+        (kept, grouping): (&HashSet<[u8; 16]>, Grouping),
+        repair_zeros: bool,
         limits: Limits,
     ) -> Result<(Vec<Weighted>, Count, Vec<DataFile>)> {
         let (table, files) = self.table().await?;
@@ -91,9 +95,17 @@ impl Extra {
         }
         let texts: Vec<&str> = self.text.iter().map(String::as_str).collect();
         let lines = lines_of(table, &texts, &self.label, self.where_sql.as_deref(), codes, limits).await?;
+        let lost = lines.iter().filter(|line| matches!(line.label, Label::LostZero { .. })).count();
+        if lost > 0 && !repair_zeros {
+            return Err(Error::Input(format!(
+                "{}: {lost} codes have lost their leading zero; write the column as six-digit text, or run again with \
+                 --repair-zeros to put the zeros back",
+                self.input.join(", ")
+            )));
+        }
         let usable = |line: &Line| {
-            let fits = !line.text.is_empty() && !kept.contains(line.text.as_str());
-            Some((line.text.clone(), line.label.code(false).filter(|_| fits)?, self.weight))
+            let fits = !line.text.is_empty() && !kept.contains(&grouping.key(&line.text));
+            Some((line.text.clone(), line.label.code(repair_zeros).filter(|_| fits)?, self.weight))
         };
         let examples: Vec<Weighted> = lines.iter().filter_map(usable).collect();
         let count = Count {

@@ -83,7 +83,7 @@ pub struct Hyper {
     pub members: usize,
     /// Start of all random numbers.
     pub seed: u64,
-    /// Wall time after which training ends with what it has.
+    /// Wall time after which the training of a member ends with what it has.
     pub max_secs: Option<u64>,
     /// How the bag is fitted, if the model has one.
     pub bag: BagHyper,

@@ -191,6 +191,7 @@ pub struct Trained {
 pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
     // What is wrong with the call or the registry is said before the work, not after it.
     options.recipe.fit.validate()?;
+    options.checks.validate()?;
     options.recipe.extra.iter().try_for_each(Extra::validate)?;
     split_of(&options.recipe)?;
     registry.try_writing(&options.name).await?;
@@ -227,9 +228,10 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let (mut extra, mut extra_counts) = (Vec::new(), Vec::new());
     if !options.recipe.extra.is_empty() {
         watcher.step("further examples");
-        let kept = parts.kept();
+        let kept = parts.kept(split.grouping());
         for source in &options.recipe.extra {
-            let (examples, count, files) = source.read(codes, &kept, options.limits).await?;
+            let (examples, count, files) =
+                source.read(codes, (&kept, split.grouping()), options.checks.repair_zeros, options.limits).await?;
             extra.extend(examples);
             extra_counts.push(count);
             data.extend(files);
@@ -384,10 +386,10 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    /// Texts that are kept from the fit.
-    fn kept(&self) -> HashSet<&'a str> {
+    /// Keys of the texts that are kept from the fit.
+    fn kept(&self, grouping: Grouping) -> HashSet<[u8; 16]> {
         let parts = [&self.stop, &self.calibrate, &self.threshold, &self.test];
-        parts.into_iter().flatten().map(|(text, _)| *text).collect()
+        parts.into_iter().flatten().map(|(text, _)| grouping.key(text)).collect()
     }
 
     fn rows(&self) -> Vec<(Part, usize)> {
