@@ -3,9 +3,20 @@ use crate::support::lab::{classify_args, folder, harmonize, lab, ok, path, run, 
 #[test]
 fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
     let help = ok(&["--help"]);
-    for word in
-        ["demo", "sample", "data", "train", "evaluate", "classify", "predict", "explain", "sql", "check", "Exit codes"]
-    {
+    for word in [
+        "demo",
+        "sample",
+        "data",
+        "train",
+        "evaluate",
+        "classify",
+        "predict",
+        "explain",
+        "sql",
+        "check",
+        "completions",
+        "Exit codes",
+    ] {
         assert!(help.contains(word), "{word}");
     }
     for args in
@@ -94,7 +105,10 @@ fn an_explanation_adds_up_and_explains_what_is_predicted() {
         assert_eq!((&e["hs6"], number(&e["confidence"])), (&p["hs6"], number(&p["confidence"])));
         let words = e["words"].as_array().unwrap();
         let sum = |field: &str| words.iter().map(|word| number(&word[field])).sum::<f64>();
-        assert!((sum("contribution") + number(&e["bias"]) - number(&e["logit"])).abs() < 1e-9, "{e}");
+        assert!(
+            (sum("contribution") + number(&e["bias_over_mean"]) - number(&e["logit_over_mean"])).abs() < 1e-9,
+            "{e}"
+        );
         let second = &e["second"];
         let difference = sum("over_second") + number(&second["bias_difference"]);
         assert!((difference - number(&second["logit_difference"])).abs() < 1e-9, "{e}");

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::settings::{InputArgs, PlaceArgs, Settings};
+use super::settings::{LabelledArgs, PlaceArgs, Settings};
 use super::table::text;
 use super::train::recipe;
 use crate::error::{Context, Error, Result};
 use crate::tariff::Edition;
-use crate::train::{CheckLimits, InspectOptions, inspect, split_of};
+use crate::train::{CheckLimits, InspectOptions, inspect};
 
 #[derive(Args)]
 #[command(
@@ -19,12 +19,9 @@ use crate::train::{CheckLimits, InspectOptions, inspect, split_of};
 )]
 pub struct DataArgs {
     #[command(flatten)]
-    input: InputArgs,
+    lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Column that holds the codes
-    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_LABEL")]
-    label: Option<String>,
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
@@ -94,13 +91,9 @@ pub async fn run(args: DataArgs, matches: &ArgMatches) -> Result<u8> {
     };
     limits.validate()?;
     let options = InspectOptions {
-        inputs: settings.need_list("input", args.input.input.clone())?,
-        text: settings.need("text", args.input.text.clone(), Some("description".into()))?,
-        label: settings.need("label", args.label.clone(), None)?,
-        where_sql: settings.pick("where", args.input.filter.clone(), None)?,
+        lines: settings.labelled(&args.lines, &args.place)?,
         edition: settings.need("edition", args.edition, Some(Edition::Hs2022))?,
-        split: split_of(&recipe)?,
-        limits: settings.limits(&args.place)?,
+        split: recipe.split()?,
     };
     let report = inspect(&options).await.context(|| "checks")?;
     let page = match args.format {

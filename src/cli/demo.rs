@@ -19,7 +19,7 @@ use crate::registry::Registry;
 use crate::sample::{self, Spec};
 use crate::sql::{Limits, register_lake, session};
 use crate::tariff::Edition;
-use crate::train::{CheckLimits, Recipe, TrainOptions, Trained, train};
+use crate::train::{CheckLimits, Labelled, Recipe, TrainOptions, Trained, Wanted, train};
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -106,19 +106,19 @@ fn training(labelled: &Place, limits: Limits) -> Result<TrainOptions> {
     // Small and quick: a demonstration of the way, not of the best model.
     let recipe: Recipe = toml::from_str(include_str!("demo_recipe.toml")).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(TrainOptions {
-        inputs: vec![labelled.url().to_string()],
-        text: "description".into(),
-        label: "hs6".into(),
-        where_sql: None,
+        lines: Labelled {
+            inputs: vec![labelled.url().to_string()],
+            text: "description".into(),
+            label: "hs6".into(),
+            where_sql: None,
+            limits,
+        },
         edition: Edition::Hs2022,
         codes: None,
         name: "hs".into(),
         recipe,
         checks: CheckLimits::default(),
-        target_precision: 0.98,
-        review_budget: None,
-        audit_ratio: 0.01,
-        limits,
+        wanted: Wanted { target_precision: 0.98, review_budget: None, audit_ratio: 0.01 },
         created_at: Utc::now(),
         created_by: "harmonize demo".into(),
         command: "harmonize demo".into(),

@@ -2,10 +2,10 @@
 
 use clap::{ArgMatches, Args};
 
-use super::settings::{InputArgs, PlaceArgs, Settings};
+use super::settings::{LabelledArgs, PlaceArgs, Settings};
 use super::table::{count, text};
 use crate::error::{Error, Result};
-use crate::train::{EvaluateOptions, Metrics, evaluate_model};
+use crate::train::{Metrics, evaluate_model};
 
 #[derive(Args)]
 #[command(
@@ -14,12 +14,9 @@ use crate::train::{EvaluateOptions, Metrics, evaluate_model};
 )]
 pub struct EvaluateArgs {
     #[command(flatten)]
-    input: InputArgs,
+    lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Column that holds the right code
-    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_LABEL")]
-    label: Option<String>,
     /// Model version: hs@1, or hs for the newest [default: hs]
     #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
     model: Option<String>,
@@ -30,17 +27,11 @@ pub struct EvaluateArgs {
 
 pub async fn run(args: EvaluateArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
-    let options = EvaluateOptions {
-        inputs: settings.need_list("input", args.input.input.clone())?,
-        text: settings.need("text", args.input.text.clone(), Some("description".into()))?,
-        label: settings.need("label", args.label.clone(), None)?,
-        where_sql: settings.pick("where", args.input.filter.clone(), None)?,
-        limits: settings.limits(&args.place)?,
-    };
+    let labelled = settings.labelled(&args.lines, &args.place)?;
     let registry = settings.registry(&args.place)?;
     let model = settings.model(args.model)?;
     let loaded = registry.load(&model).await?;
-    let (metrics, left_out) = evaluate_model(&options, &loaded).await?;
+    let (metrics, left_out) = evaluate_model(&labelled, &loaded).await?;
     if args.json {
         let json = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Bug(e.to_string()))?;
         text(format!("{json}\n").as_bytes())?;

@@ -1,6 +1,7 @@
 //! `harmonize explain`: the words of a text, coloured by what each added to the code.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args, ValueEnum};
 use serde_json::json;
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::settings::{PlaceArgs, Settings};
 use super::table::text;
 use crate::error::{Error, Result};
-use crate::sql::{Explainer, Explanation};
+use crate::sql::{Classifier, Explainer, Explanation};
 
 #[derive(Args)]
 #[command(
@@ -53,7 +54,9 @@ pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let registry = settings.registry(&args.place)?;
     let model = settings.model(args.model)?;
-    let explainer = Explainer::new(&registry.load(&model).await?)?;
+    let loaded = Arc::new(registry.load(&model).await?);
+    let classifier = Arc::new(Classifier::new(&loaded, &loaded.bundle.policy)?);
+    let explainer = Explainer::new(loaded, classifier);
     let colour = match args.color {
         Colour::Always => true,
         Colour::Never => false,
@@ -92,8 +95,8 @@ fn as_json(found: Option<&Explanation>) -> serde_json::Value {
         "text": e.normalised,
         "hs6": e.first.0,
         "confidence": short(e.first.1),
-        "logit": e.parts.logit(),
-        "bias": e.parts.bias,
+        "logit_over_mean": e.parts.logit(),
+        "bias_over_mean": e.parts.bias,
         "second": e.second.as_ref().map(|(code, confidence, parts)| json!({
             "hs6": code,
             "confidence": short(*confidence),

@@ -13,6 +13,7 @@ use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::registry::{ModelRef, Registry};
 use crate::sql::Limits;
+use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
 const KEYS: [&str; 16] = [
@@ -66,6 +67,16 @@ pub struct InputArgs {
     /// SQL condition on the input's columns, such as "origin = 'CN'"
     #[arg(long = "where", value_name = "SQL", env = "HARMONIZE_WHERE")]
     pub filter: Option<String>,
+}
+
+/// The flags that say where labelled lines are.
+#[derive(Args, Clone)]
+pub struct LabelledArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Column that holds the codes: text of 6 to 10 digits, of which the first six count
+    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_LABEL")]
+    pub label: Option<String>,
 }
 
 /// Where a setting came from.
@@ -205,6 +216,17 @@ impl<'a> Settings<'a> {
             }
         };
         Ok(Registry::new(Place::open(&url)?))
+    }
+
+    /// Labelled lines.
+    pub fn labelled(&mut self, args: &LabelledArgs, place: &PlaceArgs) -> Result<Labelled> {
+        Ok(Labelled {
+            inputs: self.need_list("input", args.input.input.clone())?,
+            text: self.need("text", args.input.text.clone(), Some("description".into()))?,
+            label: self.need("label", args.label.clone(), None)?,
+            where_sql: self.pick("where", args.input.filter.clone(), None)?,
+            limits: self.limits(place)?,
+        })
     }
 
     /// The model.

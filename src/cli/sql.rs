@@ -46,10 +46,10 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
     }
     context.register_udf(text_of());
     if let Some(model) = &args.model {
-        let loaded = settings.registry(&args.place)?.load(&model.parse()?).await?;
-        let classifier = Classifier::new(&loaded, &loaded.bundle.policy)?;
-        context.register_udf(hs_predict(Arc::new(classifier)));
-        context.register_udf(hs_explain(Arc::new(Explainer::new(&loaded)?)));
+        let loaded = Arc::new(settings.registry(&args.place)?.load(&model.parse()?).await?);
+        let classifier = Arc::new(Classifier::new(&loaded, &loaded.bundle.policy)?);
+        context.register_udf(hs_predict(Arc::clone(&classifier)));
+        context.register_udf(hs_explain(Arc::new(Explainer::new(loaded, classifier))));
     }
     if let Some(inputs) = &args.input {
         let options = SourceOptions { text: args.text.clone(), quarantine: false };

@@ -8,11 +8,10 @@ use indicatif::ProgressBar;
 
 use super::bar::training_bar;
 use super::evaluate::figures;
-use super::settings::share;
-use super::settings::{InputArgs, PlaceArgs, Settings};
+use super::settings::{LabelledArgs, PlaceArgs, Settings, share};
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Codes, Edition};
-use crate::train::{CheckLimits, DataReport, FitProgress, Recipe, TrainOptions, Trained, Watcher, train};
+use crate::train::{CheckLimits, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train};
 
 #[derive(Args)]
 #[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
@@ -20,12 +19,9 @@ use crate::train::{CheckLimits, DataReport, FitProgress, Recipe, TrainOptions, T
                         harmonize train --input labelled/ --label hs6 --edition 2022 --registry models --name hs")]
 pub struct TrainArgs {
     #[command(flatten)]
-    input: InputArgs,
+    lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Column that holds the codes: text of 6 to 10 digits, of which the first six count
-    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_LABEL")]
-    label: Option<String>,
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
@@ -92,19 +88,13 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
     share("--test-share", args.test_share)?;
     let review_budget = review_ratio(args.review_budget, args.review_volume)?;
     let options = TrainOptions {
-        inputs: settings.need_list("input", args.input.input.clone())?,
-        text: settings.need("text", args.input.text.clone(), Some("description".into()))?,
-        label: settings.need("label", args.label.clone(), None)?,
-        where_sql: settings.pick("where", args.input.filter.clone(), None)?,
+        lines: settings.labelled(&args.lines, &args.place)?,
         edition,
         codes,
         name: args.name,
         checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
         recipe,
-        target_precision: args.target_precision,
-        review_budget,
-        audit_ratio: args.audit_ratio,
-        limits: settings.limits(&args.place)?,
+        wanted: Wanted { target_precision: args.target_precision, review_budget, audit_ratio: args.audit_ratio },
         created_at: Utc::now(),
         created_by: args.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into()),
         command: command_line(),

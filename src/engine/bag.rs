@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Kernel;
 use crate::model::{Config, Weights};
-use crate::text::{Grams, MAX_GRAMS, word_key, words};
+use crate::text::{Grams, MAX_GRAMS, word_key, word_place, words};
 
 /// Words that one thread remembers, at most: each has one place, and takes it from the one before.
 const SLOTS: usize = 1 << 16;
@@ -79,7 +79,7 @@ impl Bag {
         let mut count = 0;
         for word in words(normalised).take(self.max_words) {
             let key = word_key(word);
-            let place = key.map_or(0, |key| place(key) % self.slots);
+            let place = key.map_or(0, |key| word_place(key) % self.slots);
             let (word_sums, word_count) = match key {
                 Some(key) => {
                     let sums = &mut sums[place * self.dim..(place + 1) * self.dim];
@@ -114,11 +114,4 @@ impl Bag {
         }
         rows.len() as u32
     }
-}
-
-/// Where a word belongs (a multiplicative hash; Knuth, "The Art of Computer Programming", volume 3, section 6.4).
-fn place(key: u128) -> usize {
-    const A: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(A);
-    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize
 }

@@ -176,6 +176,11 @@ impl Engine {
         self
     }
 
+    /// What makes tokens of a normalised text.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
     /// Subheading of a class.
     pub fn code(&self, class: u32) -> &str {
         &self.codes[class as usize]

@@ -123,6 +123,10 @@ impl Answer {
 }
 
 impl Classifier {
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// A model version under a policy, which is the version's own unless a flag overrode it.
     pub fn new(loaded: &Loaded, policy: &Policy) -> Result<Classifier> {
         let bundle = &loaded.bundle;

@@ -14,22 +14,17 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::classifier::is_text;
-use crate::engine::{Engine, Scratch};
+use super::classifier::{Classifier, is_text};
+use crate::engine::Scratch;
 use crate::error::Result;
 use crate::model::explain::{Parts, Word, trace};
-use crate::model::{Config, Weights};
 use crate::registry::Loaded;
-use crate::text::{self, EncodeScratch, Tokenizer};
+use crate::text::{self, EncodeScratch};
 
 /// A model with all that it takes to explain it.
 pub struct Explainer {
-    config: Config,
-    weights: Weights,
-    tokenizer: Tokenizer,
-    engine: Engine,
-    /// SHA-256 of the version's manifest.
-    digest: String,
+    loaded: Arc<Loaded>,
+    classifier: Arc<Classifier>,
 }
 
 /// Why a text got its code.
@@ -48,16 +43,13 @@ pub struct Explanation {
 }
 
 impl Explainer {
-    /// For a model version.
-    pub fn new(loaded: &Loaded) -> Result<Explainer> {
-        let bundle = &loaded.bundle;
-        Ok(Explainer {
-            config: bundle.config.clone(),
-            weights: bundle.weights.clone(),
-            tokenizer: Tokenizer::from_json(&bundle.tokenizer_json)?,
-            engine: Engine::compile(bundle)?,
-            digest: bundle.digest.clone(),
-        })
+    /// For a model version and its classifier.
+    pub fn new(loaded: Arc<Loaded>, classifier: Arc<Classifier>) -> Explainer {
+        Explainer { loaded, classifier }
+    }
+
+    fn digest(&self) -> &str {
+        &self.loaded.bundle.digest
     }
 
     /// Explains a description; `None` when there is no word in it.
@@ -68,33 +60,30 @@ impl Explainer {
         if words.is_empty() {
             return Ok(None);
         }
+        let (bundle, engine) = (&self.loaded.bundle, self.classifier.engine());
         let mut scores = Vec::new();
-        self.engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores)?;
-        let traced = trace(&self.config, &self.weights, &seen);
+        engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores)?;
+        let traced = trace(&bundle.config, &bundle.weights, &seen);
         let choice = |n: usize| {
             let (class, confidence) = scores[0].top[n];
-            (self.engine.code(class).to_string(), confidence, traced.parts(&self.weights, class as usize))
+            (engine.code(class).to_string(), confidence, traced.parts(&bundle.weights, class as usize))
         };
         let (code, confidence, of_first) = choice(0);
         let second = (scores[0].choices > 1).then(|| choice(1));
         let second = second.map(|(code, confidence, of_second)| (code, confidence, of_first.minus(&of_second)));
-        let parts = of_first.minus(&traced.mean(&self.weights));
+        let parts = of_first.minus(&traced.mean(&bundle.weights));
         Ok(Some(Explanation { normalised, words, first: (code, confidence), parts, second }))
     }
 
     /// Words and what the network sees of them.
     fn words(&self, normalised: &str) -> Result<(Vec<String>, Vec<Word>)> {
+        let (config, tokenizer) = (&self.loaded.bundle.config, self.classifier.engine().tokenizer());
         let (mut scratch, mut names, mut seen) = (EncodeScratch::new(), Vec::new(), Vec::new());
-        let mut grams = 0;
-        for word in text::words(normalised).take(self.config.max_tokens) {
+        for word in text::words(normalised).take(config.max_tokens) {
             let mut one = Word::default();
-            self.tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
-            if let Some(bag) = self.config.bag {
+            tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
+            if let Some(bag) = config.bag {
                 bag.grams.of_word(word, &mut one.grams);
-                grams += one.grams.len();
-            }
-            if grams > text::MAX_GRAMS {
-                break;
             }
             names.push(word.to_string());
             seen.push(one);
@@ -115,13 +104,13 @@ struct HsExplain {
 
 impl fmt::Debug for HsExplain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hs_explain[{}]", self.explainer.digest)
+        write!(f, "hs_explain[{}]", self.explainer.digest())
     }
 }
 
 impl PartialEq for HsExplain {
     fn eq(&self, other: &Self) -> bool {
-        self.explainer.digest == other.explainer.digest
+        self.explainer.digest() == other.explainer.digest()
     }
 }
 
@@ -129,7 +118,7 @@ impl Eq for HsExplain {}
 
 impl Hash for HsExplain {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.explainer.digest.hash(state);
+        self.explainer.digest().hash(state);
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokenizers::Model;
 
-pub use remembered::{EncodeScratch, word_key};
+pub use remembered::{EncodeScratch, word_key, word_place};
 pub use words::words;
 
 /// Id of the padding token; no text gives it.

@@ -28,20 +28,32 @@ pub struct Line {
     pub label: Label,
 }
 
-/// Reads `text` and `label` of the lines that `where_sql` lets through, in the order of files and rows.
-pub async fn read(
-    inputs: &[String],
-    text: &str,
-    label: &str,
-    where_sql: Option<&str>,
-    codes: &Codes,
-    limits: Limits,
-) -> Result<(Source, Vec<Line>)> {
-    let source = Source::pin(inputs, SourceOptions { text: text.to_string(), quarantine: false }).await?;
-    source.require(label, "--label")?;
-    let table = Arc::new(InputTable::new(source.clone()));
-    let lines = lines_of(table, &[text], label, where_sql, codes, limits).await?;
-    Ok((source, lines))
+/// Labelled lines to be read.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// Files and folders to read.
+    pub inputs: Vec<String>,
+    /// Description column.
+    pub text: String,
+    /// Column with the codes.
+    pub label: String,
+    /// SQL filter over the input's columns.
+    pub where_sql: Option<String>,
+    /// Share of the machine.
+    pub limits: Limits,
+}
+
+impl Labelled {
+    /// Description and label of each line, in the order of files and rows.
+    pub async fn read(&self, codes: &Codes) -> Result<(Source, Vec<Line>)> {
+        let options = SourceOptions { text: self.text.clone(), quarantine: false };
+        let source = Source::pin(&self.inputs, options).await?;
+        source.require(&self.label, "--label")?;
+        let table = Arc::new(InputTable::new(source.clone()));
+        let (text, filter) = (self.text.as_str(), self.where_sql.as_deref());
+        let lines = lines_of(table, &[text], &self.label, filter, codes, self.limits).await?;
+        Ok((source, lines))
+    }
 }
 
 /// Lines of a table that has `source_file` and `source_row` beside its own columns, in that order. The description is
@@ -105,40 +117,17 @@ pub(super) async fn lines_of(
     Ok(out)
 }
 
-/// What to measure a model on.
-#[derive(Clone, Debug)]
-pub struct EvaluateOptions {
-    /// Files and folders to read.
-    pub inputs: Vec<String>,
-    /// Description column.
-    pub text: String,
-    /// Column with the right code.
-    pub label: String,
-    /// SQL filter over the input's columns.
-    pub where_sql: Option<String>,
-    /// Share of the machine.
-    pub limits: Limits,
-}
-
 /// The figures of a model on labelled lines, and how many lines had no code of its edition.
-pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Result<(Metrics, u64)> {
+pub async fn evaluate_model(labelled: &Labelled, loaded: &Loaded) -> Result<(Metrics, u64)> {
     let edition: Edition = loaded.bundle.labels.edition.parse()?;
-    let (_, lines) = read(
-        &options.inputs,
-        &options.text,
-        &options.label,
-        options.where_sql.as_deref(),
-        Codes::builtin(edition),
-        options.limits,
-    )
-    .await?;
+    let (_, lines) = labelled.read(Codes::builtin(edition)).await?;
     let known: Vec<(&str, Subheading)> =
         lines.iter().filter_map(|l| Some((l.text.as_str(), l.label.code(false)?))).collect();
     if known.is_empty() {
         return Err(Error::Input(format!(
             "none of the {} lines has a code of edition {edition} in --label {}",
             lines.len(),
-            options.label
+            labelled.label
         )));
     }
     let classifier = Classifier::new(loaded, &loaded.bundle.policy)?;

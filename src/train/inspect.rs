@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::checks::{self, Limits, Report, Row, percent, thousands};
-use super::data::{Line, read};
+use super::data::{Labelled, Line};
 use super::page::Page;
 use super::profile::Profile;
 use super::split::Split;
 use crate::error::Result;
-use crate::sql;
 use crate::tariff::{Codes, Edition};
 
 /// What is in the labelled rows.
@@ -25,20 +24,12 @@ pub struct DataReport {
 /// What to look at.
 #[derive(Clone, Debug)]
 pub struct InspectOptions {
-    /// Files and folders to read.
-    pub inputs: Vec<String>,
-    /// Description column.
-    pub text: String,
-    /// Column with the codes.
-    pub label: String,
-    /// SQL filter over the input's columns.
-    pub where_sql: Option<String>,
+    /// The labelled lines.
+    pub lines: Labelled,
     /// Edition of the codes.
     pub edition: Edition,
     /// How the rows would be split.
     pub split: Split,
-    /// Share of the machine.
-    pub limits: sql::Limits,
 }
 
 /// Reads the rows and checks them.
@@ -46,9 +37,7 @@ pub struct InspectOptions {
 /// # Errors
 /// `Input` when they cannot be read.
 pub async fn inspect(options: &InspectOptions) -> Result<DataReport> {
-    let codes = Codes::builtin(options.edition);
-    let (text, label, filter) = (&options.text, &options.label, options.where_sql.as_deref());
-    let (_, lines) = read(&options.inputs, text, label, filter, codes, options.limits).await?;
+    let (_, lines) = options.lines.read(Codes::builtin(options.edition)).await?;
     Ok(DataReport::of(&lines, options.edition, &options.split))
 }
 

@@ -56,13 +56,13 @@ pub fn word_key(word: &str) -> Option<u128> {
     (key != LONG_WORD).then_some(key)
 }
 
-/// Where a word belongs (a multiplicative hash; Knuth, "The Art of Computer Programming", volume 3, section 6.4).
+/// Where a word of this key belongs, below 2^16 (a multiplicative hash; Knuth, "The Art of Computer Programming", volume 3, section 6.4).
 #[inline]
-fn place(key: u128) -> usize {
+pub fn word_place(key: u128) -> usize {
     const A: u64 = 0x9e37_79b9_7f4a_7c15;
     const B: u64 = 0xd1b5_4a32_d192_ed03;
     let mixed = (key as u64).wrapping_mul(A) ^ ((key >> 64) as u64).wrapping_mul(B);
-    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize % SLOTS
+    ((mixed ^ (mixed >> 29)).wrapping_mul(A) >> 48) as usize
 }
 
 impl EncodeScratch {
@@ -86,7 +86,7 @@ impl EncodeScratch {
     /// Appends the pieces of a word, if it is remembered; `key` is its [`key`].
     #[inline]
     pub(super) fn recall(&self, word: &str, key: u128, ids: &mut Vec<u32>) -> bool {
-        let slot = &self.slots[place(key)];
+        let slot = &self.slots[word_place(key) % SLOTS];
         if slot.key == key {
             ids.extend_from_slice(&slot.ids[..slot.len as usize]);
             return true;
@@ -104,7 +104,7 @@ impl EncodeScratch {
         match slot.ids.get_mut(..pieces.len()) {
             Some(ids) if key != LONG_WORD => {
                 ids.copy_from_slice(pieces);
-                self.slots[place(key)] = slot;
+                self.slots[word_place(key) % SLOTS] = slot;
             }
             _ => {
                 self.rest.insert(word.into(), (self.pieces.len() as u32, pieces.len() as u32));

@@ -1,0 +1,113 @@
+//! What is fitted, and how: the TOML file of `--recipe`.
+
+use serde::{Deserialize, Serialize};
+
+use super::checks::Limits as CheckLimits;
+use super::extra::Extra;
+use super::fit::Hyper;
+use super::screen;
+use super::split::{Grouping, Shares, Split};
+use crate::error::Result;
+use crate::model::{BagShape, Config};
+use crate::text::Grams;
+
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[checks]`
+/// and any number of `[[extra]]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Shape of the network.
+    pub model: ModelRecipe,
+    /// Settings of the fit.
+    pub fit: Hyper,
+    /// Shares of the distinct texts that are kept from the fit.
+    pub split: SplitRecipe,
+    /// Further examples, for training alone.
+    pub extra: Vec<Extra>,
+    /// When to refuse the data.
+    pub checks: CheckLimits,
+}
+
+/// Shape of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// Most pieces of the vocabulary.
+    pub vocab_size: usize,
+    /// Length of an embedding.
+    pub embedding_dim: usize,
+    /// Window widths in tokens.
+    pub widths: Vec<usize>,
+    /// Filters of each width.
+    pub filters: usize,
+    /// Tokens of a text that are looked at.
+    pub max_tokens: usize,
+    /// Numbers of the mean over n-grams that stand beside the windows' features; 0 for none.
+    pub bag_dim: usize,
+    /// Rows of the table of n-grams.
+    pub bag_buckets: usize,
+    /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
+    /// are not more than four times as many classes.
+    pub screen_dim: usize,
+}
+
+impl Default for ModelRecipe {
+    fn default() -> Self {
+        let c = Config::default_text_cnn(DEFAULT_VOCAB, 2);
+        ModelRecipe {
+            vocab_size: DEFAULT_VOCAB,
+            embedding_dim: c.embedding_dim,
+            widths: c.widths,
+            filters: c.filters,
+            max_tokens: c.max_tokens,
+            bag_dim: 256,
+            bag_buckets: 1 << 16,
+            screen_dim: screen::DEFAULT_DIM,
+        }
+    }
+}
+
+impl ModelRecipe {
+    /// The n-grams, if there are any.
+    pub(super) fn bag(&self) -> Option<BagShape> {
+        let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5 };
+        (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams })
+    }
+}
+
+const DEFAULT_VOCAB: usize = 16_000;
+
+/// Shares of the distinct texts that are kept from the fit, 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SplitRecipe {
+    /// Decide when to stop.
+    pub stop: f64,
+    /// Fit the temperature.
+    pub calibrate: f64,
+    /// Set the threshold.
+    pub threshold: f64,
+    /// Measure the finished model.
+    pub test: f64,
+    /// Keep texts that differ in numbers alone on one side.
+    pub without_numbers: bool,
+}
+
+impl Default for SplitRecipe {
+    fn default() -> Self {
+        let s = Shares::default();
+        SplitRecipe { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: 0.05, without_numbers: false }
+    }
+}
+
+impl Recipe {
+    /// The split that it asks for.
+    ///
+    /// # Errors
+    /// `Usage` when its shares are not such.
+    pub fn split(&self) -> Result<Split> {
+        let s = &self.split;
+        let shares = Shares { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: s.test };
+        Split::new(self.fit.seed, shares, if s.without_numbers { Grouping::TextWithoutNumbers } else { Grouping::Text })
+    }
+}
