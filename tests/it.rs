@@ -34,3 +34,5 @@ mod real_lines;
 mod s3;
 /// Training: checks, splits, seeds.
 mod training;
+/// Texts that name no goods.
+mod vague;

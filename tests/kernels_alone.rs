@@ -2,6 +2,8 @@
 //! The numbers that they take from other modules are repeated here.
 
 mod model {
+    pub const VAGUE_CODE: &str = "000000";
+
     pub mod calibration {
         pub const LEAST: f32 = 1e-6;
 
@@ -41,6 +43,7 @@ pub const TOP: usize = 5;
 pub struct Score {
     pub top: [(u32, f32); TOP],
     pub choices: usize,
+    pub vague: bool,
     pub heading: f32,
     pub chapter: f32,
     pub tokens: usize,

@@ -13,6 +13,7 @@ use super::table::{count, percent};
 use crate::error::{Error, Result};
 use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
 use crate::registry::{ModelRef, Registry};
+use crate::train::vague_list;
 
 #[derive(Args)]
 #[command(after_help = "One run is one commit: rows are visible all together or not at all, and the same run twice \
@@ -35,6 +36,9 @@ pub struct ClassifyArgs {
     /// What to do with an unreadable file: fail or quarantine [default: fail]
     #[arg(long, value_name = "WHAT", env = "HARMONIZE_ON_BAD_FILE")]
     pub on_bad_file: Option<OnBadFile>,
+    /// File with texts that name no goods, one a line, in place of the bundle's list
+    #[arg(long, value_name = "FILE", env = "HARMONIZE_VAGUE")]
+    pub vague: Option<String>,
     /// Accept from this confidence on, in place of the bundle's threshold
     #[arg(long, value_name = "CONFIDENCE", env = "HARMONIZE_THRESHOLD")]
     pub threshold: Option<f32>,
@@ -68,6 +72,8 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let audit_ratio = settings.pick("audit-ratio", args.audit_ratio, None)?;
     share("--threshold", threshold.map(f64::from))?;
     share("--audit-ratio", audit_ratio)?;
+    let vague = settings.pick("vague", args.vague.clone(), None)?;
+    let vague = vague.map(|file: String| Ok::<_, Error>((file.clone(), vague_list(&file)?))).transpose()?;
     let file_size = settings.need("target-file-size", args.target_file_size.clone(), Some("32MiB".to_string()))?;
     let options = ClassifyOptions {
         inputs,
@@ -75,7 +81,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         id,
         where_sql,
         lake,
-        policy: PolicyOverride { threshold, audit_ratio },
+        policy: PolicyOverride { threshold, audit_ratio, vague },
         store_text,
         on_bad_file,
         limits: settings.limits(&args.place)?,

@@ -66,6 +66,13 @@ pub fn figures(m: &Metrics) -> String {
         pct(m.accepted.precision_low),
         pct(m.accepted.precision_high),
     );
+    if m.vague.rows + m.vague.refused_rows > 0 {
+        let (precision, recall) = (m.vague.precision.map_or("-".into(), pct), m.vague.recall.map_or("-".into(), pct));
+        out += &format!(
+            "  refused as vague            {} rows, precision {precision}, recall {recall} of {} rows labelled so\n",
+            m.vague.refused_rows, m.vague.rows
+        );
+    }
     out += &format!(
         "  calibration error 6 / 4 / 2 {:7.3}  {:7.3}  {:7.3}\n",
         m.calibration_error.hs6, m.calibration_error.hs4, m.calibration_error.hs2

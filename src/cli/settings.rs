@@ -16,7 +16,7 @@ use crate::sql::Limits;
 use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "input",
     "text",
     "id",
@@ -30,6 +30,7 @@ const KEYS: [&str; 16] = [
     "on-bad-file",
     "target-file-size",
     "threshold",
+    "vague",
     "audit-ratio",
     "label",
     "edition",

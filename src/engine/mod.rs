@@ -51,6 +51,8 @@ pub struct Score {
     pub top: [(u32, f32); TOP],
     /// How many of `top` are filled: `TOP`, or the number of classes when that is smaller.
     pub choices: usize,
+    /// Whether the class of texts that name no goods came first; then it is the first choice.
+    pub vague: bool,
     /// Calibrated probability of the first choice's heading: the sum over its subheadings.
     pub heading: f32,
     /// Calibrated probability of the first choice's chapter.

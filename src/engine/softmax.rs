@@ -4,6 +4,7 @@
 //! result does not depend on how wide the machine's vectors are.
 
 use super::{Kernel, Score, TOP};
+use crate::model::VAGUE_CODE;
 use crate::model::calibration::{Beta, LEAST};
 use crate::model::forward::GROUPS;
 
@@ -148,6 +149,8 @@ pub(super) fn mass(logits: &[f32], largest: f32, inverse: f32) -> f32 {
 
 /// For every class the classes of its heading and of its chapter; `codes` are sorted, so that these are neighbours.
 pub(super) struct Families {
+    /// Whether the first class stands for texts that name no goods.
+    has_vague: bool,
     heading: Vec<(u32, u32)>,
     chapter: Vec<(u32, u32)>,
 }
@@ -165,7 +168,24 @@ impl Families {
                 })
                 .collect()
         };
-        Families { heading: of(4), chapter: of(2) }
+        let has_vague = codes.first().is_some_and(|code| code == VAGUE_CODE);
+        Families { has_vague, heading: of(4), chapter: of(2) }
+    }
+
+    /// The answer as one about goods: the class of texts that name none is no choice, or, where it came first, the whole
+    /// answer.
+    fn of_goods(&self, mut answer: Score) -> Score {
+        let place = answer.top[..answer.choices].iter().position(|(class, _)| self.has_vague && *class == 0);
+        match place {
+            Some(0) => answer.vague = true,
+            Some(place) => {
+                answer.top[place..].rotate_left(1);
+                answer.choices -= 1;
+                answer.top[answer.choices..].fill((0, 0.0));
+            }
+            None => {}
+        }
+        answer
     }
 }
 
@@ -198,15 +218,16 @@ pub(super) fn answer(
         // A sum in another order can pass the total by a rounding.
         (kernel.mass(&logits[from as usize..to as usize], largest, inverse) / total).min(1.0)
     };
-    Score {
+    families.of_goods(Score {
         top: confident,
         choices,
+        vague: false,
         heading: family(families.heading[first as usize]),
         chapter: family(families.chapter[first as usize]),
         tokens: 0,
         unknown: 0,
         cut: false,
-    }
+    })
 }
 
 /// The largest of the candidates' logits with their classes, largest first; of equal ones the smaller class first.
@@ -263,6 +284,7 @@ mod tests {
         let answer = |shares: [f32; TOP], heading: f32, chapter: f32| Score {
             top: std::array::from_fn(|i| (i as u32, shares[i])),
             choices: TOP,
+            vague: false,
             heading,
             chapter,
             tokens: 0,
@@ -353,6 +375,18 @@ mod tests {
             assert_eq!(got.top.map(|t| t.0), [0, 1, 2, 16, 17], "{kernel:?}");
             logits = (0..300).map(|i| -(i as f32)).collect();
         }
+    }
+
+    #[test]
+    fn the_class_of_no_goods_is_no_choice_unless_it_comes_first() {
+        let with_vague: Vec<String> = [VAGUE_CODE.to_string()].into_iter().chain(codes(6)).collect();
+        let second = answer(&[2.0, 0.0, 3.0, 1.0, 0.5, 0.25, 0.1], 1.0, &with_vague);
+        assert_eq!((second.vague, second.choices, second.top[0].0, second.top[1].0), (false, 4, 2, 3));
+        // e^3 of the sum of all seven powers: the text may still name no goods.
+        let total: f64 = [2.0f64, 0.0, 3.0, 1.0, 0.5, 0.25, 0.1].iter().map(|l| l.exp()).sum();
+        assert!((f64::from(second.confidence()) - 3f64.exp() / total).abs() < 1e-6);
+        assert!(answer(&[4.0, 0.0, 3.0, 1.0], 1.0, &with_vague[..4]).vague);
+        assert!(!answer(&[4.0, 0.0, 3.0, 1.0], 1.0, &codes(4)).vague);
     }
 
     #[test]

@@ -62,12 +62,14 @@ impl StoreText {
 }
 
 /// Parts of the bundle's policy that a flag sets for one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PolicyOverride {
     /// Confidence from which a line is accepted.
     pub threshold: Option<f32>,
     /// Share of accepted texts that goes to people at random.
     pub audit_ratio: Option<f64>,
+    /// Texts that are refused because they name no goods, and where they are from.
+    pub vague: Option<(String, Vec<String>)>,
 }
 
 impl PolicyOverride {
@@ -82,6 +84,10 @@ impl PolicyOverride {
         if let Some(ratio) = self.audit_ratio {
             policy.audit_ratio = ratio;
             flags.push(format!("--audit-ratio {ratio}"));
+        }
+        if let Some((file, texts)) = &self.vague {
+            policy.vague.clone_from(texts);
+            flags.push(format!("--vague {file}"));
         }
         policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
         Ok((policy, if flags.is_empty() { "bundle".into() } else { flags.join(" ") }))

@@ -27,13 +27,16 @@ const LABELS: &str = "labels.json";
 const METRICS: &str = "metrics.json";
 const CARD: &str = "README.md";
 
+/// The label of a text that names no goods; in no edition.
+pub const VAGUE_CODE: &str = "000000";
+
 /// `labels.json`: the codes that the classes stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Labels {
     /// Edition of the Harmonized System, for example `2022`.
     pub edition: String,
-    /// Subheadings, six digits each, sorted and unique. The index is the class.
+    /// Subheadings, six digits each, sorted and unique. The index is the class. The first may be [`VAGUE_CODE`].
     pub codes: Vec<String>,
 }
 
@@ -200,7 +203,8 @@ impl Bundle {
     /// # Errors
     /// [`Error::Registry`] with the first such codes.
     pub fn check_labels(&self, is_code: impl Fn(&str) -> bool) -> Result<()> {
-        let dead: Vec<&str> = self.labels.codes.iter().map(String::as_str).filter(|code| !is_code(code)).collect();
+        let goods = self.labels.codes.iter().map(String::as_str).filter(|code| *code != VAGUE_CODE);
+        let dead: Vec<&str> = goods.filter(|code| !is_code(code)).collect();
         if dead.is_empty() {
             return Ok(());
         }

@@ -12,7 +12,7 @@ pub mod manifest;
 pub mod policy;
 pub mod weights;
 
-pub use bundle::{Bundle, Draft, Files, Labels};
+pub use bundle::{Bundle, Draft, Files, Labels, VAGUE_CODE};
 pub use calibration::{Beta, Calibration};
 pub use config::{BagShape, Config};
 pub use manifest::{DataFile, Manifest, ManifestFile};

@@ -48,7 +48,7 @@ impl Decision {
 pub enum Reason {
     /// The confidence is below the policy's threshold.
     BelowThreshold,
-    /// The text is on the policy's list of texts that name no goods.
+    /// The text is on the policy's list of texts that name no goods, or the model takes it for one.
     Vague,
     /// Nothing is left of the text after normalisation, or no token.
     Empty,
@@ -176,6 +176,8 @@ pub struct Facts<'a> {
     pub unknown_tokens: usize,
     /// The text was cut before it was normalised, or tokens were cut before they were scored.
     pub truncated: bool,
+    /// The model takes it for a text that names no goods.
+    pub vague: bool,
     pub state: TextState,
 }
 
@@ -354,7 +356,7 @@ impl Judge {
         }
         let mut reasons = none;
         let core = || core(facts.normalised, |word| self.vague_begins.contains(word));
-        if self.vague.contains(facts.normalised) || core().is_some_and(|c| self.vague.contains(&c)) {
+        if facts.vague || self.vague.contains(facts.normalised) || core().is_some_and(|c| self.vague.contains(&c)) {
             reasons = reasons.with(Reason::Vague);
         }
         if facts.unknown_tokens as f64 > self.out_of_vocabulary_ratio * facts.tokens as f64 {
@@ -393,6 +395,7 @@ mod tests {
             tokens: 2,
             unknown_tokens: 0,
             truncated: false,
+            vague: false,
             state: TextState::Text,
         }
     }
@@ -449,6 +452,7 @@ mod tests {
     fn lines_without_a_usable_text_are_refused_with_the_reason() {
         let judge = judge(1.0);
         let of = |facts: Facts| names(judge.decide(&facts));
+        assert_eq!(of(Facts { vague: true, confidence: 1.0, ..text() }), "refuse vague");
         assert_eq!(of(Facts { state: TextState::Null, ..text() }), "refuse no_text");
         assert_eq!(of(Facts { state: TextState::InvalidUtf8, ..text() }), "refuse invalid_utf8");
         assert_eq!(of(Facts { state: TextState::Empty, ..text() }), "refuse empty");

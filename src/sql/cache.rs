@@ -68,6 +68,7 @@ mod tests {
         let score = Score {
             top: [(7, confidence); crate::engine::TOP],
             choices: 1,
+            vague: false,
             heading: 1.0,
             chapter: 1.0,
             tokens: 1,

@@ -229,6 +229,7 @@ impl Classifier {
                     tokens: 0,
                     unknown_tokens: 0,
                     truncated: false,
+                    vague: false,
                     state,
                 };
                 let (decision, reasons) = self.judge.decide(&facts);
@@ -256,6 +257,7 @@ impl Classifier {
                 tokens: score.tokens,
                 unknown_tokens: score.unknown,
                 truncated: entry.truncated || score.cut,
+                vague: score.vague,
                 state: TextState::Text,
             };
             let (decision, reasons) = self.judge.decide(&facts);

@@ -63,6 +63,8 @@ pub struct Report {
     pub labelled_rows: usize,
     /// Rows whose label is null or empty.
     pub missing_label_rows: usize,
+    /// Rows whose label says that the description names no goods.
+    pub vague_label_rows: usize,
     /// Rows whose label is in no known edition.
     pub unknown_code_rows: usize,
     /// The most frequent of those labels, at most ten.
@@ -183,6 +185,7 @@ type Finds<'a> = HashMap<&'a str, (usize, &'a [Edition])>;
 struct Tally<'a> {
     rows: usize,
     missing_label_rows: usize,
+    vague_label_rows: usize,
     empty_text_rows: usize,
     unknown: Finds<'a>,
     wrong: Finds<'a>,
@@ -204,6 +207,7 @@ impl<'a> Tally<'a> {
             Label::WrongEdition { code, editions } => self.wrong.entry(code.as_str()).or_insert((0, editions)).0 += 1,
             Label::Unknown(digits) => self.unknown.entry(digits).or_default().0 += 1,
             Label::Missing => self.missing_label_rows += 1,
+            Label::Vague => self.vague_label_rows += 1,
         }
         let Some(text) = row.text.filter(|text| !text.trim().is_empty()) else {
             self.empty_text_rows += 1;
@@ -249,6 +253,7 @@ impl<'a> Tally<'a> {
             texts: self.texts.len(),
             labelled_rows: self.rows - self.missing_label_rows,
             missing_label_rows: self.missing_label_rows,
+            vague_label_rows: self.vague_label_rows,
             unknown_code_rows: found_rows(&self.unknown),
             unknown_codes: most_frequent(&self.unknown),
             wrong_edition_rows: found_rows(&self.wrong),
@@ -285,6 +290,9 @@ impl Report {
         table.fact("distinct descriptions", self.texts, "");
         table.share("without a description", self.empty_text_rows, all);
         table.share("without a label", self.missing_label_rows, all);
+        if self.vague_label_rows > 0 {
+            table.share("label says vague", self.vague_label_rows, all);
+        }
         table.share("label in no edition", self.unknown_code_rows, all);
         table.codes(&self.unknown_codes);
         table.share("label of another edition", self.wrong_edition_rows, all);

@@ -10,10 +10,12 @@ use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::logical_expr::cast;
 use datafusion::prelude::{ident, lit};
 
-use super::evaluate::{Metrics, Scored, evaluate};
+use super::evaluate::{Metrics, Scored, Vague, evaluate};
 use super::labels::Label;
 use crate::error::{Error, Result};
 use crate::lake::{InputTable, SOURCE_FILE, SOURCE_ROW, Source, SourceOptions};
+use crate::model::VAGUE_CODE;
+use crate::policy::Reason;
 use crate::registry::Loaded;
 use crate::sql::{self, Classifier, Limits, text_of};
 use crate::tariff::{Codes, Edition, Subheading};
@@ -122,7 +124,7 @@ pub async fn evaluate_model(labelled: &Labelled, loaded: &Loaded) -> Result<(Met
     let edition: Edition = loaded.bundle.labels.edition.parse()?;
     let (_, lines) = labelled.read(Codes::builtin(edition)).await?;
     let known: Vec<(&str, Subheading)> =
-        lines.iter().filter_map(|l| Some((l.text.as_str(), l.label.code(false)?))).collect();
+        lines.iter().filter_map(|l| Some((l.text.as_str(), l.label.class(false)?))).collect();
     if known.is_empty() {
         return Err(Error::Input(format!(
             "none of the {} lines has a code of edition {edition} in --label {}",
@@ -160,10 +162,15 @@ pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<
         }
         tops.push(top);
     }
+    let reasons = column("reasons")?.as_list::<i32>();
+    let refused = |row: usize| reasons.value(row).as_string::<i32>().iter().any(|r| r == Some(Reason::Vague.as_str()));
+    let vague = |truth: Subheading| truth.as_str() == VAGUE_CODE;
+    let found = Vague::of((0..lines.len()).map(|row| (vague(lines[row].1), refused(row))));
     let mut seen = HashSet::new();
     let scored: Vec<Scored> = lines
         .iter()
         .enumerate()
+        .filter(|(_, (_, truth))| !vague(*truth))
         .map(|(row, (text, truth))| Scored {
             truth: *truth,
             top: &tops[row],
@@ -173,5 +180,5 @@ pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<
             accepted: decision.value(row) == "accept",
         })
         .collect();
-    Ok(evaluate(&scored))
+    Ok(Metrics { vague: found, ..evaluate(&scored) })
 }

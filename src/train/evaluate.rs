@@ -74,6 +74,38 @@ pub struct Metrics {
     pub aurc: f64,
     /// By chapter of the known code, lowest accuracy first.
     pub chapters: Vec<Chapter>,
+    /// How well texts that name no goods are told from the others; their rows are not among the figures above.
+    pub vague: Vague,
+}
+
+/// Refusals of texts that name no goods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Vague {
+    /// Rows whose label says that the text names no goods.
+    pub rows: usize,
+    /// Rows of any label that were refused as vague.
+    pub refused_rows: usize,
+    /// Rows that are both.
+    pub right_rows: usize,
+    /// `right_rows / refused_rows`; `None` when nothing was refused.
+    pub precision: Option<f64>,
+    /// `right_rows / rows`; `None` when there are no such rows.
+    pub recall: Option<f64>,
+}
+
+impl Vague {
+    /// Of rows: whether the label says so, and whether it was refused as such.
+    pub fn of(rows: impl Iterator<Item = (bool, bool)>) -> Vague {
+        let mut found = Vague::default();
+        for (labelled, refused) in rows {
+            found.rows += usize::from(labelled);
+            found.refused_rows += usize::from(refused);
+            found.right_rows += usize::from(labelled && refused);
+        }
+        found.precision = (found.refused_rows > 0).then(|| ratio(found.right_rows, found.refused_rows));
+        found.recall = (found.rows > 0).then(|| ratio(found.right_rows, found.rows));
+        found
+    }
 }
 
 /// Shares of all rows.
@@ -191,6 +223,7 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
         risk_coverage: risk_coverage(&hs6, rows.len()),
         aurc: aurc(&hs6),
         chapters: chapters(rows),
+        vague: Vague::default(),
     }
 }
 

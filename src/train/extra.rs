@@ -105,7 +105,7 @@ impl Extra {
         }
         let usable = |line: &Line| {
             let fits = !line.text.is_empty() && !kept.contains(&grouping.key(&line.text));
-            Some((line.text.clone(), line.label.code(repair_zeros).filter(|_| fits)?, self.weight))
+            Some((line.text.clone(), line.label.class(repair_zeros).filter(|_| fits)?, self.weight))
         };
         let examples: Vec<Weighted> = lines.iter().filter_map(usable).collect();
         let count = Count {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::screen;
 use crate::engine::{Engine, Score, Scratch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{self, Beta, Calibration, Config, Evidence, LevelThreshold, Policy, Weights, calibration};
 use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
 use crate::tariff::Subheading;
@@ -82,22 +82,21 @@ impl Judging<'_> {
             Ok(scores)
         };
         let scores = score(&engine)?;
+        let judged = |scores: &[Score], digits: usize, confidence: &dyn Fn(&Score) -> f32| -> (Vec<f32>, Vec<bool>) {
+            let right = |s: &Score, code: Subheading| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits];
+            let of_goods = scores.iter().zip(&lines).filter(|(s, _)| !s.vague);
+            of_goods.map(|(s, (_, code))| (confidence(s), right(s, *code))).unzip()
+        };
         let curve = |digits: usize, confidence: &dyn Fn(&Score) -> f32| {
-            let right =
-                scores.iter().zip(&lines).map(|(s, l)| engine.code(s.top[0].0)[..digits] == l.1.as_str()[..digits]);
-            Beta::fit(&scores.iter().map(confidence).collect::<Vec<_>>(), &right.collect::<Vec<_>>())
+            let (confidence, right) = judged(&scores, digits, confidence);
+            Beta::fit(&confidence, &right)
         };
         let [subheading, heading, chapter] =
             [curve(6, &|s| s.confidence()), curve(4, &|s| s.heading), curve(2, &|s| s.chapter)];
-        let engine = engine.with_curves([subheading, heading, chapter]);
-        let scores = score(&engine)?;
+        let curved = self.engine()?.with_temperature(temperature).with_curves([subheading, heading, chapter]);
+        let scores = score(&curved)?;
         let error = |digits: usize, confidence: &dyn Fn(&Score) -> f32| {
-            let right: Vec<bool> = scores
-                .iter()
-                .zip(&lines)
-                .map(|(s, (_, code))| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits])
-                .collect();
-            let confidence: Vec<f32> = scores.iter().map(confidence).collect();
+            let (confidence, right) = judged(&scores, digits, confidence);
             calibration::expected_calibration_error(&confidence, &right, ECE_BINS)
         };
         let (seen, known): (Vec<Vec<f32>>, Vec<u32>) =
@@ -134,7 +133,9 @@ impl Judging<'_> {
         let judged = |digits: usize, confidence: &dyn Fn(&Score) -> f32| -> Vec<Judged> {
             let right = |s: &Score, code: &Subheading| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits];
             let each = scores.iter().zip(&distinct);
-            each.map(|(s, (_, code))| Judged { confidence: confidence(s), right: right(s, code) }).collect()
+            // A text that names no goods is refused, however sure that is.
+            let sure = |s: &Score| if s.vague { 0.0 } else { confidence(s) };
+            each.map(|(s, (_, code))| Judged { confidence: sure(s), right: !s.vague && right(s, code) }).collect()
         };
         let rows = lines.len() as u64;
         let of_level = |judged: Vec<Judged>| {
@@ -157,7 +158,6 @@ impl Judging<'_> {
             chapter: of_level(judged(2, &|s| s.chapter)),
             ..Policy::default()
         };
-        policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
         Ok(policy)
     }
 }

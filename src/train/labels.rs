@@ -4,6 +4,7 @@
 //! leading zero, comes back as just that: the data's owner decides, and [`super::checks`] refuses the run until
 //! then. What does not look like a code is never kept, since it may be a description.
 
+use crate::model::VAGUE_CODE;
 use crate::tariff::{Codes, Edition, Subheading, editions_of};
 
 /// Stands for labels that are not numbers, whose text must not reach a log.
@@ -32,6 +33,8 @@ pub enum Label {
     },
     /// In no known edition: the digits as found (at most 16), or `NOT_A_NUMBER`.
     Unknown(String),
+    /// [`VAGUE_CODE`]: the text names no goods.
+    Vague,
     /// Null or empty.
     Missing,
 }
@@ -50,6 +53,9 @@ impl Label {
             Ok(digits) => digits,
             Err(missing_or_unknown) => return missing_or_unknown,
         };
+        if digits == VAGUE_CODE {
+            return Label::Vague;
+        }
         let plain = if (6..=10).contains(&digits.len()) { digits[..6].parse::<Subheading>().ok() } else { None };
         let zero = if [5, 7, 9].contains(&digits.len()) && !digits.starts_with('0') {
             format!("0{}", &digits[..5]).parse::<Subheading>().ok()
@@ -69,6 +75,14 @@ impl Label {
             }
         }
         Label::Unknown(digits)
+    }
+
+    /// What the line's class is called: its subheading, or [`VAGUE_CODE`].
+    pub fn class(&self, repair_zeros: bool) -> Option<Subheading> {
+        match self {
+            Label::Vague => VAGUE_CODE.parse().ok(),
+            label => label.code(repair_zeros),
+        }
     }
 
     /// The subheading to train on, when there is one; a code with a lost zero only if zeros are to be repaired.
@@ -161,9 +175,10 @@ mod tests {
 
     #[test]
     fn what_is_in_no_edition_is_unknown_and_keeps_only_its_digits() {
-        for raw in ["271011", "999999", "8471", "84713", "12345678901", "000000"] {
+        for raw in ["271011", "999999", "8471", "84713", "12345678901", "0000000"] {
             assert_eq!(read(raw), unknown(raw), "{raw}");
         }
+        assert_eq!((read("000000"), read("0000.00")), (Label::Vague, Label::Vague));
         assert_eq!(read("1234567890123456789"), unknown("1234567890123456"));
         for raw in ["secret toaster", "8471-30", "8471.3O", "-847130", ".", "８４７１３０"] {
             assert_eq!(read(raw), unknown(NOT_A_NUMBER), "{raw}");

@@ -20,6 +20,7 @@ mod profile;
 mod recipe;
 mod screen;
 mod split;
+mod vague;
 
 pub use checks::Limits as CheckLimits;
 pub use data::{Labelled, evaluate_model};
@@ -32,3 +33,4 @@ pub use labels::Label;
 pub use pipeline::{FittedBundle, Further, Prepared, TrainOptions, Trained, Watcher, fit_bundle, train};
 pub use recipe::Recipe;
 pub use split::{Grouping, Part, Shares, Split};
+pub use vague::{VagueRecipe, list as vague_list};

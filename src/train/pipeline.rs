@@ -16,10 +16,11 @@ use super::judging::{Judging, Wanted};
 use super::recipe::Recipe;
 use super::screen;
 use super::split::{Grouping, Part, Split};
+use super::vague;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
-use crate::model::{Bundle, Config, DataFile, Draft, Labels, Policy};
+use crate::model::{Bundle, Config, DataFile, Draft, Labels, Policy, VAGUE_CODE};
 use crate::registry::{Loaded, Registry};
 use crate::sql::Classifier;
 use crate::tariff::{Codes, Edition, Subheading};
@@ -56,6 +57,7 @@ impl TrainOptions {
         self.recipe.fit.validate()?;
         self.checks.validate()?;
         self.recipe.extra.iter().try_for_each(Extra::validate)?;
+        self.recipe.vague.validate()?;
         self.recipe.split()?;
         let Some(codes) = &self.codes else { return Ok(()) };
         // Loading checks the labels of every version against the edition.
@@ -160,13 +162,17 @@ impl Prepared {
 
     /// The further examples that the recipe asks for.
     pub async fn further(&self, options: &TrainOptions, watcher: &mut dyn Watcher) -> Result<Further> {
-        let mut further = Further::default();
-        if options.recipe.extra.is_empty() {
-            return Ok(further);
-        }
+        let vague = options.recipe.vague.texts()?;
+        let mut further = Further { vague, ..Further::default() };
         watcher.step("further examples");
         let grouping = self.split.grouping();
-        let kept = self.parts()?.kept(grouping);
+        let parts = self.parts()?;
+        let kept = parts.kept(grouping);
+        let made = (options.recipe.vague.share * parts.train.len() as f64) as usize;
+        let class: Subheading = VAGUE_CODE.parse()?;
+        let made = vague::examples(&further.vague, made, options.recipe.fit.seed).into_iter();
+        let made = made.filter(|text| !kept.contains(&grouping.key(text)));
+        further.examples.extend(made.map(|text| (text, class, 1.0)));
         for source in &options.recipe.extra {
             let (examples, count, files) =
                 source.read(options.codes(), (&kept, grouping), self.repair_zeros, options.lines.limits).await?;
@@ -182,6 +188,8 @@ impl Prepared {
 #[derive(Clone, Debug, Default)]
 pub struct Further {
     examples: Vec<Weighted>,
+    /// Texts that name no goods.
+    vague: Vec<String>,
     counts: Vec<Count>,
     files: Vec<DataFile>,
 }
@@ -248,7 +256,9 @@ pub fn fit_bundle(
     watcher.step("calibration");
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;
-    let policy = judge.policy(&parts.threshold, &calibration, options.wanted)?;
+    let policy =
+        Policy { vague: further.vague.clone(), ..judge.policy(&parts.threshold, &calibration, options.wanted)? };
+    policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
     watcher.step("figures");
     let history = json!({ "best_epoch": fitted.best_epoch, "epochs": fitted.history });
     let draft = Draft {
@@ -338,7 +348,7 @@ impl<'a> Parts<'a> {
     fn new(lines: &'a [Line], split: &Split, repair_zeros: bool) -> Result<Parts<'a>> {
         let mut parts = Parts { train: vec![], stop: vec![], calibrate: vec![], threshold: vec![], test: vec![] };
         for line in lines.iter().filter(|l| !l.text.is_empty()) {
-            let Some(code) = line.label.code(repair_zeros) else { continue };
+            let Some(code) = line.label.class(repair_zeros) else { continue };
             let part = match split.part(&line.text) {
                 Part::Train => &mut parts.train,
                 Part::Stop => &mut parts.stop,

@@ -74,6 +74,7 @@ impl Profile {
                 tokens: 1,
                 unknown_tokens: 0,
                 truncated: false,
+                vague: false,
                 state: TextState::Text,
             };
             judge.decide(&facts).1.has(Reason::Vague)

@@ -7,11 +7,12 @@ use super::extra::Extra;
 use super::fit::Hyper;
 use super::screen;
 use super::split::{Grouping, Shares, Split};
+use super::vague::VagueRecipe;
 use crate::error::Result;
 use crate::model::{BagShape, Config};
 use crate::text::Grams;
 
-/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[checks]`
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[vague]`, `[checks]`
 /// and any number of `[[extra]]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +25,8 @@ pub struct Recipe {
     pub split: SplitRecipe,
     /// Further examples, for training alone.
     pub extra: Vec<Extra>,
+    /// How texts that name no goods are learned.
+    pub vague: VagueRecipe,
     /// When to refuse the data.
     pub checks: CheckLimits,
 }
