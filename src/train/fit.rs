@@ -4,22 +4,23 @@
 //! time limit breaks that, since it looks at the clock). Reads nothing, writes nothing, prints nothing.
 
 mod bag;
+mod hyper;
+mod join;
 mod network;
 mod random;
 
 use crate::error::{Error, Result};
 use crate::model::config::BagShape;
 use crate::model::config::Config;
-use crate::model::weights::{Bag, Conv, Weights};
+use crate::model::weights::Weights;
 use bag::{BagNetwork, BagWeights};
+pub use hyper::{BagHyper, Hyper};
+use join::join;
 use network::{Network, Snapshot, shown};
 pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Instant;
-
-/// Most networks that are joined.
-const MAX_MEMBERS: usize = 8;
 
 /// Lines that one forward pass of the evaluation takes.
 const EVALUATION_ROWS: usize = 256;
@@ -35,177 +36,6 @@ pub struct Example {
     pub class: u32,
     /// How much the line counts, above 0.
     pub weight: f32,
-}
-
-/// Settings of the training; [`Hyper::default`] holds what measured best.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Hyper {
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// Lines of one step.
-    pub batch_rows: usize,
-    /// Highest learning rate of AdamW.
-    pub learning_rate: f64,
-    /// The embedding's learning rate as a multiple: a rare token is in few batches, and must move in those.
-    pub embedding_rate_ratio: f64,
-    /// Share of all steps in which the rate rises from 0.
-    pub warmup_ratio: f64,
-    /// The rate falls along a cosine to this share of the highest.
-    pub final_rate_ratio: f64,
-    /// Decoupled weight decay of kernels and output.
-    pub weight_decay: f64,
-    /// The same for the rows of the embedding that a batch touches.
-    pub embedding_decay: f64,
-    /// Share of the features that a step leaves out.
-    pub dropout: f64,
-    /// Share of a line's tokens that a step leaves out.
-    pub token_dropout: f64,
-    /// Share of the merged tokens that a step takes apart; needs the tokenizer's splits.
-    pub split_ratio: f64,
-    /// Share of the target that is spread over all classes.
-    pub label_smoothing: f64,
-    /// Of the members, how many learn without smoothing: alone they are right less often, but they tell which of the
-    /// sure answers are surest, which smoothing wipes out.
-    pub plain_members: usize,
-    /// How much the logits of a plain member count beside those of another.
-    pub plain_weight: f64,
-    /// Largest norm of all gradients together.
-    pub clip_norm: Option<f64>,
-    /// Decay of the moving average of the parameters for each step; 0 is none.
-    pub average_decay: f64,
-    /// Rare classes count more, by (rows of the largest class / rows of the class) to this power, training part only.
-    pub rarity_power: f64,
-    /// Epochs without a better `stop_accuracy` after which training ends.
-    pub patience: usize,
-    /// Networks that are trained alike but for seed and smoothing and joined into one, whose logits are the weighted mean
-    /// of theirs.
-    pub members: usize,
-    /// Start of all random numbers.
-    pub seed: u64,
-    /// Wall time after which the training of a member ends with what it has.
-    pub max_secs: Option<u64>,
-    /// How the bag is fitted, if the model has one.
-    pub bag: BagHyper,
-}
-
-/// Settings of the training of the averaged n-grams.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct BagHyper {
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// Highest learning rate of AdamW.
-    pub learning_rate: f64,
-    /// The table's learning rate as a multiple.
-    pub row_rate_ratio: f64,
-    /// Decoupled weight decay of the output layer.
-    pub weight_decay: f64,
-    /// Share of the features that a step leaves out.
-    pub dropout: f64,
-    /// Share of the target that is spread over all classes.
-    pub label_smoothing: f64,
-    /// How much its logits count beside those of a network of windows.
-    pub weight: f64,
-}
-
-impl Default for BagHyper {
-    fn default() -> Self {
-        BagHyper {
-            epochs: 9,
-            learning_rate: 2e-3,
-            row_rate_ratio: 8.0,
-            weight_decay: 0.01,
-            dropout: 0.3,
-            label_smoothing: 0.1,
-            weight: 1.0,
-        }
-    }
-}
-
-impl Default for Hyper {
-    fn default() -> Self {
-        Hyper {
-            epochs: 18,
-            batch_rows: 64,
-            learning_rate: 2e-3,
-            embedding_rate_ratio: 2.0,
-            warmup_ratio: 0.05,
-            final_rate_ratio: 0.02,
-            weight_decay: 0.02,
-            embedding_decay: 0.0,
-            dropout: 0.5,
-            token_dropout: 0.1,
-            split_ratio: 0.03,
-            label_smoothing: 0.1,
-            plain_members: 1,
-            plain_weight: 0.5,
-            clip_norm: Some(5.0),
-            average_decay: 0.998,
-            rarity_power: 0.0,
-            patience: 8,
-            members: 3,
-            seed: 17,
-            max_secs: None,
-            bag: BagHyper::default(),
-        }
-    }
-}
-
-impl Hyper {
-    /// Refuses settings outside their range, by name.
-    pub fn validate(&self) -> Result<()> {
-        let shares = [
-            ("warmup_ratio", self.warmup_ratio),
-            ("final_rate_ratio", self.final_rate_ratio),
-            ("dropout", self.dropout),
-            ("token_dropout", self.token_dropout),
-            ("split_ratio", self.split_ratio),
-            ("label_smoothing", self.label_smoothing),
-            ("average_decay", self.average_decay),
-            ("bag.dropout", self.bag.dropout),
-            ("bag.label_smoothing", self.bag.label_smoothing),
-        ];
-        if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
-            return Err(Error::Usage(format!("{name} is {value}, it must be at least 0 and below 1")));
-        }
-        let amounts = [
-            ("learning_rate", self.learning_rate, f64::MIN_POSITIVE),
-            ("embedding_rate_ratio", self.embedding_rate_ratio, 0.0),
-            ("weight_decay", self.weight_decay, 0.0),
-            ("embedding_decay", self.embedding_decay, 0.0),
-            ("rarity_power", self.rarity_power, 0.0),
-            ("plain_weight", self.plain_weight, f64::MIN_POSITIVE),
-            ("clip_norm", self.clip_norm.unwrap_or(1.0), f64::MIN_POSITIVE),
-            ("bag.learning_rate", self.bag.learning_rate, f64::MIN_POSITIVE),
-            ("bag.row_rate_ratio", self.bag.row_rate_ratio, 0.0),
-            ("bag.weight_decay", self.bag.weight_decay, 0.0),
-            ("bag.weight", self.bag.weight, f64::MIN_POSITIVE),
-        ];
-        if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
-            return Err(Error::Usage(format!("{name} is {value}, it must be a number of at least {least}")));
-        }
-        if !(1..=MAX_MEMBERS).contains(&self.members) {
-            return Err(Error::Usage(format!("members is {}, it must be 1 to {MAX_MEMBERS}", self.members)));
-        }
-        match (self.epochs.min(self.bag.epochs), self.batch_rows, self.patience) {
-            (0, _, _) | (_, 0, _) | (_, _, 0) => {
-                Err(Error::Usage("epochs, batch_rows and patience must be at least 1".to_string()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Learning rate at step `step` of `steps`, `highest` being the highest.
-    fn rate(&self, highest: f64, step: usize, steps: usize) -> f64 {
-        let done = (step as f64 + 1.0) / steps as f64;
-        if done < self.warmup_ratio {
-            return highest * done / self.warmup_ratio;
-        }
-        let fall = (done - self.warmup_ratio) / (1.0 - self.warmup_ratio);
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fall.min(1.0)).cos());
-        highest * (self.final_rate_ratio + (1.0 - self.final_rate_ratio) * cosine)
-    }
 }
 
 /// One pass over the training examples.
@@ -306,54 +136,6 @@ pub fn fit_members(
     }
     let (config, weights) = join(config, &members, bag, &parts);
     Ok((config, Fitted { weights, history, best_epoch }))
-}
-
-/// One network whose logits are the mean of the members' and the bag's, each counted `parts` times.
-fn join(config: &Config, members: &[Weights], bag: Option<BagWeights>, parts: &[f64]) -> (Config, Weights) {
-    let count = members.len();
-    let all: f64 = parts.iter().sum();
-    let shares: Vec<f32> = parts.iter().map(|part| (part / all) as f32).collect();
-    let (dim, filters) = (config.embedding_dim, config.filters);
-    let joined = Config { embedding_dim: dim * count, filters: filters * count, ..config.clone() };
-    let mut embedding = Vec::with_capacity(config.vocab_size * dim * count);
-    for token in 0..config.vocab_size {
-        members.iter().for_each(|m| embedding.extend_from_slice(&m.embedding[token * dim..(token + 1) * dim]));
-    }
-    let convs = (0..config.widths.len()).map(|w| {
-        let width = config.widths[w];
-        // [filters of all, dimensions of all, width], zero where a filter meets another member's dimensions.
-        let mut weight = vec![0f32; filters * count * dim * count * width];
-        for (m, member) in members.iter().enumerate() {
-            for f in 0..filters {
-                let from = f * dim * width;
-                let to = ((m * filters + f) * dim * count + m * dim) * width;
-                weight[to..to + dim * width].copy_from_slice(&member.convs[w].weight[from..from + dim * width]);
-            }
-        }
-        Conv { width, weight, bias: members.iter().flat_map(|m| m.convs[w].bias.iter().copied()).collect() }
-    });
-    let convs = convs.collect();
-    // Features of the joined network by width, then member: a member's own features by width.
-    let features = config.conv_features();
-    let row = joined.features();
-    let place = |m: usize, feature: usize| (feature / filters) * filters * count + m * filters + feature % filters;
-    let mut output = vec![0f32; config.classes * row];
-    for (m, member) in members.iter().enumerate() {
-        for (at, &x) in member.output.iter().enumerate() {
-            output[(at / features) * row + place(m, at % features)] = x * shares[m];
-        }
-    }
-    let mut output_bias: Vec<f32> =
-        (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
-    let bag = bag.map(|bag| {
-        let share = shares[count];
-        for (at, &x) in bag.output.iter().enumerate() {
-            output[(at % config.classes) * row + features * count + at / config.classes] = x * share;
-        }
-        output_bias.iter_mut().zip(&bag.output_bias).for_each(|(sum, b)| *sum += b * share);
-        Bag { table: bag.table.into(), bias: bag.bias }
-    });
-    (joined, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen: None, bag })
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.
@@ -585,34 +367,6 @@ mod tests {
     use super::*;
     use crate::model::forward::{Line, forward};
 
-    #[test]
-    fn joined_networks_answer_with_the_mean_of_their_logits() {
-        let config = Config { embedding_dim: 6, widths: vec![1, 2, 3], filters: 4, ..Config::default_text_cnn(30, 7) };
-        let train: Vec<Example> = (0..60)
-            .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], grams: vec![], class: n % 7, weight: 1.0 })
-            .collect();
-        // The last one is plain and counts half.
-        let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
-        let shares = [0.4, 0.4, 0.2];
-        let mut go_on = |_: Progress| ControlFlow::Continue(());
-        let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
-        joined.validate().unwrap();
-        for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
-            let mut mean = [0f64; 7];
-            for (member, share) in shares.into_iter().enumerate() {
-                let label_smoothing = if member == 2 { 0.0 } else { hyper.label_smoothing };
-                let seed = hyper.seed + member as u64;
-                let alike = Hyper { seed, label_smoothing, members: 1, ..hyper.clone() };
-                let one = fit(&config, &alike, &train, &train, &mut go_on).unwrap();
-                let logits = forward(&config, &one.weights, Line { tokens, grams: &[] });
-                mean.iter_mut().zip(logits).for_each(|(sum, x)| *sum += f64::from(x) * share);
-            }
-            for (a, b) in forward(&joined, &all.weights, Line { tokens, grams: &[] }).iter().zip(mean) {
-                assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
-            }
-        }
-    }
-
     const SPLITS: [Option<(u32, u32)>; 12] =
         [None, None, None, None, None, None, None, None, None, None, Some((2, 9)), Some((10, 3))];
 
@@ -725,13 +479,5 @@ mod tests {
             fit_with_splits(&config, &Hyper { dropout: 1.0, ..hyper }, &[], &good, &[], &mut quiet).unwrap_err();
         assert!(refused.to_string().contains("dropout"));
         assert!(serde_json::from_str::<Hyper>(r#"{"dropuot": 0.1}"#).is_err());
-    }
-
-    #[test]
-    fn the_learning_rate_rises_and_falls() {
-        let hyper = Hyper { learning_rate: 1.0, warmup_ratio: 0.1, final_rate_ratio: 0.25, ..Hyper::default() };
-        let rates: Vec<f64> = (0..100).map(|step| hyper.rate(hyper.learning_rate, step, 100)).collect();
-        assert!((rates[0] - 0.1).abs() < 1e-9 && (rates[9] - 1.0).abs() < 1e-9 && (rates[99] - 0.25).abs() < 1e-9);
-        assert!(rates[9..].is_sorted_by(|a, b| a >= b));
     }
 }
