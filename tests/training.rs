@@ -336,3 +336,44 @@ fn the_hugging_face_library_gives_the_same_ids() {
         }
     }
 }
+
+/// Killed after an epoch, started again: it says where it goes on, and the weights are those of a training that nobody disturbed.
+#[test]
+fn a_killed_training_goes_on_from_its_checkpoint_and_ends_with_the_same_weights() {
+    let dir = folder();
+    let (input, recipe) = (&lab().labelled, path(dir.path(), "recipe.toml"));
+    std::fs::write(&recipe, RECIPE.replace("\nepochs = 4", "\nepochs = 12")).unwrap();
+    let kept = dir.path().join("kept");
+    let args = |registry: &str, checkpoints: &str| -> Vec<String> {
+        let more = ["--registry", registry, "--checkpoints", checkpoints, "--checkpoint-secs", "0"];
+        [&["train", "--input", input, "--label", "hs6", "--recipe", &recipe, "--target-precision", "0.9"][..], &more]
+            .concat()
+            .iter()
+            .map(|arg| arg.to_string())
+            .collect()
+    };
+    let weights = |registry: &str| std::fs::read(Path::new(registry).join("hs/versions/1/model.safetensors")).unwrap();
+    let (calm, stormy) = (path(dir.path(), "calm"), path(dir.path(), "stormy"));
+    let of = |args: &[String]| run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let ended = of(&args(&calm, "none"));
+    assert_eq!(ended.code, 0, "{}", ended.err);
+
+    let disturbed = args(&stormy, kept.to_str().unwrap());
+    let strs: Vec<&str> = disturbed.iter().map(String::as_str).collect();
+    let mut child = crate::support::lab::harmonize(&strs).spawn().unwrap();
+    let there =
+        || std::fs::read_dir(&kept).is_ok_and(|mut all| all.any(|d| d.unwrap().path().join("network 1").exists()));
+    while !there() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!Path::new(&stormy).join("hs/versions/1").exists());
+
+    let ended = of(&disturbed);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("network 1: going on after epoch"), "{}", ended.err);
+    assert!(weights(&calm) == weights(&stormy));
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 0, "what is done needs no checkpoint");
+}

@@ -19,7 +19,7 @@ use crate::registry::Registry;
 use crate::sample::{self, Spec};
 use crate::sql::{Limits, register_lake, session};
 use crate::tariff::Edition;
-use crate::train::{CheckLimits, Labelled, Recipe, TrainOptions, Trained, Wanted, train};
+use crate::train::{CheckLimits, CheckpointPlace, Labelled, Recipe, TrainOptions, Trained, Wanted, train};
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -119,6 +119,7 @@ fn training(labelled: &Place, limits: Limits) -> Result<TrainOptions> {
         recipe,
         checks: CheckLimits::default(),
         wanted: Wanted { target_precision: 0.98, review_budget: None, audit_ratio: 0.01 },
+        checkpoints: CheckpointPlace::default(),
         created_at: Utc::now(),
         created_by: "harmonize demo".into(),
         command: "harmonize demo".into(),

@@ -1,6 +1,7 @@
 //! `harmonize train`: labelled lines in, a model version in the registry.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
 use clap::{ArgMatches, Args};
@@ -11,7 +12,9 @@ use super::evaluate::figures;
 use super::settings::{LabelledArgs, PlaceArgs, Settings, share};
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Codes, Edition};
-use crate::train::{CheckLimits, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train};
+use crate::train::{
+    CheckLimits, CheckpointPlace, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train,
+};
 
 #[derive(Args)]
 #[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
@@ -55,6 +58,13 @@ pub struct TrainArgs {
     /// Put back leading zeros that codes have lost
     #[arg(long)]
     repair_zeros: bool,
+    /// Folder for what an interrupted training has reached, from where the same command goes on; "none" for none
+    /// [default: harmonize/training in the user's cache]
+    #[arg(long, value_name = "DIR", env = "HARMONIZE_CHECKPOINTS")]
+    checkpoints: Option<PathBuf>,
+    /// Least time between two checkpoints; one is made after an epoch
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    checkpoint_secs: u64,
     /// Who trains it, for the record [default: $USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -95,6 +105,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
         recipe,
         wanted: Wanted { target_precision: args.target_precision, review_budget, audit_ratio: args.audit_ratio },
+        checkpoints: checkpoints(args.checkpoints, args.checkpoint_secs),
         created_at: Utc::now(),
         created_by: args.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into()),
         command: command_line(),
@@ -112,6 +123,17 @@ pub fn recipe(file: Option<&Path>) -> Result<Recipe> {
     let Some(path) = file else { return Ok(Recipe::default()) };
     let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
     toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
+}
+
+/// Where checkpoints go: where the flag says, or the user's cache.
+fn checkpoints(folder: Option<PathBuf>, secs: u64) -> CheckpointPlace {
+    let cache = || {
+        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_else(std::env::temp_dir);
+        cache.join("harmonize/training")
+    };
+    let root = Some(folder.unwrap_or_else(cache)).filter(|folder| folder.as_os_str() != "none");
+    CheckpointPlace { root, every: Duration::from_secs(secs) }
 }
 
 /// Share of the lines that the budget lets through to people.
@@ -203,6 +225,9 @@ impl Watcher for Screen {
                 if step % 20 == 0 {
                     self.bar.set_message(format!("epoch {epoch}, loss {loss:.3}{}", self.last));
                 }
+            }
+            FitProgress::Resumed { name, epochs } => {
+                self.bar.suspend(|| eprintln!("{name}: going on after epoch {epochs}, from a checkpoint"));
             }
             FitProgress::Epoch(epoch) => {
                 self.last = format!(", {:.1} % right on the stop part", 100.0 * epoch.stop_accuracy);

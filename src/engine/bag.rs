@@ -76,7 +76,7 @@ impl Bag {
         let BagScratch { slots, sums, rows, one, line, .. } = scratch;
         let (one, line) = (&mut one[..self.dim], &mut line[..self.dim]);
         line.fill(0);
-        let mut count = 0;
+        let (mut count, mut last) = (0, None);
         for word in words(normalised).take(self.max_words) {
             let key = word_key(word);
             let place = key.map_or(0, |key| word_place(key) % self.slots);
@@ -93,11 +93,17 @@ impl Bag {
                     (&*one, count as usize)
                 }
             };
+            let pair = last.filter(|_| self.grams.pairs).map(|last| self.grams.of_pair(last, word));
+            let word_count = word_count + usize::from(pair.is_some());
             if count + word_count > MAX_GRAMS {
                 break;
             }
             count += word_count;
             kernel.add_to(word_sums, line);
+            if let Some(pair) = pair {
+                kernel.add_scaled(self.row(pair), &self.scale, line);
+            }
+            last = Some(word);
         }
         kernel.to_mean(line, 1.0 / count.max(1) as f32, out);
     }
@@ -109,9 +115,13 @@ impl Bag {
         sums.fill(0);
         if rows.len() <= MAX_GRAMS {
             for &row in &*rows {
-                kernel.add_scaled(&self.table[row as usize * self.dim..][..self.dim], &self.scale, sums);
+                kernel.add_scaled(self.row(row), &self.scale, sums);
             }
         }
         rows.len() as u32
+    }
+
+    fn row(&self, row: u32) -> &[f32] {
+        &self.table[row as usize * self.dim..][..self.dim]
     }
 }

@@ -171,22 +171,6 @@ impl Families {
         let has_vague = codes.first().is_some_and(|code| code == VAGUE_CODE);
         Families { has_vague, heading: of(4), chapter: of(2) }
     }
-
-    /// The answer as one about goods: the class of texts that name none is no choice, or, where it came first, the whole
-    /// answer.
-    fn of_goods(&self, mut answer: Score) -> Score {
-        let place = answer.top[..answer.choices].iter().position(|(class, _)| self.has_vague && *class == 0);
-        match place {
-            Some(0) => answer.vague = true,
-            Some(place) => {
-                answer.top[place..].rotate_left(1);
-                answer.choices -= 1;
-                answer.top[answer.choices..].fill((0, 0.0));
-            }
-            None => {}
-        }
-        answer
-    }
 }
 
 /// The answer for one line of logits (`[classes]` or more, uncalibrated; minus infinity where there is no class), of which
@@ -198,13 +182,18 @@ pub(super) fn answer(
     families: &Families,
     kernel: Kernel,
 ) -> Score {
-    let (mut top, choices) = best(logits, candidates);
+    // The class of texts that name no goods is no choice: it comes before all of them, or does not count.
+    let (mut top, mut choices) = best(logits, candidates, families.has_vague);
+    let vague = families.has_vague && (choices == 0 || logits[0] >= top[0].1);
+    if vague {
+        (top, choices) = best(logits, candidates, false);
+    }
     let last = top[choices - 1].1;
     if last < least && choices == TOP {
         // Scored again, a candidate came out below what others may have.
         candidates.clear();
         kernel.at_least(logits, last, candidates);
-        top = best(logits, candidates).0;
+        top = best(logits, candidates, families.has_vague && !vague).0;
     }
     let (first, largest) = top[0];
     let inverse = 1.0 / temperature;
@@ -218,22 +207,25 @@ pub(super) fn answer(
         // A sum in another order can pass the total by a rounding.
         (kernel.mass(&logits[from as usize..to as usize], largest, inverse) / total).min(1.0)
     };
-    families.of_goods(Score {
+    Score {
         top: confident,
         choices,
-        vague: false,
+        vague,
         heading: family(families.heading[first as usize]),
         chapter: family(families.chapter[first as usize]),
         tokens: 0,
         unknown: 0,
         cut: false,
-    })
+    }
 }
 
-/// The largest of the candidates' logits with their classes, largest first; of equal ones the smaller class first.
-fn best(logits: &[f32], candidates: &[u32]) -> ([(u32, f32); TOP], usize) {
+/// The largest of the candidates' logits with their classes, largest first; of equal ones the smaller class first. The first
+/// class may be left out.
+fn best(logits: &[f32], candidates: &[u32], without_first: bool) -> ([(u32, f32); TOP], usize) {
     let mut top = [(u32::MAX, f32::NEG_INFINITY); TOP];
-    for &class in candidates {
+    let mut count = 0;
+    for &class in candidates.iter().filter(|&&class| class > 0 || !without_first) {
+        count += 1;
         let logit = logits[class as usize];
         let before = |(c, l): (u32, f32)| l > logit || (l == logit && c < class);
         if !before(top[TOP - 1]) {
@@ -245,7 +237,7 @@ fn best(logits: &[f32], candidates: &[u32]) -> ([(u32, f32); TOP], usize) {
             top[at] = (class, logit);
         }
     }
-    (top, candidates.len().min(TOP))
+    (top, count.min(TOP))
 }
 
 #[cfg(test)]
@@ -381,7 +373,7 @@ mod tests {
     fn the_class_of_no_goods_is_no_choice_unless_it_comes_first() {
         let with_vague: Vec<String> = [VAGUE_CODE.to_string()].into_iter().chain(codes(6)).collect();
         let second = answer(&[2.0, 0.0, 3.0, 1.0, 0.5, 0.25, 0.1], 1.0, &with_vague);
-        assert_eq!((second.vague, second.choices, second.top[0].0, second.top[1].0), (false, 4, 2, 3));
+        assert_eq!((second.vague, second.choices, second.top.map(|t| t.0)), (false, 5, [2, 3, 4, 5, 6]));
         // e^3 of the sum of all seven powers: the text may still name no goods.
         let total: f64 = [2.0f64, 0.0, 3.0, 1.0, 0.5, 0.25, 0.1].iter().map(|l| l.exp()).sum();
         assert!((f64::from(second.confidence()) - 3f64.exp() / total).abs() < 1e-6);

@@ -14,6 +14,8 @@ pub struct Word {
     pub tokens: Vec<u32>,
     /// Rows of its n-grams; empty without a bag.
     pub grams: Vec<u32>,
+    /// Row of its pair with the word before, of which each of the two made half; not for the first word.
+    pub pair: Option<u32>,
 }
 
 /// A logit taken apart; the numbers are in its unit (natural logarithm).
@@ -90,16 +92,19 @@ pub fn trace(config: &Config, weights: &Weights, words: &[Word]) -> Traced {
     }
     if let Some(bag) = &weights.bag {
         let dim = bag.bias.len();
-        let count = words.iter().map(|word| word.grams.len()).sum::<usize>().max(1) as f64;
+        let count = words.iter().map(|word| word.grams.len() + usize::from(word.pair.is_some())).sum::<usize>().max(1);
+        let count = count as f64;
         let row = |gram: u32| bag.table.chunks_exact(dim).nth(gram as usize).unwrap_or_default();
-        let sums: Vec<Vec<f64>> = words
-            .iter()
-            .map(|word| {
-                let mut sums = vec![0f64; dim];
-                word.grams.iter().for_each(|&g| sums.iter_mut().zip(row(g)).for_each(|(sum, x)| *sum += f64::from(*x)));
-                sums
-            })
-            .collect();
+        let mut sums: Vec<Vec<f64>> = vec![vec![0f64; dim]; words.len()];
+        let add = |sums: &mut Vec<f64>, gram: u32, part: f64| {
+            sums.iter_mut().zip(row(gram)).for_each(|(sum, x)| *sum += part * f64::from(*x));
+        };
+        for (n, word) in words.iter().enumerate() {
+            word.grams.iter().for_each(|&gram| add(&mut sums[n], gram, 1.0));
+            if let (Some(pair), Some(before)) = (word.pair, n.checked_sub(1)) {
+                [before, n].into_iter().for_each(|n| add(&mut sums[n], pair, 0.5));
+            }
+        }
         for (d, &bias) in bag.bias.iter().enumerate() {
             let made: Vec<(usize, f64)> = sums.iter().enumerate().map(|(n, sums)| (n, sums[d] / count)).collect();
             if made.iter().map(|part| part.1).sum::<f64>() + f64::from(bias) > 0.0 {
@@ -158,7 +163,7 @@ mod tests {
 
     fn model(bag: bool) -> (Config, Weights) {
         let mut state = 7;
-        let grams = Grams { buckets: 40, shortest: 2, longest: 3 };
+        let grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true };
         let bag = bag.then_some(BagShape { dim: 5, grams });
         let config = Config {
             embedding_dim: 6,
@@ -192,10 +197,12 @@ mod tests {
                 let word = |tokens: &&[u32]| Word {
                     tokens: tokens.to_vec(),
                     grams: if bag { tokens.iter().flat_map(|&t| [t, 39 - t, t / 2]).collect() } else { vec![] },
+                    pair: None,
                 };
-                let words: Vec<Word> = line.iter().map(word).collect();
+                let mut words: Vec<Word> = line.iter().map(word).collect();
+                words.iter_mut().enumerate().skip(1).for_each(|(n, w)| w.pair = bag.then_some(3 * n as u32 + 1));
                 let tokens: Vec<u32> = words.iter().flat_map(|w| w.tokens.clone()).collect();
-                let grams: Vec<u32> = words.iter().flat_map(|w| w.grams.clone()).collect();
+                let grams: Vec<u32> = words.iter().flat_map(|w| w.grams.iter().copied().chain(w.pair)).collect();
                 let logits = forward(&config, &weights, Line { tokens: &tokens, grams: &grams });
                 let traced = trace(&config, &weights, &words);
                 let mean = f64::from(logits.iter().sum::<f32>()) / logits.len() as f64;
@@ -219,7 +226,7 @@ mod tests {
         weights.convs.iter_mut().for_each(|conv| conv.weight.fill(0.0));
         weights.convs[0].weight[0] = 5.0;
         weights.output[2 * 27] = 3.0;
-        let words: Vec<Word> = [4, 3, 5].map(|t| Word { tokens: vec![t], grams: vec![] }).into();
+        let words: Vec<Word> = [4, 3, 5].map(|t| Word { tokens: vec![t], ..Word::default() }).into();
         let parts = trace(&config, &weights, &words).parts(&weights, 2);
         assert_eq!(parts.words, [0.0, 30.0, 0.0]);
     }

@@ -84,6 +84,7 @@ impl Explainer {
             tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
             if let Some(bag) = config.bag {
                 bag.grams.of_word(word, &mut one.grams);
+                one.pair = names.last().filter(|_| bag.grams.pairs).map(|last: &String| bag.grams.of_pair(last, word));
             }
             names.push(word.to_string());
             seen.push(one);

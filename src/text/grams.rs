@@ -20,6 +20,9 @@ pub struct Grams {
     pub shortest: usize,
     /// Characters of the longest.
     pub longest: usize,
+    /// Whether each two neighbouring words have a row too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pairs: bool,
 }
 
 /// FNV-1a of 32 bits (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -49,12 +52,23 @@ impl Grams {
         }
     }
 
-    /// Rows of the first `max_words` words of a normalised text, [`MAX_GRAMS`] at most; of words, all or none.
+    /// The row of a word with the one before it.
+    pub fn of_pair(&self, before: &str, word: &str) -> u32 {
+        // Nor does any hold two of them.
+        let hash = fnv(fnv(fnv(FNV_OFFSET, &[0]), before.as_bytes()), &[0]);
+        fnv(hash, word.as_bytes()) % self.buckets as u32
+    }
+
+    /// Rows of the first `max_words` words of a normalised text, each followed by that of the pair which it ends, [`MAX_GRAMS`] at
+    /// most; of words, all or none.
     pub fn of_text(&self, normalised: &str, max_words: usize) -> Vec<u32> {
         let mut rows = Vec::new();
+        let mut last = None;
         for word in words(normalised).take(max_words) {
             let before = rows.len();
             self.of_word(word, &mut rows);
+            rows.extend(last.filter(|_| self.pairs).map(|last| self.of_pair(last, word)));
+            last = Some(word);
             if rows.len() > MAX_GRAMS {
                 rows.truncate(before);
                 break;
@@ -72,7 +86,7 @@ fn characters(word: &str) -> impl Iterator<Item = &str> + Clone {
 mod tests {
     use super::*;
 
-    const SHAPE: Grams = Grams { buckets: 1 << 20, shortest: 2, longest: 3 };
+    const SHAPE: Grams = Grams { buckets: 1 << 20, shortest: 2, longest: 3, pairs: false };
 
     fn rows(text: &str) -> Vec<u32> {
         SHAPE.of_text(text, 100)
@@ -98,6 +112,17 @@ mod tests {
         assert!(!found[1..].contains(&found[0]));
         assert_eq!(rows("é")[1..], ["<é", "<é>", "é>"].map(of));
         assert_eq!(rows(""), [0; 0]);
+    }
+
+    #[test]
+    fn neighbouring_words_have_a_row_that_knows_their_order() {
+        let pairs = Grams { pairs: true, ..SHAPE };
+        let found = pairs.of_text("tin box of", 100);
+        let (tin, box_, of) = (rows("tin"), rows("box"), rows("of"));
+        let pair = |a, b| vec![pairs.of_pair(a, b)];
+        assert_eq!(found, [tin, box_, pair("tin", "box"), of, pair("box", "of")].concat());
+        assert_ne!(pairs.of_pair("tin", "box"), pairs.of_pair("box", "tin"));
+        assert_eq!(pairs.of_pair("tin", "box"), fnv(FNV_OFFSET, b"\0tin\0box") % SHAPE.buckets as u32);
     }
 
     #[test]

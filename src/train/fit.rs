@@ -4,8 +4,10 @@
 //! time limit breaks that, since it looks at the clock). Reads nothing, writes nothing, prints nothing.
 
 mod bag;
+mod checkpoint;
 mod hyper;
 mod join;
+mod learner;
 mod network;
 mod random;
 
@@ -14,13 +16,15 @@ use crate::model::config::BagShape;
 use crate::model::config::Config;
 use crate::model::weights::Weights;
 use bag::{BagNetwork, BagWeights};
+use checkpoint::Numbers;
+pub use checkpoint::{CheckpointPlace, Checkpoints};
 pub use hyper::{BagHyper, Hyper};
 use join::join;
-use network::{Network, Snapshot, shown};
+use learner::{Learner, Lines, Plan, run};
+use network::{Network, shown};
 pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 /// Lines that one forward pass of the evaluation takes.
 const EVALUATION_ROWS: usize = 256;
@@ -69,6 +73,13 @@ pub enum Progress {
     },
     /// An epoch ended and was evaluated.
     Epoch(Epoch),
+    /// A checkpoint of an interrupted training with the same data and settings was found.
+    Resumed {
+        /// Of which part of the model.
+        name: String,
+        /// Epochs that need not run again.
+        epochs: usize,
+    },
 }
 
 /// What `fit_members` found.
@@ -80,6 +91,8 @@ pub struct Fitted {
     pub history: Vec<Epoch>,
     /// Number of the epoch with the highest `stop_accuracy`, the last one without stopping rows.
     pub best_epoch: usize,
+    /// What can be removed once the weights are safe.
+    pub checkpoints: Checkpoints,
 }
 
 /// Trains `hyper.members` networks of the shape `config` and joins them; the shape of the joined one, and what was found.
@@ -95,11 +108,12 @@ pub fn fit_members(
     config: &Config,
     hyper: &Hyper,
     splits: &[Option<(u32, u32)>],
-    train: &[Example],
-    stop: &[Example],
+    (train, stop): (&[Example], &[Example]),
+    place: &CheckpointPlace,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Config, Fitted)> {
     hyper.validate()?;
+    let mut kept = place.of(config, hyper, splits, [train, stop])?;
     let (mut members, mut parts) = (Vec::with_capacity(hyper.members), Vec::with_capacity(hyper.members));
     let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
     let windows = Config { bag: None, ..config.clone() };
@@ -121,7 +135,8 @@ pub fn fit_members(
         parts.push(if plain { hyper.plain_weight } else { 1.0 });
         let label_smoothing = if plain { 0.0 } else { hyper.label_smoothing };
         let alike = Hyper { seed, label_smoothing, ..hyper.clone() };
-        let fitted = fit_with_splits(&windows, &alike, splits, train, stop, &mut |p| tell(p, before))?;
+        let (kept, name) = (&mut kept, format!("network {}", member + 1));
+        let fitted = fit_with_splits(&windows, &alike, splits, (train, stop), (kept, &name), &mut |p| tell(p, before))?;
         before += hyper.epochs * steps_per_epoch;
         history.extend(fitted.history);
         best_epoch = fitted.best_epoch;
@@ -129,13 +144,14 @@ pub fn fit_members(
     }
     let mut bag = None;
     if let Some(shape) = config.bag {
-        let (weights, of_bag) = fit_bag(config, shape, hyper, train, stop, &mut |p| tell(p, before))?;
+        let (weights, of_bag) =
+            fit_bag(config, shape, hyper, (train, stop), (&mut kept, "n-grams"), &mut |p| tell(p, before))?;
         parts.push(hyper.bag.weight);
         history.extend(of_bag);
         bag = Some(weights);
     }
     let (config, weights) = join(config, &members, bag, &parts);
-    Ok((config, Fitted { weights, history, best_epoch }))
+    Ok((config, Fitted { weights, history, best_epoch, checkpoints: kept }))
 }
 
 /// `fit_with_splits` without splits: no token is taken apart.
@@ -147,7 +163,7 @@ pub fn fit(
     stop: &[Example],
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Fitted> {
-    fit_with_splits(config, hyper, &[], train, stop, progress)
+    fit_with_splits(config, hyper, &[], (train, stop), (&mut Checkpoints::none(), ""), progress)
 }
 
 /// Trains on `train`, and keeps the epoch that is best on `stop`. `splits` are those of the tokenizer,
@@ -159,8 +175,8 @@ pub fn fit_with_splits(
     config: &Config,
     hyper: &Hyper,
     splits: &[Option<(u32, u32)>],
-    train: &[Example],
-    stop: &[Example],
+    (train, stop): (&[Example], &[Example]),
+    kept: (&mut Checkpoints, &str),
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Fitted> {
     config.validate()?;
@@ -171,8 +187,9 @@ pub fn fit_with_splits(
     let network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
     let mut learner = Windows { network, config, hyper, splits, train, weights: &weights };
     let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
-    let (snapshot, history, best_epoch) = run(&mut learner, plan, config.classes, train.len(), stop, progress)?;
-    Ok(Fitted { weights: snapshot.weights(config)?, history, best_epoch })
+    let lines = Lines { classes: config.classes, train: train.len(), stop };
+    let (values, history, best_epoch) = run(&mut learner, plan, lines, kept, progress)?;
+    Ok(Fitted { weights: network::weights(values, config)?, history, best_epoch, checkpoints: Checkpoints::none() })
 }
 
 /// The bag's own numbers, trained by themselves.
@@ -180,8 +197,8 @@ fn fit_bag(
     config: &Config,
     shape: BagShape,
     hyper: &Hyper,
-    train: &[Example],
-    stop: &[Example],
+    (train, stop): (&[Example], &[Example]),
+    kept: (&mut Checkpoints, &str),
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(BagWeights, Vec<Epoch>)> {
     let known = |example: &Example| example.grams.iter().all(|&row| (row as usize) < shape.grams.buckets);
@@ -195,20 +212,9 @@ fn fit_bag(
     let settings = (&hyper.bag, hyper.clip_norm);
     let mut network = BagNetwork::new(sizes, settings, (train, &weights), &mut Random::new(seed, 0))?;
     let plan = Plan { epochs: hyper.bag.epochs, rate: hyper.bag.learning_rate, seed, hyper };
-    let (weights, history, _) = run(&mut network, plan, config.classes, train.len(), stop, progress)?;
-    Ok((weights, history))
-}
-
-/// Something that learns from examples in steps.
-trait Learner {
-    /// Its parameters at one moment.
-    type Weights;
-    /// One step over the training examples of these numbers. Gives the loss.
-    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64>;
-    /// What would be shipped now.
-    fn snapshot(&self) -> Result<Self::Weights>;
-    /// Logits `[lines, classes]` without dropout.
-    fn logits(&self, weights: &Self::Weights, lines: &[Example]) -> Result<Vec<f32>>;
+    let lines = Lines { classes: config.classes, train: train.len(), stop };
+    let (values, history, _) = run(&mut network, plan, lines, kept, progress)?;
+    Ok((BagWeights::of(values)?, history))
 }
 
 /// The network of windows with what it learns from.
@@ -222,88 +228,28 @@ struct Windows<'a> {
 }
 
 impl Learner for Windows<'_> {
-    type Weights = Snapshot;
-
     fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
         let one = |&n: &usize| shown(&self.train[n], self.weights[n], self.splits, self.hyper, random);
         let shown: Vec<_> = batch.iter().map(one).collect();
         self.network.step(shown, self.hyper, rate, random)
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
+    fn snapshot(&self) -> Result<Numbers> {
         self.network.snapshot()
     }
 
-    fn logits(&self, weights: &Snapshot, lines: &[Example]) -> Result<Vec<f32>> {
+    fn logits(&self, weights: &Numbers, lines: &[Example]) -> Result<Vec<f32>> {
         let tokens: Vec<&[u32]> = lines.iter().map(|example| example.tokens.as_slice()).collect();
-        weights.logits(self.config, &tokens)
+        network::logits(weights, self.config, &tokens)
     }
-}
 
-/// How long and how fast something learns.
-struct Plan<'a> {
-    epochs: usize,
-    /// Highest learning rate.
-    rate: f64,
-    seed: u64,
-    hyper: &'a Hyper,
-}
-
-/// Epochs until the last one or until patience ends: the parameters of the best, all epochs, and the number of the best.
-fn run<L: Learner>(
-    learner: &mut L,
-    plan: Plan<'_>,
-    classes: usize,
-    examples: usize,
-    stop: &[Example],
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<(L::Weights, Vec<Epoch>, usize)> {
-    let Plan { epochs, rate, seed, hyper } = plan;
-    let started = Instant::now();
-    let steps_per_epoch = examples.div_ceil(hyper.batch_rows);
-    let steps = steps_per_epoch * epochs;
-    let mut history: Vec<Epoch> = Vec::new();
-    let mut best: Option<(usize, f64, L::Weights)> = None;
-    let mut order: Vec<usize> = (0..examples).collect();
-
-    for number in 1..=epochs {
-        let epoch_started = Instant::now();
-        let mut random = Random::new(seed, number as u64);
-        random.shuffle(&mut order);
-        let (mut losses, mut seen, mut ended) = (Vec::with_capacity(steps_per_epoch), 0, false);
-        for batch in order.chunks(hyper.batch_rows) {
-            let step = (number - 1) * steps_per_epoch + losses.len();
-            let loss = learner.step(batch, hyper.rate(rate, step, steps), &mut random)?;
-            if !loss.is_finite() {
-                return Err(Error::Usage("training diverged; lower learning_rate or set clip_norm".to_string()));
-            }
-            losses.push(loss);
-            seen += batch.len();
-            ended = progress(Progress::Step { epoch: number, step: step + 1, steps, loss }).is_break()
-                || hyper.max_secs.is_some_and(|limit| started.elapsed().as_secs() >= limit);
-            if ended {
-                break;
-            }
-        }
-        let examples_per_sec = seen as f64 / epoch_started.elapsed().as_secs_f64().max(1e-9);
-        let snapshot = learner.snapshot()?;
-        let stop_accuracy = accuracy(learner, &snapshot, classes, stop)?;
-        let train_loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-        let elapsed_secs = started.elapsed().as_secs_f64();
-        let epoch = Epoch { number, train_loss, stop_accuracy, elapsed_secs, examples_per_sec };
-        history.push(epoch.clone());
-        if stop.is_empty() || best.as_ref().is_none_or(|(_, accuracy, _)| stop_accuracy > *accuracy) {
-            best = Some((number, stop_accuracy, snapshot));
-        }
-        let waited = best.as_ref().map_or(0, |(best, ..)| number - best);
-        if progress(Progress::Epoch(epoch)).is_break() || ended || waited >= hyper.patience {
-            break;
-        }
+    fn state(&self) -> Result<Numbers> {
+        self.network.state()
     }
-    let Some((best_epoch, _, snapshot)) = best else {
-        return Err(Error::Bug("no epoch ran".to_string()));
-    };
-    Ok((snapshot, history, best_epoch))
+
+    fn restore(&mut self, state: Numbers) -> Result<()> {
+        self.network.restore(state)
+    }
 }
 
 /// Refuses examples that the network cannot take.
@@ -345,21 +291,6 @@ fn weights(config: &Config, hyper: &Hyper, train: &[Example]) -> Vec<f32> {
     let raw: Vec<f64> = train.iter().map(|e| f64::from(e.weight) * factor(e.class)).collect();
     let mean = raw.iter().sum::<f64>() / raw.len() as f64;
     raw.into_iter().map(|weight| (weight / mean) as f32).collect()
-}
-
-/// Share of rows whose highest logit is the right class.
-fn accuracy<L: Learner>(learner: &L, weights: &L::Weights, classes: usize, rows: &[Example]) -> Result<f64> {
-    let mut right = 0;
-    for batch in rows.chunks(EVALUATION_ROWS) {
-        let logits = learner.logits(weights, batch)?;
-        for (logits, example) in logits.chunks_exact(classes).zip(batch) {
-            let own = logits[example.class as usize];
-            let beaten =
-                |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < example.class as usize);
-            right += usize::from(!logits.iter().enumerate().any(beaten));
-        }
-    }
-    Ok(if rows.is_empty() { 0.0 } else { f64::from(right as u32) / rows.len() as f64 })
 }
 
 #[cfg(test)]
@@ -404,6 +335,49 @@ mod tests {
         assert!(fitted.history.iter().all(|epoch| epoch.stop_accuracy <= best.stop_accuracy));
     }
 
+    /// Broken off at each of some places: inside an epoch, between two, in each network and in the n-grams.
+    #[test]
+    fn an_interrupted_training_goes_on_and_ends_with_the_same_weights() {
+        let bag = BagShape { dim: 6, grams: crate::text::Grams { buckets: 50, shortest: 2, longest: 3, pairs: false } };
+        let config = Config { bag: Some(bag), ..config() };
+        let bag = BagHyper { epochs: 3, ..BagHyper::default() };
+        let hyper = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };
+        let with_grams = |seed| {
+            let with = |e: Example| Example { grams: e.tokens.iter().map(|t| t * 7 % 50).collect(), ..e };
+            examples(150, seed).into_iter().map(with).collect::<Vec<_>>()
+        };
+        let (train, stop) = (with_grams(1), with_grams(2));
+        let fit = |place: &CheckpointPlace, break_at: Option<usize>| {
+            let mut said = 0;
+            let mut resumed = Vec::new();
+            let mut progress = |p: Progress| {
+                match p {
+                    Progress::Resumed { name, epochs } => resumed.push((name, epochs)),
+                    _ => said += 1,
+                }
+                if break_at.is_some_and(|at| said >= at) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let (_, fitted) = fit_members(&config, &hyper, &SPLITS, (&train, &stop), place, &mut progress).unwrap();
+            let weights = fitted.weights.clone();
+            (weights, resumed, fitted, said)
+        };
+        let (undisturbed, _, _, all) = fit(&CheckpointPlace::default(), None);
+        for break_at in (1..all).step_by(3) {
+            let root = tempfile::tempdir().unwrap();
+            let place = CheckpointPlace { root: Some(root.path().to_path_buf()), every: std::time::Duration::ZERO };
+            let (broken, ..) = fit(&place, Some(break_at));
+            // Later ones may not be better than what there is.
+            assert!(break_at > 6 || broken != undisturbed, "{break_at}");
+            let (weights, resumed, fitted, said) = fit(&place, None);
+            assert!(weights == undisturbed, "broken off at {break_at} of {all}, resumed {resumed:?}");
+            // Five steps and the epoch's own word.
+            assert!(break_at <= 6 || (!resumed.is_empty() && said < all), "{break_at}: {resumed:?}");
+            assert!(std::fs::read_dir(root.path()).unwrap().count() == 1);
+            fitted.checkpoints.remove();
+            assert!(std::fs::read_dir(root.path()).unwrap().count() == 0);
+        }
+    }
+
     #[test]
     fn the_same_seed_gives_the_same_bytes_at_any_number_of_threads() {
         // Large enough that matrix products are split between threads.
@@ -411,8 +385,10 @@ mod tests {
         let hyper = Hyper { epochs: 2, batch_rows: 100, ..Hyper::default() };
         let (train, stop) = (examples(450, 1), examples(50, 2));
         let bytes = |threads, hyper: &Hyper| {
-            let fitted =
-                in_threads(threads, || fit_with_splits(&config, hyper, &SPLITS, &train, &stop, &mut quiet)).unwrap();
+            let fitted = in_threads(threads, || {
+                fit_with_splits(&config, hyper, &SPLITS, (&train, &stop), (&mut Checkpoints::none(), ""), &mut quiet)
+            })
+            .unwrap();
             fitted.weights.to_safetensors(&config).unwrap()
         };
         let first = bytes(1, &hyper);
@@ -429,10 +405,10 @@ mod tests {
         let mut lines: Vec<Vec<u32>> = examples(50, 4).into_iter().map(|e| e.tokens).collect();
         lines.push(vec![]);
         let views: Vec<&[u32]> = lines.iter().map(Vec::as_slice).collect();
-        let together = network.snapshot().unwrap().logits(&config, &views).unwrap();
-        let weights = network.snapshot().unwrap().weights(&config).unwrap();
+        let together = network::logits(&network.snapshot().unwrap(), &config, &views).unwrap();
+        let weights = network::weights(network.snapshot().unwrap(), &config).unwrap();
         for (line, logits) in views.iter().zip(together.chunks_exact(config.classes)) {
-            let alone = network.snapshot().unwrap().logits(&config, &[line]).unwrap();
+            let alone = network::logits(&network.snapshot().unwrap(), &config, &[line]).unwrap();
             for ((a, b), c) in
                 logits.iter().zip(&alone).zip(forward(&config, &weights, Line { tokens: line, grams: &[] }))
             {
@@ -441,7 +417,7 @@ mod tests {
         }
         let padded: Vec<Vec<u32>> = lines.iter().map(|line| [line.as_slice(), &[0, 0, 0]].concat()).collect();
         let padded: Vec<&[u32]> = padded.iter().map(Vec::as_slice).rev().collect();
-        let padded = network.snapshot().unwrap().logits(&config, &padded).unwrap();
+        let padded = network::logits(&network.snapshot().unwrap(), &config, &padded).unwrap();
         for (a, b) in padded.chunks_exact(config.classes).rev().flatten().zip(&together) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
@@ -452,13 +428,22 @@ mod tests {
         let (config, train, stop) = (config(), examples(64, 1), examples(20, 2));
         let mut steps = 0;
         let hyper = Hyper { epochs: 50, batch_rows: 16, ..Hyper::default() };
-        let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut |progress| {
-            steps += usize::from(matches!(progress, Progress::Step { .. }));
-            if steps < 6 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
+        let fitted = fit_with_splits(
+            &config,
+            &hyper,
+            &SPLITS,
+            (&train, &stop),
+            (&mut Checkpoints::none(), ""),
+            &mut |progress| {
+                steps += usize::from(matches!(progress, Progress::Step { .. }));
+                if steps < 6 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        );
         assert_eq!((steps, fitted.unwrap().history.len()), (6, 2));
         let hyper = Hyper { patience: 2, learning_rate: 1e-12, ..hyper };
-        let fitted = fit_with_splits(&config, &hyper, &SPLITS, &train, &stop, &mut quiet).unwrap();
+        let fitted =
+            fit_with_splits(&config, &hyper, &SPLITS, (&train, &stop), (&mut Checkpoints::none(), ""), &mut quiet)
+                .unwrap();
         assert_eq!((fitted.best_epoch, fitted.history.len()), (1, 3));
     }
 
@@ -474,9 +459,26 @@ mod tests {
             change(&mut rows[3]);
             assert!(fit(&config, &hyper, &rows, &[], &mut quiet).is_err());
         }
-        assert!(fit_with_splits(&config, &hyper, &[None, None, Some((1, 2))], &good, &[], &mut quiet).is_err());
-        let refused =
-            fit_with_splits(&config, &Hyper { dropout: 1.0, ..hyper }, &[], &good, &[], &mut quiet).unwrap_err();
+        assert!(
+            fit_with_splits(
+                &config,
+                &hyper,
+                &[None, None, Some((1, 2))],
+                (&good, &[]),
+                (&mut Checkpoints::none(), ""),
+                &mut quiet
+            )
+            .is_err()
+        );
+        let refused = fit_with_splits(
+            &config,
+            &Hyper { dropout: 1.0, ..hyper },
+            &[],
+            (&good, &[]),
+            (&mut Checkpoints::none(), ""),
+            &mut quiet,
+        )
+        .unwrap_err();
         assert!(refused.to_string().contains("dropout"));
         assert!(serde_json::from_str::<Hyper>(r#"{"dropuot": 0.1}"#).is_err());
     }

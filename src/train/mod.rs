@@ -26,7 +26,7 @@ pub use checks::Limits as CheckLimits;
 pub use data::{Labelled, evaluate_model};
 pub use evaluate::Metrics;
 pub use extra::Extra;
-pub use fit::{Hyper, Progress as FitProgress};
+pub use fit::{CheckpointPlace, Hyper, Progress as FitProgress};
 pub use inspect::{DataReport, InspectOptions, inspect};
 pub use judging::Wanted;
 pub use labels::Label;

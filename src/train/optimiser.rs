@@ -73,6 +73,16 @@ fn update(values: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut
     }
 }
 
+fn other_shape() -> Error {
+    Error::Bug("a checkpoint is of another shape".to_string())
+}
+
+/// The next four lists of a state.
+pub fn next_four(lists: &mut impl Iterator<Item = Vec<f32>>) -> Result<[Vec<f32>; 4]> {
+    let four: Vec<Vec<f32>> = lists.take(4).collect();
+    four.try_into().map_err(|_| other_shape())
+}
+
 /// A tensor that every step updates.
 pub struct Dense {
     /// The tensor itself.
@@ -88,6 +98,24 @@ impl Dense {
     pub fn new(tensor: &Tensor, decays: bool) -> Result<Self> {
         let moments = Mutex::new(Moments::zeros(tensor.elem_count()));
         Ok(Dense { var: Var::from_tensor(tensor)?, decays, moments, steps: 0 })
+    }
+
+    /// Values, moments and step count, to be taken up by `restore`.
+    pub fn state(&self) -> Result<[Vec<f32>; 4]> {
+        let Ok(moments) = self.moments.lock() else { return Err(Error::Bug("a step was broken off".to_string())) };
+        let values = self.var.flatten_all()?.to_vec1::<f32>()?;
+        Ok([values, moments.first.clone(), moments.second.clone(), vec![f32::from_bits(self.steps)]])
+    }
+
+    /// Takes up what `state` gave.
+    pub fn restore(&mut self, [values, first, second, steps]: [Vec<f32>; 4]) -> Result<()> {
+        let count = self.var.elem_count();
+        let ([steps], true) = (&steps[..], [&values, &first, &second].iter().all(|list| list.len() == count)) else {
+            return Err(other_shape());
+        };
+        self.var.set(&Tensor::from_vec(values, self.var.shape(), self.var.device())?)?;
+        (self.moments, self.steps) = (Mutex::new(Moments { first, second }), steps.to_bits());
+        Ok(())
     }
 
     /// One step with the gradient of [`Dense::var`].
@@ -144,6 +172,23 @@ impl Rows {
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         let (moments, steps) = (Moments::zeros(values.len()), vec![0; values.len() / dim.max(1)]);
         Rows { values, dim, moments, steps }
+    }
+
+    /// Values, moments and step counts, to be taken up by `restore`.
+    pub fn state(&self) -> [Vec<f32>; 4] {
+        let steps = self.steps.iter().map(|&steps| f32::from_bits(steps)).collect();
+        [self.values.clone(), self.moments.first.clone(), self.moments.second.clone(), steps]
+    }
+
+    /// Takes up what `state` gave.
+    pub fn restore(&mut self, [values, first, second, steps]: [Vec<f32>; 4]) -> Result<()> {
+        let count = self.values.len();
+        if steps.len() != self.steps.len() || [&values, &first, &second].iter().any(|list| list.len() != count) {
+            return Err(other_shape());
+        }
+        (self.values, self.moments) = (values, Moments { first, second });
+        self.steps = steps.into_iter().map(f32::to_bits).collect();
+        Ok(())
     }
 
     /// The rows with these ids, `[ids, dim] f32`.

@@ -10,7 +10,7 @@ use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line, measure};
 use super::evaluate::Metrics;
 use super::extra::{Count, Extra, Weighted};
-use super::fit::{self, Example, Progress};
+use super::fit::{self, CheckpointPlace, Checkpoints, Example, Progress};
 use super::inspect::DataReport;
 use super::judging::{Judging, Wanted};
 use super::recipe::Recipe;
@@ -43,6 +43,8 @@ pub struct TrainOptions {
     pub checks: CheckLimits,
     /// What the policy must keep.
     pub wanted: Wanted,
+    /// Where checkpoints of the fit are kept.
+    pub checkpoints: CheckpointPlace,
     /// When the training began; goes into the manifest.
     pub created_at: DateTime<Utc>,
     /// Who trained it.
@@ -119,6 +121,7 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     let (name, policy) = (options.name.clone(), fitted.draft.policy.clone());
     let (bundle, files) = Bundle::build(fitted.draft)?;
     let version = registry.register(&name, files, &Nonce::new().0.to_string()).await?;
+    fitted.checkpoints.remove();
     let (measured_on, metrics) = (fitted.measured_on, fitted.metrics);
     Ok(Trained { name, version, digest: bundle.digest, measured_on, metrics, policy })
 }
@@ -202,6 +205,8 @@ pub struct FittedBundle {
     pub measured_on: String,
     /// The figures.
     pub metrics: Metrics,
+    /// What can be removed once the model is safe.
+    pub checkpoints: Checkpoints,
 }
 
 /// Fits a model, calibrates it, sets its thresholds and measures it.
@@ -236,11 +241,17 @@ pub fn fit_bundle(
     let stop_rows = examples(parts.stop.iter().map(|(text, code)| (*text, *code, 1.0)), &tokenizer, &config, &labels)?;
     watcher.step("fit");
     let splits = tokenizer.splits()?;
-    let (mut config, mut fitted) =
-        fit::fit_members(&config, &options.recipe.fit, &splits, &train_rows, &stop_rows, &mut |progress| {
+    let (mut config, mut fitted) = fit::fit_members(
+        &config,
+        &options.recipe.fit,
+        &splits,
+        (&train_rows, &stop_rows),
+        &options.checkpoints,
+        &mut |progress| {
             watcher.fitting(&progress);
             std::ops::ControlFlow::Continue(())
-        })?;
+        },
+    )?;
     fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
     let tokenizer_json = tokenizer.to_json()?;
     // With fewer classes the output layer itself is as quick.
@@ -277,7 +288,8 @@ pub fn fit_bundle(
         metrics: json!({}),
         card: String::new(),
     };
-    measured(draft, prepared, &parts, &further.counts, &history, options)
+    let (draft, measured_on, metrics) = measured(draft, prepared, &parts, &further.counts, &history, options)?;
+    Ok(FittedBundle { draft, measured_on, metrics, checkpoints: fitted.checkpoints })
 }
 
 /// The draft with its figures and its card.
@@ -288,7 +300,7 @@ fn measured(
     extra: &[Count],
     history: &serde_json::Value,
     options: &TrainOptions,
-) -> Result<FittedBundle> {
+) -> Result<(Draft, String, Metrics)> {
     let (measured_on, rows) = if parts.test.is_empty() {
         let words = "the rows that set the threshold, which flatters the precision of the accepted part";
         (words.to_string(), &parts.threshold)
@@ -327,7 +339,7 @@ fn measured(
         threshold: &threshold_table(&draft.policy),
         command: &options.command,
     });
-    Ok(FittedBundle { draft, measured_on, metrics })
+    Ok((draft, measured_on, metrics))
 }
 
 /// Usable lines by part.

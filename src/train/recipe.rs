@@ -49,6 +49,8 @@ pub struct ModelRecipe {
     pub bag_dim: usize,
     /// Rows of the table of n-grams.
     pub bag_buckets: usize,
+    /// Whether each two neighbouring words have a row in it too.
+    pub bag_pairs: bool,
     /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
     /// are not more than four times as many classes.
     pub screen_dim: usize,
@@ -64,7 +66,8 @@ impl Default for ModelRecipe {
             filters: c.filters,
             max_tokens: c.max_tokens,
             bag_dim: 256,
-            bag_buckets: 1 << 16,
+            bag_buckets: 1 << 17,
+            bag_pairs: true,
             screen_dim: screen::DEFAULT_DIM,
         }
     }
@@ -73,7 +76,7 @@ impl Default for ModelRecipe {
 impl ModelRecipe {
     /// The n-grams, if there are any.
     pub(super) fn bag(&self) -> Option<BagShape> {
-        let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5 };
+        let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5, pairs: self.bag_pairs };
         (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams })
     }
 }

@@ -18,7 +18,7 @@ pub fn harmonize(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null()).env("HARMONIZE_CHECKPOINTS", "none");
     command
 }
 

@@ -4,10 +4,10 @@
 
 use super::network::{dropout_mask, tensor, with_slice};
 use super::random::Random;
-use super::{BagHyper, Example, Learner};
-use crate::error::Result;
+use super::{BagHyper, Example, Learner, Numbers};
+use crate::error::{Error, Result};
 use crate::train::ops::{Target, column_sums, softmax_loss};
-use crate::train::optimiser::{Dense, Rows, Step, clip, squares};
+use crate::train::optimiser::{Dense, Rows, Step, clip, next_four, squares};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -39,6 +39,16 @@ pub(super) struct BagWeights {
     pub(super) output: Vec<f32>,
     /// `[classes]`.
     pub(super) output_bias: Vec<f32>,
+}
+
+impl BagWeights {
+    /// From what a snapshot holds: table, bias, output, output bias.
+    pub(super) fn of(values: Numbers) -> Result<BagWeights> {
+        match <[Vec<f32>; 4]>::try_from(values) {
+            Ok([table, bias, output, output_bias]) => Ok(BagWeights { table, bias, output, output_bias }),
+            Err(_) => Err(Error::Bug("a parameter of the n-grams is missing".to_string())),
+        }
+    }
 }
 
 /// The distinct rows of a batch, and for every line the places of its n-grams among them.
@@ -139,8 +149,6 @@ impl<'a> BagNetwork<'a> {
 }
 
 impl Learner for BagNetwork<'_> {
-    type Weights = BagWeights;
-
     fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
         let lines: Vec<&[u32]> = batch.iter().map(|&n| self.train[n].grams.as_slice()).collect();
         let target = |&n: &usize| Target { class: self.train[n].class, weight: self.weights[n] };
@@ -161,19 +169,38 @@ impl Learner for BagNetwork<'_> {
         Ok(found.loss)
     }
 
-    fn snapshot(&self) -> Result<BagWeights> {
-        let dense = |n: usize| -> Result<Vec<f32>> { Ok(self.dense[n].var.flatten_all()?.to_vec1::<f32>()?) };
-        Ok(BagWeights { table: self.table.values.clone(), bias: dense(0)?, output: dense(1)?, output_bias: dense(2)? })
+    fn snapshot(&self) -> Result<Numbers> {
+        let mut lists = vec![self.table.values.clone()];
+        for dense in &self.dense {
+            lists.push(dense.var.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(lists)
     }
 
-    fn logits(&self, weights: &BagWeights, lines: &[Example]) -> Result<Vec<f32>> {
+    fn logits(&self, weights: &Numbers, lines: &[Example]) -> Result<Vec<f32>> {
+        let [table, bias, output, output_bias] = &weights[..] else {
+            return Err(Error::Bug("a parameter of the n-grams is missing".to_string()));
+        };
         let Distinct { ids, lines } = distinct(lines.iter().map(|line| line.grams.as_slice()));
-        let rows: Vec<f32> =
-            ids.iter().flat_map(|&id| &weights.table[id as usize * self.dim..][..self.dim]).copied().collect();
-        let hidden = tensor(features(&lines, &rows, &weights.bias), lines.len())?;
-        let output = Tensor::from_slice(&weights.output, (self.dim, self.classes), &Device::Cpu)?;
-        let bias = Tensor::from_slice(&weights.output_bias, self.classes, &Device::Cpu)?;
-        Ok(hidden.matmul(&output)?.broadcast_add(&bias)?.flatten_all()?.to_vec1::<f32>()?)
+        let rows: Vec<f32> = ids.iter().flat_map(|&id| &table[id as usize * self.dim..][..self.dim]).copied().collect();
+        let hidden = tensor(features(&lines, &rows, bias), lines.len())?;
+        let output = Tensor::from_slice(output, (self.dim, self.classes), &Device::Cpu)?;
+        let output_bias = Tensor::from_slice(output_bias, self.classes, &Device::Cpu)?;
+        Ok(hidden.matmul(&output)?.broadcast_add(&output_bias)?.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    fn state(&self) -> Result<Numbers> {
+        let mut lists: Numbers = self.table.state().into();
+        for dense in &self.dense {
+            lists.extend(dense.state()?);
+        }
+        Ok(lists)
+    }
+
+    fn restore(&mut self, state: Numbers) -> Result<()> {
+        let mut lists = state.into_iter();
+        self.table.restore(next_four(&mut lists)?)?;
+        self.dense.iter_mut().try_for_each(|dense| dense.restore(next_four(&mut lists)?))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn join(config: &Config, members: &[Weights], bag: Option<BagWeights>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Example, Hyper, Progress, fit, fit_members};
+    use super::super::{CheckpointPlace, Example, Hyper, Progress, fit, fit_members};
     use super::*;
     use crate::model::forward::{Line, forward};
     use std::ops::ControlFlow;
@@ -69,7 +69,8 @@ mod tests {
         let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
         let shares = [0.4, 0.4, 0.2];
         let mut go_on = |_: Progress| ControlFlow::Continue(());
-        let (joined, all) = fit_members(&config, &hyper, &[], &train, &train, &mut go_on).unwrap();
+        let (joined, all) =
+            fit_members(&config, &hyper, &[], (&train, &train), &CheckpointPlace::default(), &mut go_on).unwrap();
         joined.validate().unwrap();
         for tokens in [&[3u32][..], &[5, 9, 2, 2, 17], &[1, 28, 4]] {
             let mut mean = [0f64; 7];

@@ -1,12 +1,12 @@
 //! The network while it is being trained: parameters as candle variables, one step, and the batched forward pass.
 
 use super::random::Random;
-use super::{Example, Hyper};
+use super::{Example, Hyper, Numbers};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::weights::{Conv, Weights};
 use crate::train::ops::{Lines, Maxima, Target, WindowMax, column_sums, softmax_loss};
-use crate::train::optimiser::{Average, Dense, Rows, Step, clip, squares};
+use crate::train::optimiser::{Average, Dense, Rows, Step, clip, next_four, squares};
 use candle_core::{Device, Storage, Tensor};
 use std::collections::HashMap;
 
@@ -155,12 +155,42 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    /// What would be shipped now: the averages if there are any.
-    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+    /// What would be shipped now: the averages if there are any; the embedding, then the dense tensors.
+    pub(super) fn snapshot(&self) -> Result<Numbers> {
         if self.averages.is_empty() {
-            return Ok(Snapshot { values: self.values()? });
+            return self.values();
         }
-        Ok(Snapshot { values: self.averages.iter().map(|average| average.0.clone()).collect() })
+        Ok(self.averages.iter().map(|average| average.0.clone()).collect())
+    }
+
+    /// All that the next step depends on.
+    pub(super) fn state(&self) -> Result<Numbers> {
+        let mut lists = vec![vec![f32::from_bits(self.steps as u32), f32::from_bits((self.steps >> 32) as u32)]];
+        lists.extend(self.embedding.state());
+        for dense in &self.dense {
+            lists.extend(dense.state()?);
+        }
+        lists.extend(self.averages.iter().map(|average| average.0.clone()));
+        Ok(lists)
+    }
+
+    /// Takes up what `state` gave.
+    pub(super) fn restore(&mut self, state: Numbers) -> Result<()> {
+        let mut lists = state.into_iter();
+        let refuse = || Error::Bug("a checkpoint is of another shape".to_string());
+        let Some([low, high]) = lists.next().and_then(|steps| <[f32; 2]>::try_from(steps).ok()) else {
+            return Err(refuse());
+        };
+        self.steps = u64::from(low.to_bits()) | u64::from(high.to_bits()) << 32;
+        self.embedding.restore(next_four(&mut lists)?)?;
+        for dense in &mut self.dense {
+            dense.restore(next_four(&mut lists)?)?;
+        }
+        for average in &mut self.averages {
+            let values = lists.next().filter(|values| values.len() == average.0.len()).ok_or_else(refuse)?;
+            average.0 = values;
+        }
+        lists.next().is_none().then_some(()).ok_or_else(refuse)
     }
 }
 
@@ -175,61 +205,54 @@ struct Gradients {
     dense: Vec<Tensor>,
 }
 
-/// Parameters at one moment: the embedding, then the dense tensors in the order of [`Network`].
-pub(super) struct Snapshot {
-    values: Vec<Vec<f32>>,
+/// Logits `[lines, classes]` of what `Network::snapshot` gave, without dropout.
+pub(super) fn logits(values: &Numbers, config: &Config, lines: &[&[u32]]) -> Result<Vec<f32>> {
+    let (ids, lines) = distinct(lines.iter().copied(), config);
+    let dim = config.embedding_dim;
+    let mut rows = Vec::with_capacity(ids.len() * dim);
+    for id in &ids {
+        rows.extend_from_slice(&values[0][*id as usize * dim..][..dim]);
+    }
+    let rows = tensor(rows, ids.len())?;
+    let dense = dense_tensors(values, config)?;
+    let tensors = tensors(&dense)?;
+    let window = WindowMax::new(lines, &config.widths, config.filters);
+    let passed = forward(&tensors, &window, &rows, None)?;
+    Ok(passed.logits.broadcast_add(tensors.output_bias)?.flatten_all()?.to_vec1::<f32>()?)
 }
 
-impl Snapshot {
-    /// Logits `[lines, classes]` without dropout.
-    pub(super) fn logits(&self, config: &Config, lines: &[&[u32]]) -> Result<Vec<f32>> {
-        let (ids, lines) = distinct(lines.iter().copied(), config);
-        let dim = config.embedding_dim;
-        let mut rows = Vec::with_capacity(ids.len() * dim);
-        for id in &ids {
-            rows.extend_from_slice(&self.values[0][*id as usize * dim..][..dim]);
-        }
-        let rows = tensor(rows, ids.len())?;
-        let dense = self.dense(config)?;
-        let tensors = tensors(&dense)?;
-        let window = WindowMax::new(lines, &config.widths, config.filters);
-        let passed = forward(&tensors, &window, &rows, None)?;
-        Ok(passed.logits.broadcast_add(tensors.output_bias)?.flatten_all()?.to_vec1::<f32>()?)
-    }
+fn dense_tensors(values: &Numbers, config: &Config) -> Result<Vec<Tensor>> {
+    let mut shapes = vec![vec![config.embedding_dim, config.widths.iter().sum::<usize>() * config.filters]];
+    shapes.push(vec![config.features()]);
+    shapes.push(vec![config.features(), config.classes]);
+    shapes.push(vec![config.classes]);
+    let values = values.iter().skip(1).zip(shapes);
+    let tensors = values.map(|(values, shape)| Tensor::from_slice(values, shape, &Device::Cpu));
+    Ok(tensors.collect::<candle_core::Result<Vec<_>>>()?)
+}
 
-    fn dense(&self, config: &Config) -> Result<Vec<Tensor>> {
-        let mut shapes = vec![vec![config.embedding_dim, config.widths.iter().sum::<usize>() * config.filters]];
-        shapes.push(vec![config.features()]);
-        shapes.push(vec![config.features(), config.classes]);
-        shapes.push(vec![config.classes]);
-        let values = self.values.iter().skip(1).zip(shapes);
-        let tensors = values.map(|(values, shape)| Tensor::from_slice(values, shape, &Device::Cpu));
-        Ok(tensors.collect::<candle_core::Result<Vec<_>>>()?)
-    }
-
-    /// The same numbers in the layout of the file.
-    pub(super) fn weights(self, config: &Config) -> Result<Weights> {
-        let mut values = self.values.into_iter();
-        let mut next = || values.next().ok_or_else(|| Error::Bug("a parameter is missing".to_string()));
-        let (embedding, kernels, bias) = (next()?, next()?, next()?);
-        let columns = kernels.len() / config.embedding_dim;
-        let mut convs = Vec::with_capacity(config.widths.len());
-        let mut first = 0;
-        for (&width, bias) in config.widths.iter().zip(bias.chunks_exact(config.filters)) {
-            let mut weight = Vec::with_capacity(config.filters * config.embedding_dim * width);
-            for filter in 0..config.filters {
-                for d in 0..config.embedding_dim {
-                    let at = d * columns + first + filter;
-                    weight.extend((0..width).map(|offset| kernels[at + offset * config.filters]));
-                }
+/// The same numbers in the layout of the file.
+pub(super) fn weights(values: Numbers, config: &Config) -> Result<Weights> {
+    let mut values = values.into_iter();
+    let mut next = || values.next().ok_or_else(|| Error::Bug("a parameter is missing".to_string()));
+    let (embedding, kernels, bias) = (next()?, next()?, next()?);
+    let columns = kernels.len() / config.embedding_dim;
+    let mut convs = Vec::with_capacity(config.widths.len());
+    let mut first = 0;
+    for (&width, bias) in config.widths.iter().zip(bias.chunks_exact(config.filters)) {
+        let mut weight = Vec::with_capacity(config.filters * config.embedding_dim * width);
+        for filter in 0..config.filters {
+            for d in 0..config.embedding_dim {
+                let at = d * columns + first + filter;
+                weight.extend((0..width).map(|offset| kernels[at + offset * config.filters]));
             }
-            convs.push(Conv { width, weight, bias: bias.to_vec() });
-            first += width * config.filters;
         }
-        let output = transpose(&next()?, config.classes);
-        let embedding = embedding.into();
-        Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None, bag: None })
+        convs.push(Conv { width, weight, bias: bias.to_vec() });
+        first += width * config.filters;
     }
+    let output = transpose(&next()?, config.classes);
+    let embedding = embedding.into();
+    Ok(Weights { embedding, convs, output, output_bias: next()?, ranges: None, screen: None, bag: None })
 }
 
 /// `[rows, columns]` as `[columns, rows]`.
