@@ -6,9 +6,10 @@
 
 use serde_json::Value;
 
-use super::checks::{Report, percent, thousands};
+use super::checks::Report;
 use super::evaluate::Metrics;
 use super::split::{Grouping, Part, Split};
+use super::table::{percent, thousands};
 use crate::tariff::Edition;
 
 /// Chapters told on the card, worst first; the metrics file has all of them.

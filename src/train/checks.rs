@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::labels::Label;
+use super::table::{Table, percent, ratio, thousands};
 use crate::error::{Error, Result};
 use crate::tariff::{Edition, Subheading};
 
@@ -294,11 +295,11 @@ impl Report {
             table.share("label says vague", self.vague_label_rows, all);
         }
         table.share("label in no edition", self.unknown_code_rows, all);
-        table.codes(&self.unknown_codes);
+        codes(&mut table, &self.unknown_codes);
         table.share("label of another edition", self.wrong_edition_rows, all);
-        table.codes(&self.wrong_edition_codes);
+        codes(&mut table, &self.wrong_edition_codes);
         table.share("label lost its zero", self.lost_zero_rows, all);
-        table.codes(&self.lost_zero_codes);
+        codes(&mut table, &self.lost_zero_codes);
         table.share("usable rows", self.usable_rows, all);
         table.fact("usable descriptions", self.usable_texts, "distinct");
         table.share("repeated rows", self.duplicate_rows, usable);
@@ -386,47 +387,12 @@ impl Report {
     }
 }
 
-/// Rows of text in three columns: name, right-aligned value, note.
-#[derive(Default)]
-pub(super) struct Table(Vec<[String; 3]>);
-
-impl Table {
-    pub(super) fn fact(&mut self, name: &str, value: usize, note: &str) {
-        // A share of nothing tells nothing.
-        self.row(name, &thousands(value), if value == 0 { "" } else { note });
-    }
-
-    pub(super) fn share(&mut self, name: &str, part: usize, (of, whole): (&str, usize)) {
-        self.fact(name, part, &format!("{} of {of}", percent(ratio(part, whole))));
-    }
-
-    fn codes(&mut self, found: &[Found]) {
-        for Found { code, rows, editions } in found {
-            let known: Vec<String> = editions.iter().map(|e| format!("HS {e}")).collect();
-            let note = if known.is_empty() { String::new() } else { format!("in {}", known.join(", ")) };
-            self.row(&format!("  {code}"), &thousands(*rows), &note);
-        }
-    }
-
-    fn row(&mut self, name: &str, value: &str, note: &str) {
-        self.0.push([name.to_string(), value.to_string(), note.to_string()]);
-    }
-
-    /// The rows of another table behind these.
-    pub(super) fn append(&mut self, other: Table) {
-        self.0.extend(other.0);
-    }
-
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[String; 3]> {
-        self.0.iter()
-    }
-
-    /// Aligned.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let width = |column: usize| self.0.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let (names, values) = (width(0), width(1));
-        let line = |[name, value, note]: &[String; 3]| format!("{name:names$}  {value:>values$}  {note}");
-        self.0.iter().map(|row| line(row).trim_end().to_string()).collect()
+/// Codes by name, set in under the fact above them.
+fn codes(table: &mut Table, found: &[Found]) {
+    for Found { code, rows, editions } in found {
+        let known: Vec<String> = editions.iter().map(|e| format!("HS {e}")).collect();
+        let note = if known.is_empty() { String::new() } else { format!("in {}", known.join(", ")) };
+        table.row(&format!("  {code}"), &thousands(*rows), &note);
     }
 }
 
@@ -461,29 +427,6 @@ fn distinct(classes: &BTreeMap<Subheading, usize>, of: fn(&Subheading) -> &str) 
     let mut values: Vec<&str> = classes.keys().map(of).collect();
     values.dedup();
     values.len()
-}
-
-/// Share of `part` in `whole`; 0 of nothing.
-pub(super) fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// `0.0714` as `7.14 %`.
-pub(super) fn percent(ratio: f64) -> String {
-    format!("{:.2} %", 100.0 * ratio)
-}
-
-/// `59024` as `59,024`.
-pub(super) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut written = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            written.push(',');
-        }
-        written.push(digit);
-    }
-    written
 }
 
 #[cfg(test)]
@@ -598,14 +541,5 @@ mod tests {
         assert!(report(&[(Some("x"), "")]).refuse(&Limits::default()).unwrap().contains("--label"));
         let one_class = vec![(Some("laptop"), "847130"); 300];
         assert!(report(&one_class).refuse(&Limits::default()).unwrap().contains("other goods"));
-    }
-
-    #[test]
-    fn numbers_are_written_in_threes() {
-        for (number, written) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (59_024, "59,024"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(thousands(number), written);
-        }
     }
 }

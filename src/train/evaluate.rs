@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use statrs::function::beta::checked_beta_reg;
 
-use super::checks::ratio;
+use super::table::ratio;
 use crate::tariff::Subheading;
 
 /// Precisions at which the coverage is told.

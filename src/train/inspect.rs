@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::checks::{self, Limits, Report, Row, percent, thousands};
+use super::checks::{self, Limits, Report, Row};
 use super::data::{Labelled, Line};
 use super::page::Page;
-use super::profile::Profile;
+use super::profile::{Described, Profile};
 use super::split::Split;
+use super::table::{percent, ratio, thousands};
 use crate::error::Result;
 use crate::tariff::{Codes, Edition};
 
@@ -49,7 +50,13 @@ impl DataReport {
             labels: checks::check(
                 lines.iter().map(|l| Row { text: Some(l.text.as_str()).filter(|t| !t.is_empty()), label: &l.label }),
             ),
-            descriptions: Profile::of(lines.iter().map(|l| l.text.as_str()).filter(|t| !t.is_empty()), split),
+            descriptions: Profile::of(
+                lines
+                    .iter()
+                    .filter(|l| !l.text.is_empty())
+                    .map(|l| Described { text: &l.text, usable: l.label.code(true).is_some() }),
+                split,
+            ),
         }
     }
 
@@ -86,7 +93,7 @@ impl DataReport {
 
     /// Why these rows are not trained on, and what to do next; `None` when they are good enough.
     pub fn refuse(&self, limits: &Limits) -> Option<String> {
-        let conflicts = checks::ratio(self.labels.conflict_rows, self.labels.usable_rows);
+        let conflicts = ratio(self.labels.conflict_rows, self.labels.usable_rows);
         let passed = [
             ("of the usable rows have a description with several codes", conflicts, limits.max_conflict_ratio),
             ("of the descriptions name no goods", self.descriptions.vague_ratio(), limits.max_vague_ratio),

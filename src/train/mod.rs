@@ -20,6 +20,7 @@ mod profile;
 mod recipe;
 mod screen;
 mod split;
+mod table;
 mod vague;
 
 pub use checks::Limits as CheckLimits;

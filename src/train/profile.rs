@@ -1,13 +1,13 @@
 //! What the descriptions are like: length, script and language, vagueness, and how many of those kept from the fit have a near
-//! twin among those that are learned.
+//! twin among those that are learned. Near twins are counted over usable rows alone, since no other row is learned or measured.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use unicode_script::{Script, UnicodeScript};
 
-use super::checks::{Table, percent, ratio};
 use super::split::{Part, Split, group_key};
+use super::table::{Table, percent, ratio};
 use crate::model::Policy;
 use crate::policy::{Facts, Judge, Reason, TextState};
 
@@ -39,6 +39,15 @@ pub struct Named {
     pub rows: usize,
 }
 
+/// A row that has a description.
+#[derive(Clone, Copy, Debug)]
+pub struct Described<'a> {
+    /// The normalised description.
+    pub text: &'a str,
+    /// Whether its label is, or with its zero back would be, a subheading of the edition.
+    pub usable: bool,
+}
+
 /// What is counted here; of rows that have a description.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
@@ -54,15 +63,15 @@ pub struct Profile {
     pub languages: Vec<Named>,
     /// Rows whose description names no goods, by the list of the default policy.
     pub vague_rows: usize,
-    /// Distinct descriptions that the split keeps from the fit.
+    /// Distinct descriptions of usable rows that the split keeps from the fit.
     pub kept_texts: usize,
-    /// Of these, those that differ from one that is learned in numbers alone.
+    /// Of these, those that differ in numbers alone from one that is learned.
     pub near_twin_texts: usize,
 }
 
 impl Profile {
-    /// Counts; `texts` are the normalised descriptions of the rows that have one.
-    pub fn of<'a>(texts: impl Iterator<Item = &'a str> + Clone, split: &Split) -> Profile {
+    /// Counts the rows that have a description.
+    pub fn of<'a>(rows: impl Iterator<Item = Described<'a>>, split: &Split) -> Profile {
         let judge = Judge::new(&Policy::default(), "");
         let vague = |normalised: &str| {
             let facts = Facts {
@@ -82,18 +91,21 @@ impl Profile {
         let (mut characters, mut words, mut vague_rows) = (Vec::new(), Vec::new(), 0);
         let (mut scripts, mut languages) = (BTreeMap::new(), BTreeMap::new());
         let (mut learned, mut kept) = (HashSet::new(), HashSet::new());
-        for text in texts {
+        for Described { text, usable } in rows {
             characters.push(text.chars().count());
             words.push(crate::text::words(text).count());
             vague_rows += usize::from(vague(text));
             *scripts.entry(script(text).unwrap_or("none").to_string()).or_insert(0) += 1;
-            let told = *words.last().unwrap_or(&0) >= LANGUAGE_WORDS && script(text).is_some();
-            let language = if told { whichlang::detect_language(text).three_letter_code() } else { "too short" };
-            *languages.entry(language.to_string()).or_insert(0) += 1;
+            *languages.entry(language(text).to_string()).or_insert(0) += 1;
             match split.part(text) {
-                Part::Train => learned.insert(group_key(text)),
-                _ => kept.insert(text),
-            };
+                _ if !usable => {}
+                Part::Train => {
+                    learned.insert(group_key(text));
+                }
+                _ => {
+                    kept.insert(text);
+                }
+            }
         }
         Profile {
             rows: characters.len(),
@@ -129,10 +141,16 @@ impl Profile {
         for (name, shares) in [("script", &self.scripts), ("language", &self.languages)] {
             shares.iter().for_each(|share| table.share(&format!("{name} {}", share.name), share.rows, of));
         }
-        let twins = format!("{} of {} kept from the fit", percent(self.near_twin_ratio()), self.kept_texts);
+        let twins = format!("{} of {} usable ones kept from the fit", percent(self.near_twin_ratio()), self.kept_texts);
         table.fact("near twins across the split", self.near_twin_texts, &twins);
         table
     }
+}
+
+/// The language (ISO 639-3) of a normalised text of five words and more with letters in it; `too short` for others.
+pub fn language(text: &str) -> &'static str {
+    let told = crate::text::words(text).nth(LANGUAGE_WORDS - 1).is_some() && script(text).is_some();
+    if told { whichlang::detect_language(text).three_letter_code() } else { "too short" }
 }
 
 /// The script of most letters; of equals, that of the first.
@@ -177,7 +195,8 @@ mod tests {
         texts
             .extend(["spare parts", "12 ctns spare parts", "стальные болты оцинкованные", "12345"].map(str::to_string));
         texts.push("this is a long description of goods that are made of steel and of wood".to_string());
-        let found = Profile::of(texts.iter().map(String::as_str), &split);
+        let described = |usable| texts.iter().map(move |text| Described { text, usable });
+        let found = Profile::of(described(true), &split);
         assert_eq!((found.rows, found.vague_rows, found.words.p50, found.words.most), (405, 2, 6, 15));
         let rows = |named: &[Named], name: &str| named.iter().find(|n| n.name == name).map_or(0, |n| n.rows);
         assert_eq!((rows(&found.scripts, "Cyrillic"), rows(&found.scripts, "none")), (1, 1));
@@ -189,5 +208,11 @@ mod tests {
         let lines = found.table().lines();
         assert!(lines.iter().any(|line| line.starts_with("near twins across the split")), "{lines:?}");
         assert_eq!(Profile::of(std::iter::empty(), &split).characters, Quantiles::default());
+        // Rows without a usable label are neither learned nor measured.
+        let unusable = Profile::of(described(false), &split);
+        assert_eq!((unusable.rows, unusable.kept_texts, unusable.near_twin_texts), (405, 0, 0));
+        let kept = texts.iter().find(|text| text.starts_with("steel") && split.part(text) != Part::Train).unwrap();
+        let lonely = Profile::of(texts.iter().map(|text| Described { text, usable: text == kept }), &split);
+        assert_eq!((lonely.kept_texts, lonely.near_twin_texts), (1, 0), "what is not learned is no twin");
     }
 }
