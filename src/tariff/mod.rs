@@ -5,6 +5,8 @@
 
 pub mod codes;
 pub mod edition;
+pub mod names;
 
 pub use codes::{Codes, Subheading, editions_of};
 pub use edition::Edition;
+pub use names::Names;

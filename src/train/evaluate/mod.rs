@@ -4,22 +4,25 @@
 //! without a prediction counts as not right and is never covered, so refusing rows cannot make a model look better.
 //! Confidences must be numbers between 0 and 1.
 
+mod confusions;
+mod curve;
+mod interval;
+mod slices;
+
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use statrs::function::beta::checked_beta_reg;
+use serde::{Deserialize, Serialize};
+
+pub use confusions::{Confusion, Example, confusions, surest_mistakes};
+pub use curve::{Bin, ByDigits, CoverageAt, RiskPoint};
+pub use interval::{Share, clopper_pearson};
+pub use slices::{By, ClassRows, Slice, Slices, slices};
 
 use super::table::ratio;
 use crate::tariff::Subheading;
 
 /// Precisions at which the coverage is told.
 const PRECISIONS: [f64; 3] = [0.98, 0.95, 0.90];
-
-/// Bins of the calibration error.
-const BINS: usize = 15;
-
-/// Most points of the risk–coverage curve.
-const CURVE_POINTS: usize = 50;
 
 /// One row with its known code and what the model and the policy said.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +49,8 @@ impl Scored<'_> {
 }
 
 /// The figures of one model on one set of rows. Shares are between 0 and 1.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Metrics {
     /// All rows.
     pub rows: usize,
@@ -62,16 +66,23 @@ pub struct Metrics {
     /// Mean over subheadings of F1 = 2 TP / (2 TP + FP + FN), taken over those that are known or predicted for any
     /// row; every subheading counts the same however rare.
     pub macro_f1: f64,
-    /// How far the confidence is from the share that is right.
-    pub calibration_error: CalibrationError,
+    /// How far the confidence is from the share that is right, over scored rows: `Σ (rows of bin / rows) · |share right −
+    /// mean confidence|`, with 15 bins of equally many rows.
+    pub calibration_error: ByDigits<f64>,
+    /// Mean of `(confidence − right)²` over scored rows, where `right` is 1 or 0; lower is better.
+    pub brier: ByDigits<f64>,
+    /// The bins behind the calibration error, most confident first.
+    pub reliability: ByDigits<Vec<Bin>>,
     /// What the policy accepted.
     pub accepted: Accepted,
     /// Risk at growing coverage; at most 50 points.
     pub risk_coverage: Vec<RiskPoint>,
-    /// Area under the risk–coverage curve: the mean, over each number of most confident rows, of the share of them
-    /// that is wrong (Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation", ICLR 2019, section 2), with
-    /// the wrong rows spread evenly inside a tie. Over scored rows; lower is better.
+    /// Area under the risk–coverage curve: the mean share of wrong ones among the 1, 2, 3, … most confident rows. Over
+    /// scored rows; lower is better.
     pub aurc: f64,
+    /// Area under the generalised risk–coverage curve: the mean, over all coverages, of the share of rows that is accepted
+    /// and wrong. Over scored rows; lower is better, 1/2 at most.
+    pub augrc: f64,
     /// By chapter of the known code, lowest accuracy first.
     pub chapters: Vec<Chapter>,
     /// How well texts that name no goods are told from the others; their rows are not among the figures above.
@@ -109,7 +120,8 @@ impl Vague {
 }
 
 /// Shares of all rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Accuracy {
     /// All six digits of the best code are right.
     pub hs6: f64,
@@ -123,34 +135,9 @@ pub struct Accuracy {
     pub hs6_of_texts: f64,
 }
 
-/// The most rows that can be accepted, by confidence, with a precision no lower than wanted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CoverageAt {
-    /// The precision that is wanted.
-    pub precision: f64,
-    /// Rows accepted.
-    pub rows: usize,
-    /// Their share of all rows.
-    pub coverage_ratio: f64,
-    /// The lowest confidence accepted; `None` when no row can be.
-    pub confidence: Option<f32>,
-}
-
-/// Expected calibration error over scored rows: `Σ (rows of bin / rows) · |share right − mean confidence|`, with 15
-/// bins of equally many rows (equal mass: Nixon et al., "Measuring calibration in deep learning", 2019, section 4).
-/// A tie is never parted, so there can be fewer bins.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CalibrationError {
-    /// Of the confidence in six digits.
-    pub hs6: f64,
-    /// Of the confidence in four digits.
-    pub hs4: f64,
-    /// Of the confidence in two digits.
-    pub hs2: f64,
-}
-
 /// What the policy accepted without a person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Accepted {
     /// Rows accepted.
     pub rows: usize,
@@ -166,20 +153,9 @@ pub struct Accepted {
     pub precision_high: f64,
 }
 
-/// A point of the risk–coverage curve (Geifman and El-Yaniv, "Selective classification for deep neural networks",
-/// NeurIPS 2017, section 2).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RiskPoint {
-    /// Share of all rows with at least this confidence.
-    pub coverage_ratio: f64,
-    /// Share of those that is wrong.
-    pub risk_ratio: f64,
-    /// The confidence.
-    pub confidence: f32,
-}
-
 /// The rows whose known code is in one chapter.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Chapter {
     /// Two digits.
     pub chapter: String,
@@ -200,7 +176,7 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
     let share = |right: &dyn Fn(&Scored<'_>) -> bool| ratio(rows.iter().filter(|r| right(r)).count(), rows.len());
     let texts = rows.iter().filter(|r| r.first_of_text).count();
     let right_texts = rows.iter().filter(|r| r.first_of_text && r.right(6)).count();
-    let hs6 = steps(rows, 6);
+    let hs6 = curve::steps(rows, 6);
     Metrics {
         rows: rows.len(),
         texts,
@@ -212,140 +188,18 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
             hs6_top_five: share(&|r| r.top.iter().take(5).any(|(code, _)| *code == r.truth)),
             hs6_of_texts: ratio(right_texts, texts),
         },
-        coverage_at: PRECISIONS.iter().map(|precision| coverage_at(&hs6, *precision, rows.len())).collect(),
+        coverage_at: PRECISIONS.iter().map(|p| curve::coverage_at(&hs6, *p, rows.len())).collect(),
         macro_f1: macro_f1(rows),
-        calibration_error: CalibrationError {
-            hs6: calibration_error(&hs6),
-            hs4: calibration_error(&steps(rows, 4)),
-            hs2: calibration_error(&steps(rows, 2)),
-        },
+        calibration_error: ByDigits::of(rows, curve::calibration_error),
+        brier: ByDigits::of(rows, curve::brier),
+        reliability: ByDigits::of(rows, curve::reliability),
         accepted: accepted(rows),
-        risk_coverage: risk_coverage(&hs6, rows.len()),
-        aurc: aurc(&hs6),
+        risk_coverage: curve::risk_coverage(&hs6, rows.len()),
+        aurc: curve::aurc(&hs6),
+        augrc: curve::augrc(&hs6),
         chapters: chapters(rows),
         vague: Vague::default(),
     }
-}
-
-/// The two-sided interval of Clopper and Pearson (Biometrika 26, 1934) for a share of which `right` of `rows` were
-/// seen: it holds the true share with a probability of at least `level`, however few the rows. `(0, 1)` of no rows.
-pub fn clopper_pearson(right: usize, rows: usize, level: f64) -> (f64, f64) {
-    let right = right.min(rows);
-    let (k, n, tail) = (right as f64, rows as f64, (1.0 - level) / 2.0);
-    let low = if right == 0 { 0.0 } else { beta_quantile(k, n - k + 1.0, tail) };
-    let high = if right == rows { 1.0 } else { beta_quantile(k + 1.0, n - k, 1.0 - tail) };
-    (low, high)
-}
-
-/// The `x` at which the cumulative Beta(`a`, `b`) distribution reaches `p`, by halving `[0, 1]` sixty times.
-fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        // Both parameters are at least 1 and `middle` is inside (0, 1), so there is no error to handle.
-        if checked_beta_reg(a, b, middle).unwrap_or(1.0) < p {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
-}
-
-/// Scored rows of one and the same confidence.
-struct Step {
-    confidence: f32,
-    rows: usize,
-    right: usize,
-}
-
-/// The scored rows by the confidence in their first `digits` digits, most confident first, ties together.
-fn steps(rows: &[Scored<'_>], digits: usize) -> Vec<Step> {
-    let confidence = |row: &Scored<'_>| {
-        let (_, best) = row.top.first()?;
-        Some(match digits {
-            2 => row.confidence_chapter,
-            4 => row.confidence_heading,
-            _ => *best,
-        })
-    };
-    let mut sorted: Vec<(f32, bool)> =
-        rows.iter().filter_map(|row| Some((confidence(row)?, row.right(digits)))).collect();
-    sorted.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let tie = |tied: &[(f32, bool)]| Step {
-        confidence: tied[0].0,
-        rows: tied.len(),
-        right: tied.iter().filter(|(_, right)| *right).count(),
-    };
-    sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()).map(tie).collect()
-}
-
-/// Joins steps into at most `parts` runs of equally many rows, as equal as ties allow.
-fn equal_parts(steps: &[Step], parts: usize) -> Vec<&[Step]> {
-    let rows: usize = steps.iter().map(|step| step.rows).sum();
-    let (mut runs, mut start, mut seen, mut next) = (Vec::new(), 0, 0, 1);
-    for (at, step) in steps.iter().enumerate() {
-        seen += step.rows;
-        if seen * parts >= next * rows {
-            runs.push(&steps[start..=at]);
-            start = at + 1;
-            next = seen * parts / rows + 1;
-        }
-    }
-    runs
-}
-
-fn coverage_at(steps: &[Step], precision: f64, all_rows: usize) -> CoverageAt {
-    let mut best = CoverageAt { precision, rows: 0, coverage_ratio: 0.0, confidence: None };
-    let (mut rows, mut right) = (0, 0);
-    for step in steps {
-        rows += step.rows;
-        right += step.right;
-        if ratio(right, rows) >= precision {
-            let confidence = Some(step.confidence);
-            best = CoverageAt { precision, rows, coverage_ratio: ratio(rows, all_rows), confidence };
-        }
-    }
-    best
-}
-
-fn calibration_error(steps: &[Step]) -> f64 {
-    let rows: usize = steps.iter().map(|step| step.rows).sum();
-    let bins = equal_parts(steps, BINS);
-    let gap = |bin: &&[Step]| {
-        let sum: f64 = bin.iter().map(|step| f64::from(step.confidence) * step.rows as f64).sum();
-        (bin.iter().map(|step| step.right).sum::<usize>() as f64 - sum).abs()
-    };
-    // |share right − mean confidence| · rows of bin = |right − sum of confidence|
-    if rows == 0 { 0.0 } else { bins.iter().map(gap).sum::<f64>() / rows as f64 }
-}
-
-fn risk_coverage(steps: &[Step], all_rows: usize) -> Vec<RiskPoint> {
-    let (mut rows, mut right) = (0, 0);
-    let mut points = Vec::new();
-    for part in equal_parts(steps, CURVE_POINTS) {
-        rows += part.iter().map(|step| step.rows).sum::<usize>();
-        right += part.iter().map(|step| step.right).sum::<usize>();
-        if let Some(last) = part.last() {
-            let (coverage_ratio, risk_ratio) = (ratio(rows, all_rows), ratio(rows - right, rows));
-            points.push(RiskPoint { coverage_ratio, risk_ratio, confidence: last.confidence });
-        }
-    }
-    points
-}
-
-fn aurc(steps: &[Step]) -> f64 {
-    let (mut rows, mut wrong, mut sum) = (0_usize, 0_usize, 0.0);
-    for step in steps {
-        let wrong_of_step = step.rows - step.right;
-        let wrong_per_row = ratio(wrong_of_step, step.rows);
-        for taken in 1..=step.rows {
-            sum += (wrong as f64 + taken as f64 * wrong_per_row) / (rows + taken) as f64;
-        }
-        rows += step.rows;
-        wrong += wrong_of_step;
-    }
-    if rows == 0 { 0.0 } else { sum / rows as f64 }
 }
 
 fn macro_f1(rows: &[Scored<'_>]) -> f64 {
@@ -466,6 +320,28 @@ mod tests {
         assert!(close(error.hs6, 0.225) && close(error.hs4, 0.225) && close(error.hs2, 0.2), "{error:?}");
     }
 
+    /// Six digits: (0.125² + 0.75² + 0.5² + 0.5² + 0.25²) / 5. Four: (0.125² + 0 + 0.25² + 0.5² + 0.25²) / 5. Two: 1 / 5.
+    #[test]
+    fn the_brier_score_is_the_mean_squared_distance_of_confidence_and_outcome() {
+        let brier = by_hand().brier;
+        assert!(close(brier.hs6, 0.228125) && close(brier.hs4, 0.078125) && close(brier.hs2, 0.2), "{brier:?}");
+    }
+
+    #[test]
+    fn the_bins_of_the_calibration_error_are_told() {
+        let bins = by_hand().reliability;
+        let told: Vec<_> = bins.hs6.iter().map(|b| (b.rows, b.right_rows, b.mean_confidence, b.right_ratio)).collect();
+        assert_eq!(told, [(1, 1, 0.875, 1.0), (1, 0, 0.75, 0.0), (2, 1, 0.5, 0.5), (1, 0, 0.25, 0.0)]);
+        assert_eq!((bins.hs4.len(), bins.hs2.len(), bins.hs2[0].rows), (5, 1, 5));
+    }
+
+    /// The share of the five scored rows that is accepted and wrong is 0, 1, 2, 3 fifths at 1, 2, 4, 5 rows; the area in
+    /// 25ths is 0 + 0.5 + 2 · 1.5 + 2.5.
+    #[test]
+    fn the_generalised_risk_is_of_all_rows_and_straight_inside_a_tie() {
+        assert!(close(by_hand().augrc, 6.0 / 25.0));
+    }
+
     /// Wrong rows among the 1 … 5 surest: 0, 1, 1.5 (half of a tie), 2, 3.
     #[test]
     fn risk_grows_with_coverage_and_ties_are_taken_together() {
@@ -495,24 +371,10 @@ mod tests {
         assert_eq!(table, [("01", 2, 0.0, 0, None), ("73", 2, 0.5, 0, None), ("84", 2, 0.5, 2, Some(0.5))]);
     }
 
-    /// Expected bounds from binomial tails summed in exact fractions (Python, `fractions` and `math.comb`).
-    #[test]
-    fn the_interval_of_a_share_is_exact() {
-        for (right, rows, low, high) in [
-            (8, 10, 0.4439045376923332, 0.9747892736731387),
-            (10, 10, 0.6915028921812336, 1.0),
-            (0, 10, 0.0, 0.30849710781873796),
-            (95, 100, 0.8871650888945339, 0.983568120817921),
-            (149, 150, 0.9634168322594121, 0.9998312288568627),
-            (0, 0, 0.0, 1.0),
-        ] {
-            let (l, h) = clopper_pearson(right, rows, 0.95);
-            assert!(close(l, low) && close(h, high), "{right} of {rows}: {l} {h}");
-        }
-    }
-
     /// Two hundred rows with many ties from a linear congruential generator; the expected figures are of a Python
-    /// program that sorts and counts them in another way (risk–coverage area: mean of 20,000 random orders of ties).
+    /// program that sorts and counts them in another way (risk–coverage area: mean of 20,000 random orders of ties;
+    /// generalised area: the closed form `(1 − AUROC) · a · (1 − a) + (1 − a)² / 2` of Traub et al. 2024 with the AUROC over
+    /// all pairs and the accuracy `a`, and numpy's trapezoid over the curve).
     #[test]
     fn figures_of_two_hundred_rows_agree_with_an_independent_program() {
         let mut x = 12_345_u64;
@@ -545,7 +407,18 @@ mod tests {
         assert!(close(metrics.calibration_error.hs6, 0.2490625));
         assert!(close(metrics.macro_f1, 0.7354834002391618));
         assert!((metrics.aurc - 0.101_94).abs() < 1e-4, "{}", metrics.aurc);
-        assert!(metrics.risk_coverage.len() <= 50);
+        assert!(close(metrics.augrc, 0.0745375), "{}", metrics.augrc);
+        assert!(close(metrics.brier.hs6, 0.20541015625) && close(metrics.brier.hs4, 0.25));
+        assert!(metrics.risk_coverage.len() <= 50 && metrics.reliability.hs6.len() <= 15);
+        assert_eq!(
+            metrics
+                .reliability
+                .hs6
+                .iter()
+                .map(|bin| (bin.rows, bin.right_rows))
+                .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1)),
+            (200, 149)
+        );
         scored.reverse();
         assert_eq!(evaluate(&scored), metrics);
     }
