@@ -1,16 +1,21 @@
 //! `harmonize evaluate`: a model on labelled lines.
 
-use clap::{ArgMatches, Args};
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, ValueEnum};
 
 use super::settings::{LabelledArgs, PlaceArgs, Settings};
-use super::table::{count, text};
-use crate::error::{Error, Result};
-use crate::train::{Metrics, evaluate_model};
+use super::table::text;
+use crate::error::{Context, Error, Result};
+use crate::tariff::{Edition, Names};
+use crate::train::{By, EvaluateOptions, MIN_ROWS, Metrics, evaluate_model};
 
 #[derive(Args)]
 #[command(
     after_help = "Give lines that the model was not trained on, for example with --where. Rows whose label is no \
-                        code of the model's edition are left out and counted."
+                        code of the model's edition are left out and counted. Where is it weak:\n\n  \
+                        harmonize evaluate --input labelled/ --label hs6 --where \"fold = 9\" --registry models \\\n    \
+                        --by chapter --by support --by language --format html > evaluation.html"
 )]
 pub struct EvaluateArgs {
     #[command(flatten)]
@@ -20,28 +25,75 @@ pub struct EvaluateArgs {
     /// Model version: hs@1, or hs for the newest [default: hs]
     #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
     model: Option<String>,
-    /// Print every figure as JSON
+    /// Tell rows apart, worst first: by chapter, support (training rows of the known code), length (words), language, or
+    /// any other name, which is a column of the input; several times if wanted
+    #[arg(long, value_name = "WHAT")]
+    by: Vec<By>,
+    /// Fewest rows of a value that is told by itself; those with fewer are told together
+    #[arg(long, value_name = "ROWS", default_value_t = MIN_ROWS)]
+    min_rows: usize,
+    /// Most confusions of two codes that are told
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    confusions: usize,
+    /// Print this many of the mistakes that the model is surest of, with their descriptions
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    examples: usize,
+    /// Nomenclature of the model's edition as CSV (hs_code,level,parent,section,description), for the texts of confused codes
+    #[arg(long, value_name = "FILE")]
+    nomenclature: Option<PathBuf>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Form::Table, conflicts_with = "json")]
+    format: Form,
+    /// The same as --format json
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// For people
+    Table,
+    /// Every figure, as one JSON document
+    Json,
+    /// One self-contained page with drawings
+    Html,
+    /// Tables in Markdown
+    Markdown,
+}
+
 pub async fn run(args: EvaluateArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
-    let labelled = settings.labelled(&args.lines, &args.place)?;
+    let lines = settings.labelled(&args.lines, &args.place)?;
     let registry = settings.registry(&args.place)?;
     let model = settings.model(args.model)?;
     let loaded = registry.load(&model).await?;
-    let (metrics, left_out) = evaluate_model(&labelled, &loaded).await?;
-    if args.json {
-        let json = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Bug(e.to_string()))?;
-        text(format!("{json}\n").as_bytes())?;
-    } else {
-        let mut out = format!("{}@{} on {} rows", loaded.name, loaded.version, count(metrics.rows as u64));
-        if left_out > 0 {
-            out += &format!(" ({} rows without a code of edition {})", count(left_out), loaded.bundle.labels.edition);
+    let edition: Edition = loaded.bundle.labels.edition.parse()?;
+    let names = match &args.nomenclature {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path).context(|| path.display().to_string())?;
+            Some(Names::from_nomenclature_csv(&bytes, edition, &path.display().to_string())?)
         }
-        text(format!("{out}\n{}", figures(&metrics)).as_bytes())?;
+    };
+    let mut by = Vec::new();
+    for one in args.by {
+        if !by.contains(&one) {
+            by.push(one);
+        }
     }
+    let (min_rows, confusions, examples) = (args.min_rows, args.confusions, args.examples);
+    let options = EvaluateOptions { lines, by, min_rows, confusions, examples, names };
+    let found = evaluate_model(&options, &loaded).await?;
+    let page = match if args.json { Form::Json } else { args.format } {
+        Form::Table => {
+            let below: String = found.lines().iter().map(|line| format!("{line}\n")).collect();
+            format!("{}\n{}{below}", found.title(), figures(&found.metrics))
+        }
+        Form::Json => serde_json::to_string_pretty(&found).map_err(|e| Error::Bug(e.to_string()))? + "\n",
+        Form::Html => found.html()?,
+        Form::Markdown => found.markdown(),
+    };
+    text(page.as_bytes())?;
     Ok(0)
 }
 
@@ -73,9 +125,10 @@ pub fn figures(m: &Metrics) -> String {
             m.vague.refused_rows, m.vague.rows
         );
     }
-    out += &format!(
-        "  calibration error 6 / 4 / 2 {:7.3}  {:7.3}  {:7.3}\n",
-        m.calibration_error.hs6, m.calibration_error.hs4, m.calibration_error.hs2
-    );
+    for (name, f) in [("calibration error 6 / 4 / 2", &m.calibration_error), ("Brier score 6 / 4 / 2      ", &m.brier)]
+    {
+        out += &format!("  {name} {:7.3}  {:7.3}  {:7.3}\n", f.hs6, f.hs4, f.hs2);
+    }
+    out += &format!("  area under risk–coverage    {:7.3}  generalised {:7.3}\n", m.aurc, m.augrc);
     out
 }

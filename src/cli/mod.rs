@@ -4,6 +4,7 @@
 //! in one place.
 
 mod bar;
+mod card;
 mod check;
 mod classify;
 mod completions;
@@ -78,6 +79,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure a model on labelled lines that it has not seen
     Evaluate(evaluate::EvaluateArgs),
+    /// Print the model card of a version as a self-contained page
+    Card(card::CardArgs),
     /// Classify shipment lines into a Delta table of the lake
     Classify(classify::ClassifyArgs),
     /// Classify texts given as arguments or on standard input
@@ -135,6 +138,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Data(args) => data::run(args, matches).await,
         Command::Train(args) => train::run(args, matches).await,
         Command::Evaluate(args) => evaluate::run(args, matches).await,
+        Command::Card(args) => card::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,

@@ -29,7 +29,7 @@ pub struct Row<'a> {
 }
 
 /// A code that was found, and how often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The digits as found, or [`super::labels::NOT_A_NUMBER`].
     pub code: String,
@@ -40,7 +40,7 @@ pub struct Found {
 }
 
 /// The number of classes of some size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// Fewest rows of a class in this bucket.
     pub from_rows: usize,
@@ -54,7 +54,8 @@ pub struct Bucket {
 
 /// What is in the labelled rows. A row is *usable* when it has a text and a label that is, or with its zero back
 /// would be, a subheading of the edition; all that is said of classes, repeats and conflicts is said of usable rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// All rows.
     pub rows: usize,

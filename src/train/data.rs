@@ -1,24 +1,19 @@
-//! Labelled lines read from the lake, and a model's answers to them.
+//! Labelled lines read from the lake.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Float32Type};
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::logical_expr::cast;
 use datafusion::prelude::{ident, lit};
 
-use super::evaluate::{Metrics, Scored, Vague, evaluate};
 use super::labels::Label;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lake::{InputTable, SOURCE_FILE, SOURCE_ROW, Source, SourceOptions};
-use crate::model::VAGUE_CODE;
-use crate::policy::Reason;
-use crate::registry::Loaded;
-use crate::sql::{self, Classifier, Limits, text_of};
-use crate::tariff::{Codes, Edition, Subheading};
+use crate::sql::{self, Limits, text_of};
+use crate::tariff::Codes;
 use crate::text;
 
 /// One labelled line.
@@ -28,6 +23,8 @@ pub struct Line {
     pub text: String,
     /// What its label is.
     pub label: Label,
+    /// Values of the further columns that were asked for, in their order.
+    pub columns: Vec<Option<String>>,
 }
 
 /// Labelled lines to be read.
@@ -48,22 +45,37 @@ pub struct Labelled {
 impl Labelled {
     /// Description and label of each line, in the order of files and rows.
     pub async fn read(&self, codes: &Codes) -> Result<(Source, Vec<Line>)> {
+        self.read_with(codes, &[], "").await
+    }
+
+    /// As [`Labelled::read`], with further columns as text; `flag` is what asked for them.
+    pub async fn read_with(&self, codes: &Codes, columns: &[&str], flag: &str) -> Result<(Source, Vec<Line>)> {
         let options = SourceOptions { text: self.text.clone(), quarantine: false };
         let source = Source::pin(&self.inputs, options).await?;
         source.require(&self.label, "--label")?;
+        columns.iter().try_for_each(|column| source.require(column, flag))?;
         let table = Arc::new(InputTable::new(source.clone()));
-        let (text, filter) = (self.text.as_str(), self.where_sql.as_deref());
-        let lines = lines_of(table, &[text], &self.label, filter, codes, self.limits).await?;
+        let wanted = Columns { texts: &[&self.text], label: &self.label, further: columns };
+        let lines = lines_of(table, wanted, self.where_sql.as_deref(), codes, self.limits).await?;
         Ok((source, lines))
     }
 }
 
-/// Lines of a table that has `source_file` and `source_row` beside its own columns, in that order. The description is
-/// what the columns `texts` hold, joined by spaces; the first may be bytes.
+/// The columns of a table that make a line.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    /// Joined by spaces they are the description; the first may be bytes.
+    pub(super) texts: &'a [&'a str],
+    /// Holds the codes.
+    pub(super) label: &'a str,
+    /// Read as text beside them.
+    pub(super) further: &'a [&'a str],
+}
+
+/// Lines of a table that has `source_file` and `source_row` beside its own columns, in that order.
 pub(super) async fn lines_of(
     table: Arc<dyn TableProvider>,
-    texts: &[&str],
-    label: &str,
+    wanted: Columns<'_>,
     where_sql: Option<&str>,
     codes: &Codes,
     limits: Limits,
@@ -87,17 +99,20 @@ pub(super) async fn lines_of(
     if let Some(filter) = where_sql {
         lines = sql::where_clause(lines, filter)?;
     }
-    let text = match texts {
+    let text = match wanted.texts {
         [one] => cast(ident(*one), DataType::Utf8),
         several => concat_ws(lit(" "), several.iter().map(|name| cast(ident(*name), DataType::Utf8)).collect()),
     };
+    let mut selected = vec![
+        text.alias("t"),
+        cast(ident(wanted.label), DataType::Utf8).alias("l"),
+        ident(SOURCE_FILE),
+        ident(SOURCE_ROW),
+    ];
+    let further = wanted.further.iter().enumerate();
+    selected.extend(further.map(|(n, name)| cast(ident(*name), DataType::Utf8).alias(format!("further_{n}"))));
     let batches = lines
-        .select(vec![
-            text.alias("t"),
-            cast(ident(label), DataType::Utf8).alias("l"),
-            ident(SOURCE_FILE),
-            ident(SOURCE_ROW),
-        ])?
+        .select(selected)?
         // Last: what comes after a sort may be spread over threads, and its order lost.
         .sort_by(vec![ident(SOURCE_FILE), ident(SOURCE_ROW)])?
         .collect()
@@ -107,78 +122,16 @@ pub(super) async fn lines_of(
     for batch in &batches {
         let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
         let (texts, labels) = (texts.as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let further: Vec<_> = batch.columns()[4..].iter().map(|column| column.as_string::<i32>()).collect();
         for row in 0..batch.num_rows() {
             normalised.clear();
             if texts.is_valid(row) {
                 text::normalise(texts.value(row), &mut normalised);
             }
             let raw = labels.is_valid(row).then(|| labels.value(row));
-            out.push(Line { text: normalised.clone(), label: Label::parse(raw, codes) });
+            let columns = further.iter().map(|values| values.is_valid(row).then(|| values.value(row).to_string()));
+            out.push(Line { text: normalised.clone(), label: Label::parse(raw, codes), columns: columns.collect() });
         }
     }
     Ok(out)
-}
-
-/// The figures of a model on labelled lines, and how many lines had no code of its edition.
-pub async fn evaluate_model(labelled: &Labelled, loaded: &Loaded) -> Result<(Metrics, u64)> {
-    let edition: Edition = loaded.bundle.labels.edition.parse()?;
-    let (_, lines) = labelled.read(Codes::builtin(edition)).await?;
-    let known: Vec<(&str, Subheading)> =
-        lines.iter().filter_map(|l| Some((l.text.as_str(), l.label.class(false)?))).collect();
-    if known.is_empty() {
-        return Err(Error::Input(format!(
-            "none of the {} lines has a code of edition {edition} in --label {}",
-            lines.len(),
-            labelled.label
-        )));
-    }
-    let classifier = Classifier::new(loaded, &loaded.bundle.policy)?;
-    let metrics = measure(&classifier, &known)?;
-    Ok((metrics, (lines.len() - known.len()) as u64))
-}
-
-/// The figures of a classifier on normalised texts with their codes.
-pub fn measure(classifier: &Classifier, lines: &[(&str, Subheading)]) -> Result<Metrics> {
-    let texts: arrow::array::ArrayRef =
-        Arc::new(arrow::array::StringArray::from_iter_values(lines.iter().map(|(t, _)| *t)));
-    let predictions = classifier.predict(&texts)?;
-    let column =
-        |name: &str| predictions.column_by_name(name).ok_or_else(|| Error::Bug(format!("hs_predict gives no {name}")));
-    let heading = column("confidence_heading")?.as_primitive::<Float32Type>();
-    let chapter = column("confidence_chapter")?.as_primitive::<Float32Type>();
-    let decision = column("decision")?.as_string::<i32>();
-    let alternatives = column("alternatives")?.as_list::<i32>();
-    let mut tops: Vec<Vec<(Subheading, f32)>> = Vec::with_capacity(lines.len());
-    for row in 0..lines.len() {
-        let mut top = Vec::new();
-        if alternatives.is_valid(row) {
-            let items = alternatives.value(row);
-            let items = items.as_struct();
-            let (codes, confidences) =
-                (items.column(0).as_string::<i32>(), items.column(1).as_primitive::<Float32Type>());
-            for i in 0..items.len() {
-                top.push((codes.value(i).parse()?, confidences.value(i)));
-            }
-        }
-        tops.push(top);
-    }
-    let reasons = column("reasons")?.as_list::<i32>();
-    let refused = |row: usize| reasons.value(row).as_string::<i32>().iter().any(|r| r == Some(Reason::Vague.as_str()));
-    let vague = |truth: Subheading| truth.as_str() == VAGUE_CODE;
-    let found = Vague::of((0..lines.len()).map(|row| (vague(lines[row].1), refused(row))));
-    let mut seen = HashSet::new();
-    let scored: Vec<Scored> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, truth))| !vague(*truth))
-        .map(|(row, (text, truth))| Scored {
-            truth: *truth,
-            top: &tops[row],
-            confidence_heading: if heading.is_valid(row) { heading.value(row) } else { 0.0 },
-            confidence_chapter: if chapter.is_valid(row) { chapter.value(row) } else { 0.0 },
-            first_of_text: seen.insert(*text),
-            accepted: decision.value(row) == "accept",
-        })
-        .collect();
-    Ok(Metrics { vague: found, ..evaluate(&scored) })
 }

@@ -12,7 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use serde::{Deserialize, Serialize};
 
-use super::data::{Line, lines_of};
+use super::data::{Columns, Line, lines_of};
 use super::labels::Label;
 use super::split::Grouping;
 use crate::error::{Context, Error, Result};
@@ -42,7 +42,7 @@ pub struct Extra {
 }
 
 /// What a source gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// As the recipe names it.
     pub input: Vec<String>,
@@ -94,7 +94,8 @@ impl Extra {
             )));
         }
         let texts: Vec<&str> = self.text.iter().map(String::as_str).collect();
-        let lines = lines_of(table, &texts, &self.label, self.where_sql.as_deref(), codes, limits).await?;
+        let wanted = Columns { texts: &texts, label: &self.label, further: &[] };
+        let lines = lines_of(table, wanted, self.where_sql.as_deref(), codes, limits).await?;
         let lost = lines.iter().filter(|line| matches!(line.label, Label::LostZero { .. })).count();
         if lost > 0 && !repair_zeros {
             return Err(Error::Input(format!(

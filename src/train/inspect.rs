@@ -1,6 +1,6 @@
 //! The data checks as a whole: of the labels and of the descriptions, as a table, as JSON and as a page.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::checks::{self, Limits, Report, Row};
 use super::data::{Labelled, Line};
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::tariff::{Codes, Edition};
 
 /// What is in the labelled rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataReport {
     /// Edition that the labels are held to.
     pub edition: Edition,

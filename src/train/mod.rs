@@ -3,11 +3,14 @@
 //! Calibration and thresholds are fitted on the answers of the integer engine that will serve, so the number that a
 //! user sees is the number that was calibrated. No row is used for two things.
 
+mod answers;
 mod card;
 mod checks;
 mod data;
 mod evaluate;
+mod evaluation;
 mod extra;
+mod figures;
 mod fit;
 mod inspect;
 mod judging;
@@ -16,16 +19,21 @@ mod ops;
 mod optimiser;
 mod page;
 mod pipeline;
+mod plot;
 mod profile;
 mod recipe;
+mod record;
 mod screen;
 mod split;
 mod table;
 mod vague;
 
+pub use answers::measure;
+pub use card::Card;
 pub use checks::Limits as CheckLimits;
-pub use data::{Labelled, evaluate_model};
-pub use evaluate::Metrics;
+pub use data::Labelled;
+pub use evaluate::{By, Metrics};
+pub use evaluation::{EvaluateOptions, Evaluation, MIN_ROWS, evaluate_model};
 pub use extra::Extra;
 pub use fit::{CheckpointPlace, Hyper, Progress as FitProgress};
 pub use inspect::{DataReport, InspectOptions, inspect};
@@ -33,5 +41,6 @@ pub use judging::Wanted;
 pub use labels::Label;
 pub use pipeline::{FittedBundle, Further, Prepared, TrainOptions, Trained, Watcher, fit_bundle, train};
 pub use recipe::Recipe;
+pub use record::Record;
 pub use split::{Grouping, Part, Shares, Split};
 pub use vague::{VagueRecipe, list as vague_list};

@@ -1,4 +1,7 @@
-//! One self-contained HTML page: no script, no address outside itself, readable in light and dark.
+//! One self-contained HTML page: no script, no address outside itself, readable in light and dark, on a desk and on a phone.
+
+use super::evaluate::Share;
+use super::table::{Cell, Grid, interval, tenths};
 
 /// What stands on a page, from top to bottom.
 pub struct Page {
@@ -6,15 +9,37 @@ pub struct Page {
     body: String,
 }
 
+/// Colours first, then what they are used for. Text of every colour has a contrast of at least 4.5 to the page.
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--line:#d1d9e0;--page:#fff;--bar:#2f6fb0}\
-@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--page:#0d1117;--bar:#6ca4dc}}\
-body{margin:2rem auto;max-width:60rem;padding:0 1rem;background:var(--page);color:var(--ink);\
-font:16px/1.5 system-ui,sans-serif}\
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}p{color:var(--soft)}\
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--line:#d1d9e0;--page:#fff;--box:#f6f8fa;--bar:#2f6fb0;\
+--first:#1f5fa8;--second:#a34700;--third:#17713f}\
+@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--page:#0d1117;--box:#161b22;\
+--bar:#6ca4dc;--first:#6ca4dc;--second:#f0a35e;--third:#5cc98f}}\
+*{box-sizing:border-box}\
+body{margin:2rem auto;max-width:64rem;padding:0 1rem;background:var(--page);color:var(--ink);\
+font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\
+h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem;margin-top:1.5rem}\
+p,figcaption,li{color:var(--soft)}p,li{max-width:46rem}p.lead{color:var(--ink)}\
 table{border-collapse:collapse;width:100%}td,th{padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);\
-text-align:left;vertical-align:top}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
-td.note{color:var(--soft)}td.bar{width:40%}td.bar div{background:var(--bar);height:.8rem;border-radius:2px}";
+text-align:left;vertical-align:top}th{font-weight:600;vertical-align:bottom}\
+td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}td.number{white-space:nowrap}\
+td.note{color:var(--soft)}td.bar{width:40%}td.bar div{background:var(--bar);height:.8rem;border-radius:2px}\
+td small{display:block;color:var(--soft);font-size:.8em}\
+td.range{min-width:6.5rem}.range div{position:relative;height:.5rem;background:var(--box);border-radius:2px;margin:.15rem 0}\
+.range i,.range b{position:absolute;top:0;bottom:0}.range i{background:var(--bar);opacity:.45;border-radius:2px}\
+.range b{width:2px;margin-left:-1px;background:var(--ink)}\
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.25rem 0}\
+.tiles div{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.6rem .8rem}\
+.tiles b{display:block;font-size:1.5rem;line-height:1.3;font-variant-numeric:tabular-nums}.tiles span{color:var(--soft);font-size:.85rem}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem}\
+figure{margin:0}figure svg{width:100%;height:auto;display:block}figure h3{margin:.5rem 0}figcaption{font-size:.85rem}\
+.first{color:var(--first)}.second{color:var(--second)}.third{color:var(--third)}\
+pre{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.75rem;white-space:pre-wrap;font-size:.85rem}\
+summary{cursor:pointer;margin-top:1rem;font-weight:600}\
+@media (max-width:40rem){body{margin:1rem auto}table.grid{font-size:.75rem}table.grid td,table.grid th{padding-right:.4rem}\
+.grid td.range{min-width:0}.range div{display:none}td.number,td.bar+td.number{white-space:normal}\
+table.facts td.number{white-space:nowrap}}\
+@media print{body{max-width:none}}";
 
 /// Text as HTML may hold it.
 pub fn escaped(text: &str) -> String {
@@ -31,24 +56,81 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// A drawing with its title and what its marks are.
+pub struct Figure {
+    /// Above it.
+    pub title: &'static str,
+    /// An SVG element; see [`super::plot`].
+    pub svg: String,
+    /// Marks in the colours of the series, in their order: the sign and its meaning.
+    pub marks: Vec<(&'static str, String)>,
+    /// A sentence below it.
+    pub says: String,
+}
+
 impl Page {
     /// A page with nothing but its title.
     pub fn new(title: &str) -> Page {
         Page { title: title.to_string(), body: format!("<h1>{}</h1>\n", escaped(title)) }
     }
 
+    /// What the page is about, in a sentence or two.
+    pub fn lead(mut self, says: &str) -> Page {
+        self.body += &format!("<p class=\"lead\">{}</p>\n", escaped(says));
+        self
+    }
+
     /// A heading with a sentence under it, which may be empty.
-    pub fn section(mut self, title: &str, says: &str) -> Page {
-        self.body += &format!("<h2>{}</h2>\n", escaped(title));
+    pub fn section(self, title: &str, says: &str) -> Page {
+        self.headed("h2", title, says)
+    }
+
+    /// A smaller heading with a sentence under it, which may be empty.
+    pub fn subsection(self, title: &str, says: &str) -> Page {
+        self.headed("h3", title, says)
+    }
+
+    fn headed(mut self, level: &str, title: &str, says: &str) -> Page {
+        self.body += &format!("<{level}>{}</{level}>\n", escaped(title));
         if !says.is_empty() {
             self.body += &format!("<p>{}</p>\n", escaped(says));
         }
         self
     }
 
+    /// The few numbers that one looks for first: number and name.
+    pub fn tiles(mut self, tiles: &[(String, &str)]) -> Page {
+        self.body += "<div class=\"tiles\">\n";
+        for (number, name) in tiles {
+            self.body += &format!("<div><b>{}</b><span>{}</span></div>\n", escaped(number), escaped(name));
+        }
+        self.body += "</div>\n";
+        self
+    }
+
+    /// Drawings, side by side where there is room.
+    pub fn figures(mut self, figures: &[Figure]) -> Page {
+        self.body += "<div class=\"figures\">\n";
+        for Figure { title, svg, marks, says } in figures {
+            let classes = ["first", "second", "third"];
+            let mark = |((sign, meaning), class): (&(&str, String), _)| {
+                format!("<span class=\"{class}\">{}</span>&nbsp;{}", escaped(sign), escaped(meaning))
+            };
+            let marks: Vec<String> = marks.iter().zip(classes).map(mark).collect();
+            self.body += &format!(
+                "<figure><h3>{}</h3>\n{svg}\n<figcaption>{}. {}</figcaption></figure>\n",
+                escaped(title),
+                marks.join(" · "),
+                escaped(says)
+            );
+        }
+        self.body += "</div>\n";
+        self
+    }
+
     /// Facts: name, number, note.
     pub fn facts<'a>(mut self, rows: impl Iterator<Item = &'a [String; 3]>) -> Page {
-        self.body += "<table>\n";
+        self.body += "<table class=\"facts\">\n";
         for [name, value, note] in rows {
             // What is set in belongs to the fact above.
             let inset = name.len() - name.trim_start().len();
@@ -60,6 +142,32 @@ impl Page {
             );
         }
         self.body += "</table>\n";
+        self
+    }
+
+    /// Rows under a header; the first share of a row is drawn too.
+    pub fn grid(mut self, grid: &Grid) -> Page {
+        let number = |at: usize| !matches!(grid.rows.first().and_then(|row| row.get(at)), Some(Cell::Words(_)));
+        self.body += "<table class=\"grid\">\n<thead><tr>";
+        for (at, name) in grid.header.iter().enumerate() {
+            let class = if number(at) { " class=\"number\"" } else { "" };
+            self.body += &format!("<th{class}>{}</th>", escaped(name));
+        }
+        self.body += "</tr></thead>\n<tbody>\n";
+        for row in &grid.rows {
+            let drawn = row.iter().position(|cell| matches!(cell, Cell::Share(_)));
+            self.body += "<tr>";
+            for (at, cell) in row.iter().enumerate() {
+                self.body += &match cell {
+                    Cell::Words(text) => format!("<td>{}</td>", escaped(text)),
+                    Cell::Number(text) => format!("<td class=\"number\">{}</td>", escaped(text)),
+                    Cell::Share(None) => "<td class=\"number\">–</td>".to_string(),
+                    Cell::Share(Some(share)) => share_cell(share, drawn == Some(at)),
+                };
+            }
+            self.body += "</tr>\n";
+        }
+        self.body += "</tbody></table>\n";
         self
     }
 
@@ -80,6 +188,26 @@ impl Page {
         self
     }
 
+    /// Sentences in a list.
+    pub fn list(mut self, sentences: &[String]) -> Page {
+        let items: String = sentences.iter().map(|says| format!("<li>{}</li>\n", escaped(says))).collect();
+        self.body += &format!("<ul>\n{items}</ul>\n");
+        self
+    }
+
+    /// Text as it is, such as a command.
+    pub fn verbatim(mut self, text: &str) -> Page {
+        self.body += &format!("<pre>{}</pre>\n", escaped(text));
+        self
+    }
+
+    /// What only some want to see, behind its name.
+    pub fn details(mut self, name: &str, inside: impl FnOnce(Page) -> Page) -> Page {
+        let inner = inside(Page { title: String::new(), body: String::new() });
+        self.body += &format!("<details><summary>{}</summary>\n{}</details>\n", escaped(name), inner.body);
+        self
+    }
+
     /// The whole page.
     pub fn html(&self) -> String {
         format!(
@@ -90,6 +218,19 @@ impl Page {
             self.body
         )
     }
+}
+
+/// The share, its interval, and both on a line from 0 to 1 if it is to be drawn.
+fn share_cell(share: &Share, drawn: bool) -> String {
+    let text = format!("{}<small>{}</small>", tenths(share.ratio), interval(share));
+    if !drawn {
+        return format!("<td class=\"number\">{text}</td>");
+    }
+    let [low, width, at] = [share.low, share.high - share.low, share.ratio].map(|ratio| 100.0 * ratio);
+    format!(
+        "<td class=\"number range\">{text}<div><i style=\"left:{low:.1}%;width:{width:.1}%\"></i>\
+         <b style=\"left:{at:.1}%\"></b></div></td>"
+    )
 }
 
 #[cfg(test)]
@@ -107,5 +248,28 @@ mod tests {
         );
         assert!(!html.contains("<b>") && !html.contains("<i>") && html.contains("width:100.0%"));
         assert!(!html.contains("http") && !html.contains("<script"));
+        let grid = Grid { rows: vec![vec![Cell::Words("<u>".into())]], ..Grid::new(["<th>"]) };
+        let figure =
+            Figure { title: "f", svg: "<svg></svg>".into(), marks: vec![("●", "<q>".into())], says: "<em>".into() };
+        let html = Page::new("t")
+            .lead("<u>")
+            .tiles(&[("<u>".into(), "<u>")])
+            .grid(&grid)
+            .figures(&[figure])
+            .list(&["<em>".into()])
+            .details("<u>", |page| page.verbatim("<q>"))
+            .html();
+        for markup in ["<u>", "<q>", "<em>", "<th><th>"] {
+            assert!(!html.contains(markup), "{markup}: {html}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_told_and_drawn_with_its_interval() {
+        let share = Share { ratio: 0.5, low: 0.25, high: 0.875 };
+        let row = vec![Cell::Share(Some(share)), Cell::Share(Some(share)), Cell::Share(None)];
+        let html = Page::new("t").grid(&Grid { rows: vec![row], ..Grid::new(["a", "b", "c"]) }).html();
+        assert_eq!(html.matches("50.0 %<small>25.0 to 87.5</small>").count(), 2);
+        assert_eq!(html.matches("<i style=\"left:25.0%;width:62.5%\"></i><b style=\"left:50.0%\"></b>").count(), 1);
     }
 }

@@ -5,15 +5,18 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::card::{CardInputs, DataFile as CardFile, card};
+use super::answers::Answers;
+use super::card::Card;
 use super::checks::Limits as CheckLimits;
-use super::data::{Labelled, Line, measure};
-use super::evaluate::Metrics;
+use super::data::{Labelled, Line};
+use super::evaluate::{ClassRows, Metrics};
+use super::evaluation::card_slices;
 use super::extra::{Count, Extra, Weighted};
 use super::fit::{self, CheckpointPlace, Checkpoints, Example, Progress};
 use super::inspect::DataReport;
 use super::judging::{Judging, Wanted};
 use super::recipe::Recipe;
+use super::record::{Record, SplitRecord};
 use super::screen;
 use super::split::{Grouping, Part, Split};
 use super::vague;
@@ -135,7 +138,6 @@ pub struct Prepared {
     files: Vec<DataFile>,
     lines: Vec<Line>,
     repair_zeros: bool,
-    source: Source,
 }
 
 impl Prepared {
@@ -152,7 +154,7 @@ impl Prepared {
             return Err(Error::Input(reason));
         }
         let (files, repair_zeros) = (data_files(&source), options.checks.repair_zeros);
-        Ok(Prepared { report, split, files, lines, repair_zeros, source })
+        Ok(Prepared { report, split, files, lines, repair_zeros })
     }
 
     /// Usable lines by part.
@@ -311,34 +313,24 @@ fn measured(
     let (bundle, _) = Bundle::build(draft.clone())?;
     let loaded = Loaded { name: options.name.clone(), version: 0, bundle };
     let classifier = Classifier::new(&loaded, &draft.policy)?;
-    let metrics = measure(&classifier, rows)?;
-    draft.metrics = json!({
-        "measured_on": measured_on,
-        "figures": metrics,
-        "fit": history,
-        "checks": prepared.report,
-        "extra": extra,
-        "recipe": options.recipe,
-    });
-    draft.card = card(&CardInputs {
-        name: &options.name,
-        version: "",
-        program_version: &draft.program_version,
-        created_at: &draft.created_at,
-        owner: &options.created_by,
-        edition: options.edition,
-        files: &card_files(&prepared.source),
-        checks: &prepared.report.labels,
-        split: &prepared.split,
-        part_rows: &parts.rows(),
-        architecture: &json!(draft.config),
-        hyper_parameters: &json!(options.recipe.fit),
-        measured_on: &measured_on,
-        metrics: &metrics,
-        calibration: &json!(draft.calibration),
-        threshold: &threshold_table(&draft.policy),
-        command: &options.command,
-    });
+    let answers = Answers::of(&classifier, rows)?;
+    let goods = answers.goods();
+    let metrics = answers.metrics(&goods);
+    let class_rows = parts.class_rows();
+    let record = Record {
+        measured_on: measured_on.clone(),
+        figures: metrics.clone(),
+        slices: card_slices(&goods, rows, &class_rows),
+        class_rows,
+        split: Some(SplitRecord::new(&prepared.split, parts.rows())),
+        fit: history.clone(),
+        checks: Some(prepared.report.clone()),
+        extra: extra.to_vec(),
+        recipe: json!(options.recipe),
+        command: options.command.clone(),
+    };
+    draft.metrics = json!(record);
+    draft.card = Card::of_draft(&draft, &record).markdown();
     Ok((draft, measured_on, metrics))
 }
 
@@ -387,6 +379,14 @@ impl<'a> Parts<'a> {
         parts.into_iter().flatten().map(|(text, _)| grouping.key(text)).collect()
     }
 
+    /// Rows of each class in the training part.
+    fn class_rows(&self) -> ClassRows {
+        let mut rows = ClassRows::new();
+        let goods = self.train.iter().filter(|(_, code)| code.as_str() != VAGUE_CODE);
+        goods.for_each(|(_, code)| *rows.entry(*code).or_default() += 1);
+        rows
+    }
+
     fn rows(&self) -> Vec<(Part, usize)> {
         let parts = [&self.train, &self.stop, &self.calibrate, &self.threshold, &self.test];
         Part::ALL.into_iter().zip(parts).map(|(part, rows)| (part, rows.len())).collect()
@@ -429,29 +429,4 @@ pub(super) fn data_files(source: &Source) -> Vec<DataFile> {
             rows: f.rows,
         })
         .collect()
-}
-
-fn card_files(source: &Source) -> Vec<CardFile> {
-    source
-        .files()
-        .iter()
-        .map(|f| CardFile { address: f.url.clone(), rows: f.rows as usize, digest: f.e_tag().map(str::to_string) })
-        .collect()
-}
-
-fn threshold_table(policy: &Policy) -> serde_json::Value {
-    let e = &policy.evidence;
-    json!({
-        "threshold": policy.threshold,
-        "target_precision": policy.target_precision,
-        "bound": policy.bound,
-        "review_budget": policy.review_budget,
-        "audit_ratio": policy.audit_ratio,
-        "evidence_texts": e.texts,
-        "accepted_texts": e.accepted,
-        "errors_among_them": e.errors,
-        "coverage_ratio": e.coverage_ratio,
-        "error_upper_bound": e.error_upper_bound,
-        "method": e.method,
-    })
 }

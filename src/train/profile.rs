@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unicode_script::{Script, UnicodeScript};
 
 use super::split::{Part, Split, group_key};
@@ -18,7 +18,7 @@ const LANGUAGES: usize = 8;
 const LANGUAGE_WORDS: usize = 5;
 
 /// The distribution of a number over rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// One row in twenty has at most this.
     pub p5: usize,
@@ -31,7 +31,7 @@ pub struct Quantiles {
 }
 
 /// A share of the rows by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// Of a script or a language.
     pub name: String,
@@ -49,7 +49,8 @@ pub struct Described<'a> {
 }
 
 /// What is counted here; of rows that have a description.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Profile {
     /// Rows with a description.
     pub rows: usize,

@@ -10,12 +10,12 @@
 //! and so measures goods whose wording is new; it is the stricter of the two, for when sizes, counts or serial
 //! numbers make up most of the variety.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// What a row is used for. No row is used for two things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Fits the weights.
@@ -36,7 +36,7 @@ impl Part {
 }
 
 /// Share of the distinct keys that goes to each part, 0 to 1; the rest is for training.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// For [`Part::Stop`].
     pub stop: f64,
@@ -62,7 +62,7 @@ impl Shares {
 }
 
 /// What makes two descriptions inseparable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grouping {
     /// Equal normalised text.

@@ -1,4 +1,6 @@
-//! Facts as aligned rows of text, and how numbers and shares are written.
+//! Facts and figures as aligned rows of text and as Markdown, and how numbers and shares are written.
+
+use super::evaluate::Share;
 
 /// Rows of text in three columns: name, right-aligned value, note.
 #[derive(Default)]
@@ -40,6 +42,89 @@ impl Table {
     }
 }
 
+/// Rows of cells under a header.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grid {
+    /// Name of each column.
+    pub header: Vec<&'static str>,
+    /// As many cells each.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// What stands in one place of a grid.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Words, aligned to the left.
+    Words(String),
+    /// A number, aligned to the right.
+    Number(String),
+    /// A share with its interval; `None` when there is nothing that it could be of.
+    Share(Option<Share>),
+}
+
+impl Cell {
+    /// A whole number.
+    pub fn count(number: usize) -> Cell {
+        Cell::Number(thousands(number))
+    }
+
+    /// As text in one line.
+    pub fn text(&self) -> String {
+        match self {
+            Cell::Words(text) | Cell::Number(text) => text.clone(),
+            Cell::Share(None) => "–".to_string(),
+            Cell::Share(Some(share)) => format!("{} ({})", tenths(share.ratio), interval(share)),
+        }
+    }
+}
+
+impl Grid {
+    /// Without rows.
+    pub fn new<const N: usize>(header: [&'static str; N]) -> Grid {
+        Grid { header: header.to_vec(), rows: Vec::new() }
+    }
+
+    /// Aligned, the header first.
+    pub fn lines(&self) -> Vec<String> {
+        let header = self.header.iter().map(|name| name.to_string()).collect();
+        let rows: Vec<Vec<String>> =
+            std::iter::once(header).chain(self.rows.iter().map(|row| row.iter().map(Cell::text).collect())).collect();
+        let column = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+        let widths: Vec<usize> =
+            (0..self.header.len()).map(|at| column(at).map(|text| text.chars().count()).max().unwrap_or(0)).collect();
+        let words = |at: usize| self.rows.first().is_some_and(|row| matches!(row.get(at), Some(Cell::Words(_))));
+        let line = |row: &Vec<String>| {
+            let padded = row.iter().zip(&widths).enumerate().map(|(at, (text, width))| {
+                if words(at) { format!("{text:width$}") } else { format!("{text:>width$}") }
+            });
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
+        };
+        rows.iter().map(line).collect()
+    }
+
+    /// As a Markdown table that ends with a line break.
+    pub fn markdown(&self) -> String {
+        let rows = self.rows.iter().map(|row| row.iter().map(|cell| escaped_cell(&cell.text())).collect());
+        markdown_table(&self.header, rows)
+    }
+}
+
+/// A Markdown table that ends with a line break; the cells must not break out of it, see [`escaped_cell`].
+pub fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let names: Vec<String> = header.iter().map(|name| name.to_string()).collect();
+    let mut written = line(&names) + &line(&vec!["---".to_string(); header.len()]);
+    for row in rows {
+        written.push_str(&line(&row));
+    }
+    written
+}
+
+/// Text that cannot break out of its Markdown cell.
+pub fn escaped_cell(text: &str) -> String {
+    text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Share of `part` in `whole`; 0 of nothing.
 pub fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -48,6 +133,16 @@ pub fn ratio(part: usize, whole: usize) -> f64 {
 /// `0.0714` as `7.14 %`.
 pub fn percent(ratio: f64) -> String {
     format!("{:.2} %", 100.0 * ratio)
+}
+
+/// `0.0714` as `7.1 %`.
+pub fn tenths(ratio: f64) -> String {
+    format!("{:.1} %", 100.0 * ratio)
+}
+
+/// The ends of a share's interval in per cent: `6.2 to 8.1`.
+pub fn interval(share: &Share) -> String {
+    format!("{:.1} to {:.1}", 100.0 * share.low, 100.0 * share.high)
 }
 
 /// `59024` as `59,024`.
@@ -66,6 +161,24 @@ pub fn thousands(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grid_is_aligned_and_cannot_be_broken_out_of() {
+        let share = Share { ratio: 0.5, low: 0.0126, high: 0.9874 };
+        let rows = vec![
+            vec![Cell::Words("a|b".into()), Cell::count(1_200), Cell::Share(Some(share))],
+            vec![Cell::Words("sea".into()), Cell::count(7), Cell::Share(None)],
+        ];
+        let grid = Grid { rows, ..Grid::new(["value", "rows", "right"]) };
+        let expected = [
+            "value   rows                right",
+            "a|b    1,200  50.0 % (1.3 to 98.7)",
+            "sea        7                    –",
+        ];
+        assert_eq!(grid.lines(), expected);
+        let page = grid.markdown();
+        assert!(page.starts_with("| value | rows | right |\n| --- | --- | --- |\n| a\\|b | 1,200 | 50.0 %"), "{page}");
+    }
 
     #[test]
     fn numbers_are_written_in_threes() {

@@ -26,6 +26,11 @@ pub struct ByDigits<T> {
 }
 
 impl<T> ByDigits<T> {
+    /// Each level by the number of its digits, in words.
+    pub fn each(&self) -> [(&'static str, &T); 3] {
+        [("six", &self.hs6), ("four", &self.hs4), ("two", &self.hs2)]
+    }
+
     /// One figure from the rows of each level.
     pub(super) fn of(rows: &[Scored<'_>], figure: impl Fn(&[Step]) -> T) -> ByDigits<T> {
         let at = |digits| figure(&steps(rows, digits));

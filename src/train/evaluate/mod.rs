@@ -90,7 +90,8 @@ pub struct Metrics {
 }
 
 /// Refusals of texts that name no goods.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vague {
     /// Rows whose label says that the text names no goods.
     pub rows: usize,

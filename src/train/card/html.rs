@@ -1,0 +1,55 @@
+//! The card as one self-contained page with drawings.
+
+use serde_json::Value;
+
+use super::{Card, flattened};
+use crate::error::Result;
+use crate::train::figures;
+use crate::train::page::Page;
+
+impl Card<'_> {
+    /// The same inputs give the same bytes.
+    ///
+    /// # Errors
+    /// `Bug` when a drawing fails.
+    pub fn html(&self) -> Result<String> {
+        let record = self.record;
+        let measured = &record.figures;
+        let mut page = Page::new(&format!("Model card: {}", self.title())).lead(&self.what_it_is());
+        page = page.tiles(&figures::tiles(measured));
+        page = page.section("Figures", &self.measured()).figures(&figures::drawings(measured, self.target_precision)?);
+        page = page.facts(figures::facts(measured).rows());
+        if !record.slices.is_empty() {
+            page = figures::slices_page(page.section("Where it is weak", figures::SLICES), &record.slices);
+        }
+        page = page.section("Data", &format!("Labels are of edition HS {}.", self.edition)).grid(&self.files());
+        if let Some(checks) = &record.checks {
+            page = page.details("What the checks found, before anything was learnt", |page| {
+                page.facts(checks.labels.table().rows()).facts(checks.descriptions.table().rows())
+            });
+        }
+        if let Some(split) = &record.split {
+            page = page.section("Split", &split.says()).grid(&split.grid());
+        }
+        page = page.section("Threshold", &figures::accepted(measured)).facts(rows(&self.threshold).iter());
+        page = page.section("Limits", "").list(&self.limits());
+        if !record.command.is_empty() {
+            page = page.section("How to make it again", "").verbatim(&record.command);
+        }
+        page = page
+            .details("Architecture", |page| page.facts(rows(&self.architecture).iter()))
+            .details("Settings of the fit", |page| page.facts(rows(self.settings()).iter()))
+            .details("Calibration", |page| page.facts(rows(&self.calibration).iter()));
+        if !self.digest.is_empty() {
+            page =
+                page.section("Identity", "SHA-256 of the manifest, which names every file of the bundle with its own.");
+            page = page.verbatim(self.digest);
+        }
+        Ok(page.html())
+    }
+}
+
+/// A value of another room as facts.
+fn rows(value: &Value) -> Vec<[String; 3]> {
+    flattened(value).into_iter().map(|[name, text]| [name, text, String::new()]).collect()
+}

@@ -1,0 +1,179 @@
+//! Figures as facts, grids and drawings: the parts that a model card and an evaluation have in common.
+
+use super::evaluate::{By, Confusion, Example, Metrics, Slice, Slices};
+use super::page::{Figure, Page};
+use super::plot;
+use super::table::{Cell, Grid, Table, percent, tenths, thousands};
+use crate::error::Result;
+
+/// Every figure that is one number.
+pub fn facts(m: &Metrics) -> Table {
+    let mut table = Table::default();
+    table.row("right at six digits", &percent(m.accuracy.hs6), "");
+    table.row("right at four digits", &percent(m.accuracy.hs4), "");
+    table.row("right at two digits", &percent(m.accuracy.hs2), "");
+    table.row("right code among the best five", &percent(m.accuracy.hs6_top_five), "");
+    table.row("right at six digits, each description once", &percent(m.accuracy.hs6_of_texts), "");
+    table.row("macro F1", &format!("{:.4}", m.macro_f1), "every subheading counts the same");
+    for at in &m.coverage_at {
+        let name = format!("coverage at {} precision, threshold set on these rows", percent(at.precision));
+        table.row(&name, &percent(at.coverage_ratio), "");
+    }
+    table.row("area under the risk–coverage curve", &format!("{:.4}", m.aurc), "lower is better");
+    table.row("area under the generalised risk–coverage curve", &format!("{:.4}", m.augrc), "lower is better");
+    for (digits, error) in m.calibration_error.each() {
+        table.row(&format!("calibration error at {digits} digits"), &percent(*error), "");
+    }
+    for (digits, score) in m.brier.each() {
+        table.row(&format!("Brier score at {digits} digits"), &format!("{score:.4}"), "lower is better");
+    }
+    table
+}
+
+/// What the policy accepted, in a sentence.
+pub fn accepted(m: &Metrics) -> String {
+    let accepted = &m.accepted;
+    match accepted.precision {
+        None => "The threshold accepted no row.".to_string(),
+        Some(precision) => format!(
+            "The threshold accepted {} rows ({}) without a person; {} of them are right ({}; 95 % interval {} to {}, \
+             Clopper–Pearson).",
+            thousands(accepted.rows),
+            percent(accepted.coverage_ratio),
+            thousands(accepted.right_rows),
+            percent(precision),
+            percent(accepted.precision_low),
+            percent(accepted.precision_high),
+        ),
+    }
+}
+
+/// The few numbers that one looks for first.
+pub fn tiles(m: &Metrics) -> Vec<(String, &'static str)> {
+    let precision = m.accepted.precision.map_or_else(|| "–".to_string(), tenths);
+    vec![
+        (tenths(m.accuracy.hs6), "right at six digits"),
+        (tenths(m.accuracy.hs4), "right at four digits"),
+        (tenths(m.accuracy.hs6_top_five), "right code among five"),
+        (tenths(m.accepted.coverage_ratio), "accepted without a person"),
+        (precision, "right of the accepted"),
+    ]
+}
+
+/// The reliability diagram and the risk–coverage curve.
+pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure>> {
+    let mut drawn = Vec::new();
+    if !m.reliability.hs6.is_empty() {
+        let marks = [("●", "six digits"), ("▲", "four"), ("✕", "two")];
+        drawn.push(Figure {
+            title: "How often a confidence is right",
+            svg: plot::reliability(&m.reliability)?,
+            marks: marks.map(|(sign, meaning)| (sign, meaning.to_string())).to_vec(),
+            says:
+                "Each mark is one of at most 15 bins of equally many rows. On the diagonal confidence is what it says, \
+                   below it too sure. Upright lines: 95 % intervals at six digits."
+                    .to_string(),
+        });
+    }
+    if !m.risk_coverage.is_empty() {
+        let mut marks = vec![("━", "if the threshold were here".to_string())];
+        if m.accepted.rows > 0 {
+            marks.push(("●", "the policy's own threshold, with its 95 % interval".to_string()));
+        }
+        let target =
+            target_precision.map(|target| format!("The level line is the aim, {} wrong.", tenths(1.0 - target)));
+        drawn.push(Figure {
+            title: "What it costs to accept more",
+            svg: plot::risk_coverage(&m.risk_coverage, &m.accepted, target_precision)?,
+            marks,
+            says: target.unwrap_or_default(),
+        });
+    }
+    Ok(drawn)
+}
+
+/// Rows told apart, worst first.
+pub fn slices(slices: &Slices) -> Grid {
+    let mut grid =
+        Grid::new(["value", "rows", "right at six", "right at two", "accepted", "right of these", "over-confident by"]);
+    let row = |slice: &Slice| {
+        vec![
+            Cell::Words(slice.value.clone()),
+            Cell::count(slice.rows),
+            Cell::Share(Some(slice.hs6)),
+            Cell::Share(Some(slice.hs2)),
+            Cell::Number(tenths(slice.coverage_ratio)),
+            Cell::Share(slice.precision),
+            Cell::Number(format!("{:+.1}", 100.0 * slice.calibration_gap)),
+        ]
+    };
+    grid.rows = slices.slices.iter().chain(&slices.small).map(row).collect();
+    grid
+}
+
+/// The title of such rows.
+pub fn slices_title(slices: &Slices) -> String {
+    By::title(&slices.by)
+}
+
+/// How such rows are to be read.
+pub const SLICES: &str = "Worst first, by the upper end of the 95 % interval (in brackets or below the share) at six digits, \
+                          so that few rows do not lead by chance. Over-confident: mean confidence less the share right, in points.";
+
+/// What is taken for what.
+pub fn confusions(found: &[Confusion]) -> Grid {
+    let named = |code: &str, text: &Option<String>| match text {
+        Some(text) => format!("{code} {}", shortened(text)),
+        None => code.to_string(),
+    };
+    let mut grid = Grid::new(["known", "predicted", "rows", "of", "accepted", "agree in"]);
+    let row = |c: &Confusion| {
+        let agree = match c.agree_digits {
+            4 => "heading",
+            2 => "chapter",
+            _ => "nothing",
+        };
+        vec![
+            Cell::Words(named(c.truth.as_str(), &c.truth_text)),
+            Cell::Words(named(c.predicted.as_str(), &c.predicted_text)),
+            Cell::count(c.rows),
+            Cell::count(c.truth_rows),
+            Cell::count(c.accepted_rows),
+            Cell::Words(agree.to_string()),
+        ]
+    };
+    grid.rows = found.iter().map(row).collect();
+    grid
+}
+
+/// Mistakes with their descriptions.
+pub fn examples(found: &[Example]) -> Grid {
+    let mut grid = Grid::new(["description", "known", "predicted", "confidence", "accepted"]);
+    let row = |e: &Example| {
+        vec![
+            Cell::Words(e.text.clone()),
+            Cell::Words(e.truth.to_string()),
+            Cell::Words(e.predicted.to_string()),
+            Cell::Number(tenths(f64::from(e.confidence))),
+            Cell::Words(if e.accepted { "yes" } else { "no" }.to_string()),
+        ]
+    };
+    grid.rows = found.iter().map(row).collect();
+    grid
+}
+
+/// Longest text of a code in a table, in characters.
+const TEXT: usize = 60;
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= TEXT {
+        return text.to_string();
+    }
+    let cut: String = text.chars().take(TEXT - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+/// The slices as parts of a page.
+pub fn slices_page(page: Page, all: &[Slices]) -> Page {
+    all.iter().fold(page, |page, one| page.subsection(&slices_title(one), "").grid(&slices(one)))
+}
