@@ -87,7 +87,12 @@ pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Resul
             let column = column.and_then(|at| line.columns.get(at)).and_then(Option::as_deref);
             by.value(&line.text, code, &record.class_rows, column)
         };
-        slices(by.name(), &goods.places.iter().map(value).collect::<Vec<_>>(), &goods.rows, options.min_rows)
+        let values = goods.places.iter().map(value).collect::<Vec<_>>();
+        let mut found = slices(by.name(), &values, &goods.rows, options.min_rows);
+        if let (By::Chapter, Some(names)) = (by, &options.names) {
+            found.slices.iter_mut().for_each(|slice| slice.text = names.of(&slice.value).map(str::to_string));
+        }
+        found
     };
     let texts: Vec<&str> = goods.places.iter().map(|place| codes[*place].0).collect();
     Ok(Evaluation {

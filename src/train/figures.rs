@@ -20,11 +20,15 @@ pub fn facts(m: &Metrics) -> Table {
         table.row(&name, &percent(at.coverage_ratio), "");
     }
     table.row("area under the risk–coverage curve", &format!("{:.4}", m.aurc), "lower is better");
-    table.row("area under the generalised risk–coverage curve", &format!("{:.4}", m.augrc), "lower is better");
+    // A version that was measured by an earlier program has no such figures.
+    let recorded = !m.reliability.hs6.is_empty();
+    if recorded {
+        table.row("area under the generalised risk–coverage curve", &format!("{:.4}", m.augrc), "lower is better");
+    }
     for (digits, error) in m.calibration_error.each() {
         table.row(&format!("calibration error at {digits} digits"), &percent(*error), "");
     }
-    for (digits, score) in m.brier.each() {
+    for (digits, score) in m.brier.each().into_iter().filter(|_| recorded) {
         table.row(&format!("Brier score at {digits} digits"), &format!("{score:.4}"), "lower is better");
     }
     table
@@ -94,17 +98,18 @@ pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure
 
 /// Rows told apart, worst first.
 pub fn slices(slices: &Slices) -> Grid {
+    let by = slices.by.as_str();
     let mut grid =
-        Grid::new(["value", "rows", "right at six", "right at two", "accepted", "right of these", "over-confident by"]);
+        Grid::new([by, "rows", "right at six", "right at two", "accepted", "right of these", "over-confident by"]);
     let row = |slice: &Slice| {
         vec![
-            Cell::Words(slice.value.clone()),
+            Cell::Words(named(&slice.value, &slice.text)),
             Cell::count(slice.rows),
             Cell::Share(Some(slice.hs6)),
             Cell::Share(Some(slice.hs2)),
             Cell::Number(tenths(slice.coverage_ratio)),
             Cell::Share(slice.precision),
-            Cell::Number(format!("{:+.1}", 100.0 * slice.calibration_gap)),
+            Cell::Number(signed(100.0 * slice.calibration_gap)),
         ]
     };
     grid.rows = slices.slices.iter().chain(&slices.small).map(row).collect();
@@ -122,11 +127,7 @@ pub const SLICES: &str = "Worst first, by the upper end of the 95 % interval (in
 
 /// What is taken for what.
 pub fn confusions(found: &[Confusion]) -> Grid {
-    let named = |code: &str, text: &Option<String>| match text {
-        Some(text) => format!("{code} {}", shortened(text)),
-        None => code.to_string(),
-    };
-    let mut grid = Grid::new(["known", "predicted", "rows", "of", "accepted", "agree in"]);
+    let mut grid = Grid::new(["known", "predicted", "rows", "of known", "accepted", "agree in"]);
     let row = |c: &Confusion| {
         let agree = match c.agree_digits {
             4 => "heading",
@@ -148,18 +149,32 @@ pub fn confusions(found: &[Confusion]) -> Grid {
 
 /// Mistakes with their descriptions.
 pub fn examples(found: &[Example]) -> Grid {
-    let mut grid = Grid::new(["description", "known", "predicted", "confidence", "accepted"]);
+    let mut grid = Grid::new(["known", "predicted", "confidence", "accepted", "description"]);
     let row = |e: &Example| {
         vec![
-            Cell::Words(e.text.clone()),
             Cell::Words(e.truth.to_string()),
             Cell::Words(e.predicted.to_string()),
             Cell::Number(tenths(f64::from(e.confidence))),
             Cell::Words(if e.accepted { "yes" } else { "no" }.to_string()),
+            Cell::Words(e.text.clone()),
         ]
     };
     grid.rows = found.iter().map(row).collect();
     grid
+}
+
+/// A number with its sign and one decimal.
+fn signed(number: f64) -> String {
+    match format!("{:.1}", number.abs()) {
+        zero if zero == "0.0" => zero,
+        size if number < 0.0 => format!("−{size}"),
+        size => format!("+{size}"),
+    }
+}
+
+/// A code with its text, where there is one.
+fn named(code: &str, text: &Option<String>) -> String {
+    text.as_ref().map_or_else(|| code.to_string(), |text| format!("{code} {}", shortened(text)))
 }
 
 /// Longest text of a code in a table, in characters.

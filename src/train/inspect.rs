@@ -54,7 +54,7 @@ impl DataReport {
                 lines
                     .iter()
                     .filter(|l| !l.text.is_empty())
-                    .map(|l| Described { text: &l.text, usable: l.label.code(true).is_some() }),
+                    .map(|l| Described { text: &l.text, usable: l.label.class(true).is_some() }),
                 split,
             ),
         }

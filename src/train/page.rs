@@ -1,6 +1,5 @@
 //! One self-contained HTML page: no script, no address outside itself, readable in light and dark, on a desk and on a phone.
 
-use super::evaluate::Share;
 use super::table::{Cell, Grid, interval, tenths};
 
 /// What stands on a page, from top to bottom.
@@ -16,29 +15,34 @@ const STYLE: &str = "\
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--page:#0d1117;--box:#161b22;\
 --bar:#6ca4dc;--first:#6ca4dc;--second:#f0a35e;--third:#5cc98f}}\
 *{box-sizing:border-box}\
-body{margin:2rem auto;max-width:64rem;padding:0 1rem;background:var(--page);color:var(--ink);\
-font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\
+body{margin:2rem auto;max-width:68rem;padding:0 1rem;background:var(--page);color:var(--ink);\
+font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\
 h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem;margin-top:1.5rem}\
 p,figcaption,li{color:var(--soft)}p,li{max-width:46rem}p.lead{color:var(--ink)}\
 table{border-collapse:collapse;width:100%}td,th{padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);\
 text-align:left;vertical-align:top}th{font-weight:600;vertical-align:bottom}\
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}td.number{white-space:nowrap}\
 td.note{color:var(--soft)}td.bar{width:40%}td.bar div{background:var(--bar);height:.8rem;border-radius:2px}\
+.pairs td{overflow-wrap:anywhere}.pairs td:first-child{width:40%;color:var(--soft)}.grid td{overflow-wrap:anywhere}\
 td small{display:block;color:var(--soft);font-size:.8em}\
-td.range{min-width:6.5rem}.range div{position:relative;height:.5rem;background:var(--box);border-radius:2px;margin:.15rem 0}\
+.grid .range{width:8rem}.range div{position:relative;height:.8rem;background:var(--box);border-radius:2px;margin:.35rem 0}\
 .range i,.range b{position:absolute;top:0;bottom:0}.range i{background:var(--bar);opacity:.45;border-radius:2px}\
 .range b{width:2px;margin-left:-1px;background:var(--ink)}\
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.25rem 0}\
 .tiles div{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.6rem .8rem}\
-.tiles b{display:block;font-size:1.5rem;line-height:1.3;font-variant-numeric:tabular-nums}.tiles span{color:var(--soft);font-size:.85rem}\
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem}\
+.tiles b{display:block;font-size:1.5rem;line-height:1.3;font-variant-numeric:tabular-nums}\
+.tiles span{color:var(--soft);font-size:.85rem}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem;margin-bottom:1rem}\
 figure{margin:0}figure svg{width:100%;height:auto;display:block}figure h3{margin:.5rem 0}figcaption{font-size:.85rem}\
 .first{color:var(--first)}.second{color:var(--second)}.third{color:var(--third)}\
-pre{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.75rem;white-space:pre-wrap;font-size:.85rem}\
+pre{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.75rem;white-space:pre-wrap;\
+overflow-wrap:anywhere;font-size:.85rem}\
 summary{cursor:pointer;margin-top:1rem;font-weight:600}\
-@media (max-width:40rem){body{margin:1rem auto}table.grid{font-size:.75rem}table.grid td,table.grid th{padding-right:.4rem}\
-.grid td.range{min-width:0}.range div{display:none}td.number,td.bar+td.number{white-space:normal}\
-table.facts td.number{white-space:nowrap}}\
+@media (max-width:40rem){body{margin:1rem auto}.grid thead,.grid .range{display:none}\
+.grid tr{display:flex;flex-wrap:wrap;gap:0 1rem;padding:.35rem 0;border-bottom:1px solid var(--line)}\
+.grid td{border:0;padding:0;font-size:.85rem;text-align:left}.grid td:first-child{flex-basis:100%;font-weight:600;font-size:1rem}\
+.grid td:not(:first-child)::before{content:attr(data-name) \" \";color:var(--soft)}\
+.grid td small{display:inline;margin-left:.4em;font-size:1em}}\
 @media print{body{max-width:none}}";
 
 /// Text as HTML may hold it.
@@ -76,7 +80,7 @@ impl Page {
 
     /// What the page is about, in a sentence or two.
     pub fn lead(mut self, says: &str) -> Page {
-        self.body += &format!("<p class=\"lead\">{}</p>\n", escaped(says));
+        self.body += &format!("<p class=\"lead\">{}</p>\n", prose(says));
         self
     }
 
@@ -93,7 +97,7 @@ impl Page {
     fn headed(mut self, level: &str, title: &str, says: &str) -> Page {
         self.body += &format!("<{level}>{}</{level}>\n", escaped(title));
         if !says.is_empty() {
-            self.body += &format!("<p>{}</p>\n", escaped(says));
+            self.body += &format!("<p>{}</p>\n", prose(says));
         }
         self
     }
@@ -121,7 +125,7 @@ impl Page {
                 "<figure><h3>{}</h3>\n{svg}\n<figcaption>{}. {}</figcaption></figure>\n",
                 escaped(title),
                 marks.join(" · "),
-                escaped(says)
+                prose(says)
             );
         }
         self.body += "</div>\n";
@@ -145,25 +149,43 @@ impl Page {
         self
     }
 
+    /// Names with values of any length.
+    pub fn pairs(mut self, rows: &[[String; 2]]) -> Page {
+        self.body += "<table class=\"pairs\">\n";
+        for [name, value] in rows {
+            self.body += &format!("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value));
+        }
+        self.body += "</table>\n";
+        self
+    }
+
     /// Rows under a header; the first share of a row is drawn too.
     pub fn grid(mut self, grid: &Grid) -> Page {
+        let drawn = grid.rows.first().and_then(|row| row.iter().position(|cell| matches!(cell, Cell::Share(_))));
         let number = |at: usize| !matches!(grid.rows.first().and_then(|row| row.get(at)), Some(Cell::Words(_)));
         self.body += "<table class=\"grid\">\n<thead><tr>";
         for (at, name) in grid.header.iter().enumerate() {
             let class = if number(at) { " class=\"number\"" } else { "" };
             self.body += &format!("<th{class}>{}</th>", escaped(name));
+            if drawn == Some(at) {
+                self.body += "<th class=\"range\"></th>";
+            }
         }
         self.body += "</tr></thead>\n<tbody>\n";
         for row in &grid.rows {
-            let drawn = row.iter().position(|cell| matches!(cell, Cell::Share(_)));
             self.body += "<tr>";
             for (at, cell) in row.iter().enumerate() {
                 self.body += &match cell {
                     Cell::Words(text) => format!("<td>{}</td>", escaped(text)),
                     Cell::Number(text) => format!("<td class=\"number\">{}</td>", escaped(text)),
                     Cell::Share(None) => "<td class=\"number\">–</td>".to_string(),
-                    Cell::Share(Some(share)) => share_cell(share, drawn == Some(at)),
+                    Cell::Share(Some(share)) => {
+                        format!("<td class=\"number\">{}<small>{}</small></td>", tenths(share.ratio), interval(share))
+                    }
                 };
+                if drawn == Some(at) {
+                    self.body += &format!("<td class=\"range\">{}</td>", drawing_of(cell));
+                }
             }
             self.body += "</tr>\n";
         }
@@ -190,7 +212,7 @@ impl Page {
 
     /// Sentences in a list.
     pub fn list(mut self, sentences: &[String]) -> Page {
-        let items: String = sentences.iter().map(|says| format!("<li>{}</li>\n", escaped(says))).collect();
+        let items: String = sentences.iter().map(|says| format!("<li>{}</li>\n", prose(says))).collect();
         self.body += &format!("<ul>\n{items}</ul>\n");
         self
     }
@@ -220,21 +242,21 @@ impl Page {
     }
 }
 
-/// The share, its interval, and both on a line from 0 to 1 if it is to be drawn.
-fn share_cell(share: &Share, drawn: bool) -> String {
-    let text = format!("{}<small>{}</small>", tenths(share.ratio), interval(share));
-    if !drawn {
-        return format!("<td class=\"number\">{text}</td>");
-    }
+/// A share and its interval on a line from 0 to 1.
+fn drawing_of(cell: &Cell) -> String {
+    let Cell::Share(Some(share)) = cell else { return String::new() };
     let [low, width, at] = [share.low, share.high - share.low, share.ratio].map(|ratio| 100.0 * ratio);
-    format!(
-        "<td class=\"number range\">{text}<div><i style=\"left:{low:.1}%;width:{width:.1}%\"></i>\
-         <b style=\"left:{at:.1}%\"></b></div></td>"
-    )
+    format!("<div><i style=\"left:{low:.1}%;width:{width:.1}%\"></i><b style=\"left:{at:.1}%\"></b></div>")
+}
+
+/// Sentences as HTML may hold them; a number stays with its sign.
+fn prose(text: &str) -> String {
+    escaped(text).replace(" %", "&nbsp;%")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::evaluate::Share;
     use super::*;
 
     #[test]

@@ -44,7 +44,8 @@ pub struct Named {
 pub struct Described<'a> {
     /// The normalised description.
     pub text: &'a str,
-    /// Whether its label is, or with its zero back would be, a subheading of the edition.
+    /// Whether its label is one to learn: that of a text that names no goods, or what is, or with its zero back would be, a
+    /// subheading of the edition.
     pub usable: bool,
 }
 

@@ -46,7 +46,7 @@ impl Table {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grid {
     /// Name of each column.
-    pub header: Vec<&'static str>,
+    pub header: Vec<String>,
     /// As many cells each.
     pub rows: Vec<Vec<Cell>>,
 }
@@ -80,13 +80,13 @@ impl Cell {
 
 impl Grid {
     /// Without rows.
-    pub fn new<const N: usize>(header: [&'static str; N]) -> Grid {
-        Grid { header: header.to_vec(), rows: Vec::new() }
+    pub fn new<const N: usize>(header: [&str; N]) -> Grid {
+        Grid { header: header.map(str::to_string).to_vec(), rows: Vec::new() }
     }
 
     /// Aligned, the header first.
     pub fn lines(&self) -> Vec<String> {
-        let header = self.header.iter().map(|name| name.to_string()).collect();
+        let header = self.header.clone();
         let rows: Vec<Vec<String>> =
             std::iter::once(header).chain(self.rows.iter().map(|row| row.iter().map(Cell::text).collect())).collect();
         let column = |at: usize| rows.iter().filter_map(move |row| row.get(at));
@@ -105,7 +105,7 @@ impl Grid {
     /// As a Markdown table that ends with a line break.
     pub fn markdown(&self) -> String {
         let rows = self.rows.iter().map(|row| row.iter().map(|cell| escaped_cell(&cell.text())).collect());
-        markdown_table(&self.header, rows)
+        markdown_table(&self.header.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The card as one self-contained page with drawings.
 
-use serde_json::Value;
-
 use super::{Card, flattened};
 use crate::error::Result;
 use crate::train::figures;
@@ -31,15 +29,15 @@ impl Card<'_> {
         if let Some(split) = &record.split {
             page = page.section("Split", &split.says()).grid(&split.grid());
         }
-        page = page.section("Threshold", &figures::accepted(measured)).facts(rows(&self.threshold).iter());
+        page = page.section("Threshold", &figures::accepted(measured)).pairs(&flattened(&self.threshold));
         page = page.section("Limits", "").list(&self.limits());
         if !record.command.is_empty() {
             page = page.section("How to make it again", "").verbatim(&record.command);
         }
         page = page
-            .details("Architecture", |page| page.facts(rows(&self.architecture).iter()))
-            .details("Settings of the fit", |page| page.facts(rows(self.settings()).iter()))
-            .details("Calibration", |page| page.facts(rows(&self.calibration).iter()));
+            .details("Architecture", |page| page.pairs(&flattened(&self.architecture)))
+            .details("Settings of the fit", |page| page.pairs(&flattened(self.settings())))
+            .details("Calibration", |page| page.pairs(&flattened(&self.calibration)));
         if !self.digest.is_empty() {
             page =
                 page.section("Identity", "SHA-256 of the manifest, which names every file of the bundle with its own.");
@@ -47,9 +45,4 @@ impl Card<'_> {
         }
         Ok(page.html())
     }
-}
-
-/// A value of another room as facts.
-fn rows(value: &Value) -> Vec<[String; 3]> {
-    flattened(value).into_iter().map(|[name, text]| [name, text, String::new()]).collect()
 }

@@ -113,6 +113,9 @@ fn bucket(from: &[usize], number: usize) -> String {
 pub struct Slice {
     /// The value; `(none)` where a column has none.
     pub value: String,
+    /// What a code says, where a nomenclature was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// All its rows.
     pub rows: usize,
     /// Share of them with the right six digits.
@@ -210,6 +213,7 @@ impl Tally {
         let mean_confidence = if self.scored == 0 { 0.0 } else { self.confidences as f64 / UNIT / self.scored as f64 };
         Slice {
             value,
+            text: None,
             rows: self.rows,
             hs6: Share::of(self.right, self.rows),
             hs2: Share::of(self.right_hs2, self.rows),
