@@ -16,5 +16,6 @@ pub mod sql;
 pub mod tariff;
 pub mod text;
 pub mod train;
+pub mod trial;
 
 pub use error::{Error, Result};

@@ -1,0 +1,9 @@
+//! Champion against challenger: whether a new model is better on the same lines, by tests that may be looked at every night.
+//!
+//! Always holds: only distinct texts count, each once. Refuses: storage and promotion, which are the registry's.
+
+mod eprocess;
+mod paired;
+
+pub use eprocess::{EProcess, Look, ln_evidence};
+pub use paired::{Fall, Interval, McNemar, Pairs, drop_beyond, holm, interval, mcnemar, pairs_needed};
