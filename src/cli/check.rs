@@ -95,12 +95,17 @@ async fn model(job: &Job) -> Result<String> {
     let bundle = &loaded.bundle;
     let (policy, origin) = job.options.policy.apply(&bundle.policy)?;
     Ok(format!(
-        "{}@{}, {} subheadings of edition {}, threshold {} ({origin}), digest {}",
+        "{}@{}, {} subheadings of edition {}, {} ({origin}), digest {}",
         loaded.name,
         loaded.version,
         count(bundle.labels.codes.len() as u64),
         bundle.labels.edition,
-        policy.threshold,
+        if policy.groups.is_empty() {
+            format!("threshold {}", policy.threshold)
+        } else {
+            let groups = policy.groups.keys().map(String::as_str).collect::<Vec<_>>();
+            format!("thresholds for {} alone", groups.join(", "))
+        },
         &bundle.digest[..12]
     ))
 }

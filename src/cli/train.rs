@@ -175,9 +175,13 @@ pub fn summary(t: &Trained) -> String {
             100.0 * t.policy.target_precision,
         );
     } else {
+        let groups: Vec<String> = t.policy.groups.iter().map(|(g, own)| format!("{g} {:.4}", own.threshold)).collect();
+        let name = match groups.is_empty() {
+            true => format!("threshold {:.4}", t.policy.threshold),
+            false => format!("threshold of {} alone", groups.join(", ")),
+        };
         out += &format!(
-            "  threshold {:.4}: {} of {} texts accepted, {} wrong, error at most {:.2} % (one-sided {:.0} %)\n",
-            t.policy.threshold,
+            "  {name}: {} of {} texts accepted, {} wrong, error at most {:.2} % (one-sided {:.0} %)\n",
             e.accepted,
             e.texts,
             e.errors,

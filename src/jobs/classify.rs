@@ -78,7 +78,9 @@ impl PolicyOverride {
         let mut policy = policy.clone();
         let mut flags = Vec::new();
         if let Some(threshold) = self.threshold {
+            // One threshold for all is what was asked for.
             policy.threshold = threshold;
+            policy.groups.clear();
             flags.push(format!("--threshold {threshold}"));
         }
         if let Some(ratio) = self.audit_ratio {

@@ -16,5 +16,5 @@ pub use bundle::{Bundle, Draft, Files, Labels, VAGUE_CODE};
 pub use calibration::{Beta, Calibration};
 pub use config::{BagShape, Config};
 pub use manifest::{DataFile, Manifest, ManifestFile};
-pub use policy::{Evidence, LevelThreshold, Policy};
+pub use policy::{Evidence, GroupThreshold, LevelThreshold, Policy};
 pub use weights::{Bag, Conv, Screen, Weights};

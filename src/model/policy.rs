@@ -6,6 +6,7 @@
 use super::manifest::{refused, sha256_hex, to_json};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// File name in a bundle.
 pub const POLICY: &str = "policy.json";
@@ -115,6 +116,28 @@ pub struct Policy {
     /// The same of the chapter.
     #[serde(default)]
     pub chapter: LevelThreshold,
+    /// Thresholds of single headings or chapters by their digits, all of one length: a prediction in one of them is accepted
+    /// at that confidence too. Empty unless they prove what no single threshold does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupThreshold>,
+}
+
+/// A threshold of one heading or chapter, with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupThreshold {
+    /// Accepted at this confidence or above.
+    pub threshold: f32,
+    /// Distinct texts whose prediction was in the group.
+    pub texts: u64,
+    /// Of these, those at or above the threshold.
+    pub accepted: u64,
+    /// Accepted texts whose code was wrong.
+    pub errors: u64,
+    /// Upper bound on the error rate among the accepted texts.
+    pub error_upper_bound: f64,
+    /// One-sided level of that bound; above the policy's own, which is shared among the groups that were tried.
+    pub level: f64,
 }
 
 /// A threshold for fewer digits than six, with its evidence.
@@ -192,7 +215,25 @@ impl Default for Policy {
             evidence: Evidence::default(),
             heading: LevelThreshold::default(),
             chapter: LevelThreshold::default(),
+            groups: BTreeMap::new(),
         }
+    }
+}
+
+impl GroupThreshold {
+    /// Refuses a name that is no heading or chapter, and numbers out of their range.
+    fn validate(&self, group: &str) -> Result<()> {
+        let open = |x: f64| x > 0.0 && x < 1.0;
+        let is_group = [2, 4].contains(&group.len()) && group.bytes().all(|b| b.is_ascii_digit());
+        let adds_up = self.errors <= self.accepted && self.accepted <= self.texts;
+        let in_range = (0.0..=2.0).contains(&self.threshold) && (0.0..=1.0).contains(&self.error_upper_bound);
+        if is_group && adds_up && in_range && open(self.level) {
+            return Ok(());
+        }
+        Err(refused(
+            POLICY,
+            format!("groups: {group:?} must be 2 or 4 digits with numbers in their range; train the model again"),
+        ))
     }
 }
 
@@ -231,7 +272,7 @@ impl Evidence {
 impl Policy {
     /// Whether no confidence is enough.
     pub fn accepts_nothing(&self) -> bool {
-        self.threshold >= ACCEPT_NOTHING
+        self.threshold >= ACCEPT_NOTHING && self.groups.is_empty()
     }
 
     /// SHA-256 of the policy as `policy.json` spells it, 64 hexadecimal digits.
@@ -276,6 +317,11 @@ impl Policy {
         [&self.evidence, &self.heading.evidence, &self.chapter.evidence]
             .into_iter()
             .try_for_each(Evidence::validate)?;
+        self.groups.iter().try_for_each(|(group, threshold)| threshold.validate(group))?;
+        // Of one length, no code is in two groups.
+        if self.groups.keys().any(|group| self.groups.keys().next().is_some_and(|first| first.len() != group.len())) {
+            return Err(refused(POLICY, "groups must be headings alone or chapters alone; train the model again"));
+        }
         let text_fits = |t: &String| !t.is_empty() && t.len() <= MAX_VAGUE_BYTES && t.trim() == t;
         if self.vague.len() > MAX_VAGUE_TEXTS || !self.vague.iter().all(text_fits) {
             return Err(refused(
@@ -321,6 +367,39 @@ mod tests {
         assert!(refusal(|p| p.evidence.errors = 1).contains("1 errors, 0 accepted"));
         assert!(refusal(|p| p.evidence.risk_coverage = vec![(0.5, f64::NAN)]).contains("risk_coverage"));
         assert!(refusal(|p| p.vague.push(" gift".into())).contains("vague"));
+    }
+
+    #[test]
+    fn groups_are_headings_or_chapters_and_change_nothing_where_there_are_none() {
+        let group = GroupThreshold {
+            threshold: 0.9,
+            texts: 210,
+            accepted: 200,
+            errors: 0,
+            error_upper_bound: 0.02,
+            level: 0.975,
+        };
+        let with = |names: &[&str], group: &GroupThreshold| Policy {
+            groups: names.iter().map(|name| (name.to_string(), group.clone())).collect(),
+            ..Policy::default()
+        };
+        let policy = with(&["8471", "8711"], &group);
+        policy.validate().unwrap();
+        assert!(!policy.accepts_nothing());
+        let json = to_json(POLICY, &policy).unwrap();
+        assert_eq!(parse_json::<Policy>(POLICY, &json, 1 << 20).unwrap(), policy);
+        assert!(!String::from_utf8(to_json(POLICY, &Policy::default()).unwrap()).unwrap().contains("groups"));
+        for (names, group) in [
+            (&["84711"][..], &group),
+            (&["ab"], &group),
+            (&["84", "8711"], &group),
+            (&["8711"], &GroupThreshold { threshold: f32::NAN, ..group.clone() }),
+            (&["8711"], &GroupThreshold { accepted: 211, ..group.clone() }),
+            (&["8711"], &GroupThreshold { level: 1.0, ..group.clone() }),
+            (&["8711"], &GroupThreshold { error_upper_bound: f64::NAN, ..group.clone() }),
+        ] {
+            assert!(with(names, group).validate().unwrap_err().to_string().contains("groups"), "{names:?} {group:?}");
+        }
     }
 
     #[test]

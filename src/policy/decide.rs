@@ -5,7 +5,7 @@
 
 use crate::model::Policy;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// What happens to a line.
@@ -161,7 +161,9 @@ pub enum TextState {
 /// What is known of one line. Without a text only `state` counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Calibrated probability that the subheading is right, 0 to 1.
+    /// The subheading, six digits; empty without one.
+    pub code: &'a str,
+    /// Calibrated probability that it is right, 0 to 1.
     pub confidence: f32,
     /// The same of its heading and of its chapter.
     pub confidence_heading: f32,
@@ -285,6 +287,10 @@ fn core(normalised: &str, begins: impl Fn(&str) -> bool) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct Judge {
     threshold: f32,
+    /// Of single headings or chapters.
+    groups: BTreeMap<String, f32>,
+    /// Digits of their names; 0 without any.
+    group_digits: usize,
     heading_threshold: f32,
     chapter_threshold: f32,
     vague: HashSet<String, foldhash::fast::RandomState>,
@@ -302,6 +308,8 @@ impl Judge {
     pub fn new(policy: &Policy, model_digest: &str) -> Judge {
         Judge {
             threshold: policy.threshold,
+            groups: policy.groups.iter().map(|(group, own)| (group.clone(), own.threshold)).collect(),
+            group_digits: policy.groups.keys().next().map_or(0, String::len),
             heading_threshold: policy.heading.threshold,
             chapter_threshold: policy.chapter.threshold,
             vague: policy.vague.iter().cloned().collect(),
@@ -323,7 +331,7 @@ impl Judge {
         if !refused.is_empty() {
             return (Decision::Refuse, cut);
         }
-        let sure = facts.confidence >= self.threshold;
+        let sure = facts.confidence >= self.threshold || self.sure_of_group(facts);
         let reasons = if sure { cut } else { self.unsure(facts, cut.with(Reason::BelowThreshold)) };
         if !reasons.is_empty() {
             return (Decision::Review, reasons);
@@ -332,6 +340,12 @@ impl Judge {
             return (Decision::Review, reasons.with(Reason::AuditSample));
         }
         (Decision::Accept, reasons)
+    }
+
+    /// Whether the subheading is in a group that has a threshold of its own, and reaches it.
+    fn sure_of_group(&self, facts: &Facts) -> bool {
+        let group = if self.group_digits == 0 { None } else { facts.code.get(..self.group_digits) };
+        group.and_then(|group| self.groups.get(group)).is_some_and(|threshold| facts.confidence >= *threshold)
     }
 
     /// What is sure all the same: a person who knows the heading has few subheadings to choose from.
@@ -379,7 +393,7 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::LevelThreshold;
+    use crate::model::{GroupThreshold, LevelThreshold};
 
     fn judge(audit_ratio: f64) -> Judge {
         Judge::new(&Policy { threshold: 0.8, audit_ratio, ..Policy::default() }, &"a".repeat(64))
@@ -387,6 +401,7 @@ mod tests {
 
     fn text() -> Facts<'static> {
         Facts {
+            code: "010129",
             confidence: 0.9,
             confidence_heading: 0.95,
             confidence_chapter: 0.99,
@@ -446,6 +461,28 @@ mod tests {
         assert_eq!(at(0.7, 0.89, 0.95), "review below_threshold+chapter_sure");
         assert_eq!(at(0.7, 0.89, 0.94), "review below_threshold");
         assert_eq!(at(f32::NAN, f32::NAN, f32::NAN), "review below_threshold");
+    }
+
+    #[test]
+    fn a_heading_or_chapter_with_a_threshold_of_its_own_is_accepted_at_it() {
+        let of = |threshold: f32, group: &str| {
+            let own = GroupThreshold {
+                threshold: 0.7,
+                texts: 9,
+                accepted: 9,
+                errors: 0,
+                error_upper_bound: 0.3,
+                level: 0.95,
+            };
+            let groups = [(group.to_string(), own)].into();
+            let judge = Judge::new(&Policy { threshold, audit_ratio: 0.0, groups, ..Policy::default() }, "");
+            move |code, confidence| names(judge.decide(&Facts { code, confidence, ..text() }))
+        };
+        let (alone, chapter) = (of(crate::model::policy::ACCEPT_NOTHING, "8711"), of(0.8, "87"));
+        assert_eq!([alone("871120", 0.7), alone("871200", 1.0)], ["accept ", "review below_threshold"]);
+        assert_eq!([alone("871120", 0.69), alone("871120", f32::NAN)], ["review below_threshold"; 2]);
+        assert_eq!([chapter("871200", 0.7), chapter("881200", 0.8)], ["accept "; 2]);
+        assert_eq!([chapter("881200", 0.79), chapter("", 0.79)], ["review below_threshold"; 2]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn evidence(
 }
 
 /// To nine decimals: so short a number survives printing and parsing bit for bit, and the policy keeps its digest.
-fn nine(x: f64) -> f64 {
+pub(super) fn nine(x: f64) -> f64 {
     (x * 1e9).round() / 1e9
 }
 

@@ -221,6 +221,7 @@ impl Classifier {
             .iter()
             .map(|&state| {
                 let facts = Facts {
+                    code: "",
                     confidence: 0.0,
                     confidence_heading: 0.0,
                     confidence_chapter: 0.0,
@@ -249,6 +250,7 @@ impl Classifier {
         for ((score, text), i) in scores.into_iter().zip(texts).zip(unknown) {
             let entry = &batch.entries[i];
             let facts = Facts {
+                code: self.engine.code(score.top[0].0),
                 confidence: score.confidence(),
                 confidence_heading: score.heading,
                 confidence_chapter: score.chapter,

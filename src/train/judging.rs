@@ -1,6 +1,6 @@
 //! Calibration and thresholds of a fitted network, from its answers on lines that were not learned.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use super::screen;
 use crate::engine::{Engine, Score, Scratch};
 use crate::error::Result;
 use crate::model::{self, Beta, Calibration, Config, Evidence, LevelThreshold, Policy, Weights, calibration};
-use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
+use crate::policy::{Coded, Judged, Plan, Threshold, by_group, by_precision, by_review_budget, together};
 use crate::tariff::Subheading;
 
 /// Most rows that the temperature is fitted on: their logits are held at once.
@@ -117,47 +117,80 @@ impl Judging<'_> {
         })
     }
 
-    /// The policy, with the threshold from one judgement a distinct text: repeats are no further evidence.
+    /// The policy, with thresholds from one judgement a distinct text: repeats are no further evidence. `pilot` are the lines
+    /// that the calibration was fitted on; they choose which thresholds `lines` are to prove.
     pub(super) fn policy(
         &self,
-        lines: &[(&str, Subheading)],
+        (pilot, lines): (&[(&str, Subheading)], &[(&str, Subheading)]),
         calibration: &Calibration,
         wanted: Wanted,
     ) -> Result<Policy> {
         let engine = self.engine()?.calibrated(calibration);
-        let mut seen = HashSet::new();
-        let distinct: Vec<(&str, Subheading)> = lines.iter().filter(|(t, _)| seen.insert(*t)).copied().collect();
-        let texts: Vec<&str> = distinct.iter().map(|(t, _)| *t).collect();
-        let mut scores = Vec::with_capacity(texts.len());
-        engine.score(&texts, &mut Scratch::default(), &mut scores)?;
-        let judged = |digits: usize, confidence: &dyn Fn(&Score) -> f32| -> Vec<Judged> {
-            let right = |s: &Score, code: &Subheading| engine.code(s.top[0].0)[..digits] == code.as_str()[..digits];
-            let each = scores.iter().zip(&distinct);
-            // A text that names no goods is refused, however sure that is.
-            let sure = |s: &Score| if s.vague { 0.0 } else { confidence(s) };
-            each.map(|(s, (_, code))| Judged { confidence: sure(s), right: !s.vague && right(s, code) }).collect()
-        };
-        let rows = lines.len() as u64;
+        let (pilot, texts) = (Judgements::of(&engine, pilot)?, Judgements::of(&engine, lines)?);
+        let (rows, target, bound) = (lines.len() as u64, wanted.target_precision, model::policy::BOUND);
         let of_level = |judged: Vec<Judged>| {
-            let found = by_precision(&judged, wanted.target_precision, model::policy::BOUND);
+            let found = by_precision(&judged, target, bound);
             LevelThreshold { threshold: found.threshold, evidence: Evidence { rows, ..found.evidence } }
         };
-        let first = judged(6, &|s| s.confidence());
-        let threshold: Threshold = match wanted.review_budget {
+        let first = texts.subheading();
+        let mut threshold: Threshold = match wanted.review_budget {
             // The audit sample goes to people too.
             Some(budget) => by_review_budget(&first, (budget - wanted.audit_ratio).max(0.0)),
-            None => by_precision(&first, wanted.target_precision, model::policy::BOUND),
+            None => by_precision(&first, target, bound),
         };
+        let mut groups = BTreeMap::new();
+        let plan = Plan::choose(&pilot.coded(), &texts.coded(), target, bound);
+        if let (Plan::Groups(digits), None) = (plan, wanted.review_budget) {
+            groups = by_group(&texts.coded(), digits, target, bound);
+            let evidence = together(&groups, threshold.evidence, bound);
+            threshold = Threshold { threshold: model::policy::ACCEPT_NOTHING, evidence };
+        }
         let policy = Policy {
             threshold: threshold.threshold,
             target_precision: wanted.target_precision,
             review_budget: wanted.review_budget,
             audit_ratio: wanted.audit_ratio,
             evidence: Evidence { rows, ..threshold.evidence },
-            heading: of_level(judged(4, &|s| s.heading)),
-            chapter: of_level(judged(2, &|s| s.chapter)),
+            heading: of_level(texts.judged(4, |s| s.heading)),
+            chapter: of_level(texts.judged(2, |s| s.chapter)),
+            groups,
             ..Policy::default()
         };
         Ok(policy)
+    }
+}
+
+/// What the engine says of distinct texts whose code is known.
+struct Judgements<'a> {
+    engine: &'a Engine,
+    scores: Vec<Score>,
+    codes: Vec<Subheading>,
+}
+
+impl<'a> Judgements<'a> {
+    fn of(engine: &'a Engine, lines: &[(&str, Subheading)]) -> Result<Judgements<'a>> {
+        let mut seen = HashSet::new();
+        let (texts, codes): (Vec<&str>, Vec<Subheading>) =
+            lines.iter().filter(|(text, _)| seen.insert(*text)).copied().unzip();
+        let mut scores = Vec::with_capacity(texts.len());
+        engine.score(&texts, &mut Scratch::default(), &mut scores)?;
+        Ok(Judgements { engine, scores, codes })
+    }
+
+    fn judged(&self, digits: usize, confidence: impl Fn(&Score) -> f32) -> Vec<Judged> {
+        let right = |s: &Score, code: &Subheading| self.engine.code(s.top[0].0)[..digits] == code.as_str()[..digits];
+        // A text that names no goods is refused, however sure that is.
+        let sure = |s: &Score| if s.vague { 0.0 } else { confidence(s) };
+        let each = self.scores.iter().zip(&self.codes);
+        each.map(|(s, code)| Judged { confidence: sure(s), right: !s.vague && right(s, code) }).collect()
+    }
+
+    fn subheading(&self) -> Vec<Judged> {
+        self.judged(6, Score::confidence)
+    }
+
+    fn coded(&self) -> Vec<Coded<'_>> {
+        let codes = self.scores.iter().map(|score| self.engine.code(score.top[0].0));
+        codes.zip(self.subheading()).map(|(code, judged)| Coded { code, judged }).collect()
     }
 }

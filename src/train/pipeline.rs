@@ -269,8 +269,10 @@ pub fn fit_bundle(
     watcher.step("calibration");
     let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;
-    let policy =
-        Policy { vague: further.vague.clone(), ..judge.policy(&parts.threshold, &calibration, options.wanted)? };
+    let policy = Policy {
+        vague: further.vague.clone(),
+        ..judge.policy((&parts.calibrate, &parts.threshold), &calibration, options.wanted)?
+    };
     policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
     watcher.step("figures");
     let history = json!({ "best_epoch": fitted.best_epoch, "epochs": fitted.history });

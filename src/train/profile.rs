@@ -77,6 +77,7 @@ impl Profile {
         let judge = Judge::new(&Policy::default(), "");
         let vague = |normalised: &str| {
             let facts = Facts {
+                code: "",
                 confidence: 0.0,
                 confidence_heading: 0.0,
                 confidence_chapter: 0.0,

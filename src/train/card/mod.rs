@@ -210,7 +210,7 @@ impl SplitRecord {
 /// The acceptance threshold and the evidence for it.
 fn threshold(policy: &Policy) -> Value {
     let e = &policy.evidence;
-    json!({
+    let mut told = json!({
         "threshold": policy.threshold,
         "target_precision": policy.target_precision,
         "bound": policy.bound,
@@ -222,7 +222,11 @@ fn threshold(policy: &Policy) -> Value {
         "coverage_ratio": e.coverage_ratio,
         "error_upper_bound": e.error_upper_bound,
         "method": e.method,
-    })
+    });
+    if !policy.groups.is_empty() {
+        told["groups"] = json!(policy.groups);
+    }
+    told
 }
 
 fn target(policy: &Policy) -> Option<f64> {
