@@ -8,6 +8,8 @@ fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
         "sample",
         "data",
         "train",
+        "compare",
+        "search",
         "evaluate",
         "classify",
         "predict",

@@ -20,6 +20,8 @@ mod bundles;
 mod classify;
 /// Every command's output, errors and exit codes.
 mod commands;
+/// Recipes side by side, and the search for a better one.
+mod compare;
 /// Killed at every stage, raced, and started again.
 mod crash;
 /// The same text gives the same bytes, however it comes.

@@ -13,7 +13,7 @@ use super::table::{count, percent};
 use crate::error::{Error, Result};
 use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
 use crate::registry::{ModelRef, Registry};
-use crate::train::vague_list;
+use crate::train::{usage, vague_list};
 
 #[derive(Args)]
 #[command(after_help = "One run is one commit: rows are visible all together or not at all, and the same run twice \
@@ -158,19 +158,12 @@ fn where_time_went(spent: &[(&str, Duration)]) -> String {
     format!("  of {all:.1} s     {}\n", stages.join(", "))
 }
 
-/// What the process used so far, where the system says so (Linux).
+/// What the process used so far, where the system says so.
 fn used() -> String {
-    let read = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // After the name, which may hold spaces: fields 14 and 15 of proc(5), in hundredths of a second.
-        let times = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
-        let ticks: u64 = times.map(|t| t.parse::<u64>()).sum::<Result<_, _>>().ok()?;
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let peak: u64 = peak.split_whitespace().next()?.parse().ok()?;
-        Some(format!("  used      {:>12.1} CPU-seconds, {} MB of memory at most\n", ticks as f64 / 100.0, peak / 1024))
-    };
-    read().unwrap_or_default()
+    let used = usage::cpu_secs().zip(usage::peak_memory_bytes());
+    used.map_or_else(String::new, |(secs, bytes)| {
+        format!("  used      {secs:>12.1} CPU-seconds, {} MB of memory at most\n", bytes >> 20)
+    })
 }
 
 impl FromStr for StoreText {

@@ -7,6 +7,7 @@ mod bar;
 mod card;
 mod check;
 mod classify;
+mod compare;
 mod completions;
 mod data;
 mod demo;
@@ -15,6 +16,7 @@ mod explain;
 mod memory;
 mod predict;
 mod sample;
+mod search;
 mod settings;
 mod sql;
 mod table;
@@ -77,6 +79,10 @@ enum Command {
     Data(data::DataArgs),
     /// Train a model on labelled lines and put it into a registry
     Train(train::TrainArgs),
+    /// Train several recipes on the same lines and compare them with each other and with baselines
+    Compare(compare::CompareArgs),
+    /// Search for a better recipe
+    Search(search::SearchArgs),
     /// Measure a model on labelled lines that it has not seen
     Evaluate(evaluate::EvaluateArgs),
     /// Print the model card of a version as a self-contained page
@@ -137,6 +143,8 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Sample(args) => sample::run(args).await,
         Command::Data(args) => data::run(args, matches).await,
         Command::Train(args) => train::run(args, matches).await,
+        Command::Compare(args) => compare::run(args, matches).await,
+        Command::Search(args) => search::run(args, matches).await,
         Command::Evaluate(args) => evaluate::run(args, matches).await,
         Command::Card(args) => card::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,

@@ -288,6 +288,14 @@ pub fn share(flag: &str, value: Option<f64>) -> Result<()> {
     }
 }
 
+/// That `--target-precision` can be aimed at.
+pub fn target_precision(value: f64) -> Result<()> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("--target-precision {value}: give a share between 0 and 1")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::bar::training_bar;
 use super::evaluate::figures;
-use super::settings::{LabelledArgs, PlaceArgs, Settings, share};
+use super::settings::{LabelledArgs, PlaceArgs, Settings, share, target_precision};
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Codes, Edition};
 use crate::train::{
@@ -88,12 +88,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
             Some(Codes::from_nomenclature_csv(&bytes, edition, &path.display().to_string())?)
         }
     };
-    if !(args.target_precision > 0.0 && args.target_precision < 1.0) {
-        return Err(Error::Usage(format!(
-            "--target-precision {}: give a share between 0 and 1",
-            args.target_precision
-        )));
-    }
+    target_precision(args.target_precision)?;
     share("--audit-ratio", Some(args.audit_ratio))?;
     share("--test-share", args.test_share)?;
     let review_budget = review_ratio(args.review_budget, args.review_volume)?;
@@ -146,7 +141,7 @@ fn review_ratio(lines: Option<u64>, of: Option<u64>) -> Result<Option<f64>> {
 }
 
 /// This process's command line, quoted where a shell needs it.
-fn command_line() -> String {
+pub fn command_line() -> String {
     let quote = |arg: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
         if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
@@ -203,6 +198,11 @@ impl Screen {
     /// `checks` says whether the report on the data is printed.
     pub fn new(checks: bool) -> Screen {
         Screen { bar: training_bar(), checks, last: String::new() }
+    }
+
+    /// Says something above the bar.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
     }
 
     /// Takes the bar away.

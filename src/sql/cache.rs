@@ -35,9 +35,14 @@ pub(super) struct Cache {
 }
 
 impl Cache {
+    /// One without a place, which remembers nothing.
+    pub(super) fn none() -> Cache {
+        Cache { parts: OnceLock::from(Vec::new()) }
+    }
+
     /// The answer of a text, if it is remembered.
     pub(super) fn get(&self, key: &Key) -> Option<Remembered> {
-        let part = &self.parts.get()?[place(key) / PLACES_PER_LOCK];
+        let part = self.parts.get()?.get(place(key) / PLACES_PER_LOCK)?;
         let part = part.lock().unwrap_or_else(PoisonError::into_inner);
         part.get(place(key) % PLACES_PER_LOCK)?.as_ref().filter(|(k, _)| k == key).map(|(_, answer)| *answer)
     }
@@ -45,7 +50,8 @@ impl Cache {
     /// Remembers an answer.
     pub(super) fn put(&self, key: Key, answer: Remembered) {
         let parts = self.parts.get_or_init(|| (0..PLACES / PLACES_PER_LOCK).map(|_| Mutex::new(Vec::new())).collect());
-        let mut part = parts[place(&key) / PLACES_PER_LOCK].lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(part) = parts.get(place(&key) / PLACES_PER_LOCK) else { return };
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if part.is_empty() {
             part.resize(PLACES_PER_LOCK, None);
         }
@@ -76,6 +82,14 @@ mod tests {
             cut: false,
         };
         Remembered { score: Some(score), decision: Decision::Review, reasons: Reasons::default() }
+    }
+
+    #[test]
+    fn a_cache_without_places_remembers_nothing() {
+        let cache = Cache::none();
+        let key = (digest("a"), false);
+        cache.put(key, answer(0.5));
+        assert!(cache.get(&key).is_none());
     }
 
     #[test]

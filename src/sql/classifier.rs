@@ -152,6 +152,11 @@ impl Classifier {
         Classifier { engine: self.engine.on(kernel), ..self }
     }
 
+    /// The same classifier without a memory for texts of earlier batches, for measuring what an answer costs.
+    pub fn forgetting(self) -> Classifier {
+        Classifier { cache: Cache::none(), ..self }
+    }
+
     /// Rows answered so far.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)

@@ -70,7 +70,7 @@ pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure
     if !m.reliability.hs6.is_empty() {
         let marks = [("●", "six digits"), ("▲", "four"), ("✕", "two")];
         drawn.push(Figure {
-            title: "How often a confidence is right",
+            title: "How often a confidence is right".into(),
             svg: plot::reliability(&m.reliability)?,
             marks: marks.map(|(sign, meaning)| (sign, meaning.to_string())).to_vec(),
             says:
@@ -87,7 +87,7 @@ pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure
         let target =
             target_precision.map(|target| format!("The level line is the aim, {} wrong.", tenths(1.0 - target)));
         drawn.push(Figure {
-            title: "What it costs to accept more",
+            title: "What it costs to accept more".into(),
             svg: plot::risk_coverage(&m.risk_coverage, &m.accepted, target_precision)?,
             marks,
             says: target.unwrap_or_default(),

@@ -4,8 +4,10 @@
 //! user sees is the number that was calibrated. No row is used for two things.
 
 mod answers;
+mod baseline;
 mod card;
 mod checks;
+mod compare;
 mod data;
 mod evaluate;
 mod evaluation;
@@ -24,13 +26,18 @@ mod profile;
 mod recipe;
 mod record;
 mod screen;
+mod search;
 mod split;
 mod table;
+pub mod usage;
 mod vague;
 
 pub use answers::measure;
 pub use card::Card;
 pub use checks::Limits as CheckLimits;
+pub use compare::{
+    CompareOptions, CompareWatcher, Comparison, Kind as ComparedKind, Leak, Row as ComparedRow, compare,
+};
 pub use data::Labelled;
 pub use evaluate::{By, Metrics};
 pub use evaluation::{EvaluateOptions, Evaluation, MIN_ROWS, evaluate_model};
@@ -42,5 +49,6 @@ pub use labels::Label;
 pub use pipeline::{FittedBundle, Further, Prepared, TrainOptions, Trained, Watcher, fit_bundle, train};
 pub use recipe::Recipe;
 pub use record::Record;
+pub use search::{Found, Objective, SearchOptions, SearchWatcher, Space, Trial, search};
 pub use split::{Grouping, Part, Shares, Split};
 pub use vague::{VagueRecipe, list as vague_list};

@@ -63,7 +63,7 @@ pub fn escaped(text: &str) -> String {
 /// A drawing with its title and what its marks are.
 pub struct Figure {
     /// Above it.
-    pub title: &'static str,
+    pub title: String,
     /// An SVG element; see [`super::plot`].
     pub svg: String,
     /// Marks in the colours of the series, in their order: the sign and its meaning.
@@ -271,8 +271,12 @@ mod tests {
         assert!(!html.contains("<b>") && !html.contains("<i>") && html.contains("width:100.0%"));
         assert!(!html.contains("http") && !html.contains("<script"));
         let grid = Grid { rows: vec![vec![Cell::Words("<u>".into())]], ..Grid::new(["<th>"]) };
-        let figure =
-            Figure { title: "f", svg: "<svg></svg>".into(), marks: vec![("●", "<q>".into())], says: "<em>".into() };
+        let figure = Figure {
+            title: "f".into(),
+            svg: "<svg></svg>".into(),
+            marks: vec![("●", "<q>".into())],
+            says: "<em>".into(),
+        };
         let html = Page::new("t")
             .lead("<u>")
             .tiles(&[("<u>".into(), "<u>")])

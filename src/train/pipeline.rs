@@ -11,7 +11,7 @@ use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
 use super::evaluate::{ClassRows, Metrics};
 use super::evaluation::card_slices;
-use super::extra::{Count, Extra, Weighted};
+use super::extra::{Count, Weighted};
 use super::fit::{self, CheckpointPlace, Checkpoints, Example, Progress};
 use super::inspect::DataReport;
 use super::judging::{Judging, Wanted};
@@ -59,11 +59,8 @@ pub struct TrainOptions {
 impl TrainOptions {
     /// Refuses settings outside their range, before any work.
     pub fn validate(&self) -> Result<()> {
-        self.recipe.fit.validate()?;
+        self.recipe.validate()?;
         self.checks.validate()?;
-        self.recipe.extra.iter().try_for_each(Extra::validate)?;
-        self.recipe.vague.validate()?;
-        self.recipe.split()?;
         let Some(codes) = &self.codes else { return Ok(()) };
         // Loading checks the labels of every version against the edition.
         let known = Codes::builtin(self.edition);
@@ -137,6 +134,8 @@ pub struct Prepared {
     pub split: Split,
     files: Vec<DataFile>,
     lines: Vec<Line>,
+    /// The part of each line, where the split does not say it.
+    dealt: Option<Vec<Part>>,
     repair_zeros: bool,
 }
 
@@ -154,7 +153,34 @@ impl Prepared {
             return Err(Error::Input(reason));
         }
         let (files, repair_zeros) = (data_files(&source), options.checks.repair_zeros);
-        Ok(Prepared { report, split, files, lines, repair_zeros })
+        Ok(Prepared { report, split, files, lines, dealt: None, repair_zeros })
+    }
+
+    /// The same, to be measured on `test` and not on the split's own test part, which is learned from. Lines that the split
+    /// would keep together with one of `test` are left out.
+    ///
+    /// # Errors
+    /// `Input` when the lines of `test` cannot be read.
+    pub async fn measured_on(self, test: &Labelled, options: &TrainOptions) -> Result<Prepared> {
+        let (_, test) = test.read(options.codes()).await?;
+        let grouping = self.split.grouping();
+        let keys: HashSet<[u8; 16]> = test.iter().map(|line| grouping.key(&line.text)).collect();
+        let others = self.lines.iter().filter(|line| !keys.contains(&grouping.key(&line.text))).cloned();
+        let mut dealt: Vec<(Line, Part)> = others
+            .map(|line| match self.split.part(&line.text) {
+                Part::Test => (line, Part::Train),
+                part => (line, part),
+            })
+            .collect();
+        dealt.extend(test.into_iter().map(|line| (line, Part::Test)));
+        Ok(self.dealt(dealt))
+    }
+
+    /// The same with other lines, each in a part that need not be the split's.
+    pub(super) fn dealt(&self, lines: impl IntoIterator<Item = (Line, Part)>) -> Prepared {
+        let (lines, dealt): (Vec<Line>, Vec<Part>) = lines.into_iter().unzip();
+        let (report, files) = (self.report.clone(), self.files.clone());
+        Prepared { report, split: self.split, files, lines, dealt: Some(dealt), repair_zeros: self.repair_zeros }
     }
 
     /// Usable lines by part.
@@ -162,7 +188,11 @@ impl Prepared {
     /// # Errors
     /// `Input` when a part that is needed has none.
     pub fn parts(&self) -> Result<Parts<'_>> {
-        Parts::new(&self.lines, &self.split, self.repair_zeros)
+        let part = |row: usize| match &self.dealt {
+            Some(dealt) => dealt[row],
+            None => self.split.part(&self.lines[row].text),
+        };
+        Parts::new(&self.lines, part, self.repair_zeros)
     }
 
     /// The further examples that the recipe asks for.
@@ -199,6 +229,17 @@ pub struct Further {
     files: Vec<DataFile>,
 }
 
+impl Further {
+    /// BLAKE3 of the examples.
+    pub(super) fn digest(&self) -> String {
+        let mut digest = blake3::Hasher::new();
+        for (text, code, weight) in &self.examples {
+            digest.update(format!("{code} {weight} {text}\n").as_bytes());
+        }
+        digest.finalize().to_hex().to_string()
+    }
+}
+
 /// A model that was fitted and measured; in no registry yet.
 pub struct FittedBundle {
     /// All that a bundle is built from.
@@ -228,15 +269,7 @@ pub fn fit_bundle(
     let texts = parts.train.iter().map(|(text, _)| *text).chain(extra.iter().map(|(text, _, _)| text.as_str()));
     let tokenizer = Tokenizer::learn(texts.clone(), options.recipe.model.vocab_size, max_tokens)?;
     let labels = labels(&parts.train, extra);
-    let config = Config {
-        embedding_dim: options.recipe.model.embedding_dim,
-        widths: options.recipe.model.widths.clone(),
-        filters: options.recipe.model.filters,
-        max_tokens,
-        bag: options.recipe.model.bag(),
-        ..Config::default_text_cnn(tokenizer.vocab_size(), labels.len())
-    };
-    config.validate().map_err(|e| Error::Usage(e.to_string()))?;
+    let config = options.recipe.model.config(tokenizer.vocab_size(), labels.len())?;
     let weighed = parts.train.iter().map(|(text, code)| (*text, *code, 1.0));
     let more = extra.iter().map(|(text, code, weight)| (text.as_str(), *code, *weight));
     let train_rows = examples(weighed.chain(more), &tokenizer, &config, &labels)?;
@@ -351,11 +384,11 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(lines: &'a [Line], split: &Split, repair_zeros: bool) -> Result<Parts<'a>> {
+    fn new(lines: &'a [Line], part_of: impl Fn(usize) -> Part, repair_zeros: bool) -> Result<Parts<'a>> {
         let mut parts = Parts { train: vec![], stop: vec![], calibrate: vec![], threshold: vec![], test: vec![] };
-        for line in lines.iter().filter(|l| !l.text.is_empty()) {
+        for (row, line) in lines.iter().enumerate().filter(|(_, line)| !line.text.is_empty()) {
             let Some(code) = line.label.class(repair_zeros) else { continue };
-            let part = match split.part(&line.text) {
+            let part = match part_of(row) {
                 Part::Train => &mut parts.train,
                 Part::Stop => &mut parts.stop,
                 Part::Calibrate => &mut parts.calibrate,
@@ -389,9 +422,27 @@ impl<'a> Parts<'a> {
         rows
     }
 
-    fn rows(&self) -> Vec<(Part, usize)> {
+    /// Each part with its lines, in the order of use.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Part, &[(&'a str, Subheading)])> {
         let parts = [&self.train, &self.stop, &self.calibrate, &self.threshold, &self.test];
-        Part::ALL.into_iter().zip(parts).map(|(part, rows)| (part, rows.len())).collect()
+        Part::ALL.into_iter().zip(parts.map(Vec::as_slice))
+    }
+
+    /// BLAKE3 of all lines, part by part.
+    pub(super) fn digest(&self) -> String {
+        let mut digest = blake3::Hasher::new();
+        for (part, lines) in self.each() {
+            digest.update(format!("{} {}\n", part.name(), lines.len()).as_bytes());
+            for (text, code) in lines {
+                digest.update(format!("{code} {text}\n").as_bytes());
+            }
+        }
+        digest.finalize().to_hex().to_string()
+    }
+
+    /// How many lines each part has.
+    pub(super) fn rows(&self) -> Vec<(Part, usize)> {
+        self.each().map(|(part, rows)| (part, rows.len())).collect()
     }
 }
 

@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 const SIZE: (u32, u32) = (480, 340);
 
 /// Stand-ins for the page's colours, which [`themed`] puts in.
-const INK: RGBColor = RGBColor(1, 1, 1);
-const SOFT: RGBColor = RGBColor(2, 2, 2);
-const LINE: RGBColor = RGBColor(3, 3, 3);
+pub const INK: RGBColor = RGBColor(1, 1, 1);
+pub const SOFT: RGBColor = RGBColor(2, 2, 2);
+pub const LINE: RGBColor = RGBColor(3, 3, 3);
 /// Colours of series, in order; the page's legend has them under the same names.
 pub const SERIES: [RGBColor; 3] = [RGBColor(4, 4, 4), RGBColor(5, 5, 5), RGBColor(6, 6, 6)];
 
@@ -80,9 +80,11 @@ pub fn risk_coverage(points: &[RiskPoint], accepted: &Accepted, target_precision
     })
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// Where a diagram is drawn.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
+/// Whether it could be.
+pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 use plotters::coord::types::RangedCoordf64;
 
 /// What runs along each axis from 0, and how far.
@@ -124,7 +126,7 @@ impl Axes {
 }
 
 /// The drawing as an SVG element with a name for those who cannot see it.
-fn drawn(name: &str, draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<String> {
+pub fn drawn(name: &str, draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<String> {
     let mut svg = String::new();
     let failed = |e: Box<dyn std::error::Error>| Error::Bug(format!("drawing \"{name}\": {e}"));
     {
@@ -136,7 +138,7 @@ fn drawn(name: &str, draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<String> 
 }
 
 /// An SVG document of `plotters` as an element of a page: the page's width, fonts and colours.
-pub fn themed(svg: &str, name: &str) -> String {
+fn themed(svg: &str, name: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
     let (width, height) = SIZE;
     let open =

@@ -8,7 +8,7 @@ use super::fit::Hyper;
 use super::screen;
 use super::split::{Grouping, Shares, Split};
 use super::vague::VagueRecipe;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{BagShape, Config};
 use crate::text::Grams;
 
@@ -74,10 +74,23 @@ impl Default for ModelRecipe {
 }
 
 impl ModelRecipe {
-    /// The n-grams, if there are any.
-    pub(super) fn bag(&self) -> Option<BagShape> {
+    /// The network's shape for so many pieces and classes, without its screen.
+    ///
+    /// # Errors
+    /// `Usage` when it is refused.
+    pub(super) fn config(&self, vocab_size: usize, classes: usize) -> Result<Config> {
         let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5, pairs: self.bag_pairs };
-        (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams })
+        let config = Config {
+            embedding_dim: self.embedding_dim,
+            widths: self.widths.clone(),
+            filters: self.filters,
+            max_tokens: self.max_tokens,
+            bag: (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams }),
+            ..Config::default_text_cnn(vocab_size, classes)
+        };
+        let screened = Config { screen_dim: (self.screen_dim > 0).then_some(self.screen_dim), ..config.clone() };
+        screened.validate().map_err(|e| Error::Usage(e.to_string()))?;
+        Ok(config)
     }
 }
 
@@ -107,6 +120,18 @@ impl Default for SplitRecipe {
 }
 
 impl Recipe {
+    /// Refuses settings outside their range, as far as they can be told without lines.
+    ///
+    /// # Errors
+    /// `Usage`, by name.
+    pub fn validate(&self) -> Result<()> {
+        self.fit.validate()?;
+        self.extra.iter().try_for_each(Extra::validate)?;
+        self.vague.validate()?;
+        self.split()?;
+        self.model.config(self.model.vocab_size, 2).map(|_| ())
+    }
+
     /// The split that it asks for.
     ///
     /// # Errors

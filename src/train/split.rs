@@ -33,6 +33,17 @@ pub enum Part {
 impl Part {
     /// Every part, in the order of use.
     pub const ALL: [Part; 5] = [Part::Train, Part::Stop, Part::Calibrate, Part::Threshold, Part::Test];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Stop => "stop",
+            Part::Calibrate => "calibrate",
+            Part::Threshold => "threshold",
+            Part::Test => "test",
+        }
+    }
 }
 
 /// Share of the distinct keys that goes to each part, 0 to 1; the rest is for training.

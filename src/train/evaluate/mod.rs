@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use confusions::{Confusion, Example, confusions, surest_mistakes};
 pub use curve::{Bin, ByDigits, CoverageAt, RiskPoint};
 pub use interval::{Share, clopper_pearson};
-pub use slices::{By, ClassRows, Slice, Slices, slices};
+pub use slices::{By, ClassRows, Slice, Slices, slices, support_buckets};
 
 use super::table::ratio;
 use crate::tariff::Subheading;

@@ -97,6 +97,11 @@ impl fmt::Display for By {
     }
 }
 
+/// The buckets of training rows, fewest first.
+pub fn support_buckets() -> [String; SUPPORT.len()] {
+    SUPPORT.map(|least| bucket(&SUPPORT, least))
+}
+
 /// The bucket that a number falls into, as `5 to 19`.
 fn bucket(from: &[usize], number: usize) -> String {
     let at = from.partition_point(|least| *least <= number).max(1) - 1;
