@@ -5,11 +5,13 @@
 
 pub mod bundle;
 pub mod calibration;
+pub mod candle;
 pub mod config;
 pub mod explain;
 pub mod forward;
 pub mod manifest;
 pub mod policy;
+mod tensors;
 pub mod weights;
 
 pub use bundle::{Bundle, Draft, Files, Labels, VAGUE_CODE};
