@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::text::Grams;
 use serde::{Deserialize, Serialize};
 
-/// The only architecture that this program knows.
-const ARCHITECTURE: &str = "text-cnn";
+/// Name of this architecture.
+pub(super) const ARCHITECTURE: &str = "text-cnn";
 /// Largest value of any single dimension; keeps every product of two of them far below 2^63.
 pub(super) const MAX_DIMENSION: usize = 1 << 21;
 /// Most parameters of one model: 4 GiB as f32.

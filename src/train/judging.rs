@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::screen;
 use crate::engine::{Engine, Score, Scratch};
 use crate::error::Result;
-use crate::model::{self, Beta, Calibration, Config, Evidence, LevelThreshold, Policy, Weights, calibration};
+use crate::model::{self, Beta, Calibration, Evidence, LevelThreshold, Network, Policy, calibration};
 use crate::policy::{Judged, Threshold, by_precision, by_review_budget};
 use crate::tariff::Subheading;
 
@@ -30,15 +30,14 @@ pub struct Wanted {
 
 /// The fitted network as the engine runs it, before it has a calibration.
 pub(super) struct Judging<'a> {
-    pub(super) config: &'a Config,
-    pub(super) weights: &'a Weights,
+    pub(super) network: &'a Network,
     pub(super) tokenizer_json: &'a [u8],
     pub(super) labels: &'a [String],
 }
 
 impl Judging<'_> {
     fn engine(&self) -> Result<Engine> {
-        Engine::uncalibrated(self.config, self.weights, self.tokenizer_json, self.labels.to_vec())
+        Engine::of_network(self.network, self.tokenizer_json, self.labels.to_vec())
     }
 
     fn class(&self, code: Subheading) -> Option<u32> {

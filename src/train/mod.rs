@@ -3,6 +3,7 @@
 //! Calibration and thresholds are fitted on the answers of the integer engine that will serve, so the number that a
 //! user sees is the number that was calibrated. No row is used for two things.
 
+mod architecture;
 mod card;
 mod checks;
 mod data;
@@ -12,6 +13,7 @@ mod fit;
 mod inspect;
 mod judging;
 mod labels;
+mod learning;
 mod ops;
 mod optimiser;
 mod page;
@@ -22,6 +24,7 @@ mod screen;
 mod split;
 mod vague;
 
+pub use architecture::Architecture;
 pub use checks::Limits as CheckLimits;
 pub use data::{Labelled, evaluate_model};
 pub use evaluate::Metrics;

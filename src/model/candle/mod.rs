@@ -30,7 +30,8 @@ pub(crate) use batch::{Batch, Places};
 pub(crate) use dense::Products;
 pub(crate) use shape::{Parameter, Role, Start};
 
-use candle_core::{CpuStorage, Layout};
+use crate::error::{Error, Result};
+use candle_core::{CpuStorage, Layout, Storage, Tensor};
 use rayon::prelude::*;
 
 /// Numbers from which on work is spread over threads; below, handing it over costs more than it saves.
@@ -41,6 +42,15 @@ pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => candle_core::bail!("a contiguous f32 tensor is needed"),
+    }
+}
+
+/// Runs `read` on the numbers of a contiguous tensor.
+pub(crate) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(read(slice(storage, layout)?)),
+        _ => Err(Error::Bug("a tensor is not in main memory".to_string())),
     }
 }
 

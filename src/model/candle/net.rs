@@ -4,7 +4,7 @@ use super::arithmetic::product;
 use super::batch::Batch;
 use super::dense::Products;
 use super::shape::Shape;
-use super::slice;
+use super::{slice, with_slice};
 use crate::error::{Error, Result};
 use crate::model::forward::Line;
 use crate::model::tensors::{self, Expected};
@@ -101,15 +101,6 @@ impl Net {
             }
         })?;
         Ok(logits)
-    }
-}
-
-/// Runs `read` on the numbers of a contiguous tensor.
-fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => Ok(read(slice(storage, layout)?)),
-        _ => Err(Error::Bug("a tensor is not in main memory".to_string())),
     }
 }
 

@@ -212,7 +212,7 @@ impl Shape {
 pub(crate) mod tests {
     use super::*;
 
-    const GRAMS: Grams = Grams { buckets: 40, shortest: 2, longest: 3 };
+    const GRAMS: Grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true };
 
     /// A small one of each.
     pub(crate) fn shapes() -> [Shape; 4] {
