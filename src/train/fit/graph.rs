@@ -426,6 +426,34 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_training_goes_on_and_ends_with_the_same_weights() {
+        for shape in shapes(2, 5) {
+            let hyper = Hyper { epochs: 4, batch_rows: 8, ..Hyper::default() };
+            let (train, stop) = (examples(90, 5, 1), examples(20, 5, 2));
+            let fit = |place: &CheckpointPlace, epochs: usize| {
+                let (mut resumed, mut ended) = (0, 0);
+                let mut progress = |progress: Progress| {
+                    match progress {
+                        Progress::Resumed { epochs, .. } => resumed = epochs,
+                        Progress::Epoch(_) => ended += 1,
+                        Progress::Step { .. } => {}
+                    }
+                    if ended < epochs { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                };
+                let lines = (&train[..], &stop[..]);
+                let fitted = super::super::fit_net(&shape, &hyper, &[], lines, place, &mut progress).unwrap();
+                (fitted.weights.to_safetensors().unwrap(), resumed)
+            };
+            let root = tempfile::tempdir().unwrap();
+            let place = CheckpointPlace { root: Some(root.path().to_path_buf()), every: std::time::Duration::ZERO };
+            let (undisturbed, _) = fit(&CheckpointPlace::default(), 9);
+            assert_eq!(fit(&place, 2).1, 0);
+            let (weights, resumed) = fit(&place, 9);
+            assert!(resumed == 2 && weights == undisturbed, "{} after {resumed}", shape.name());
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let good = examples(4, 5, 1);
         for shape in shapes(2, 5) {
