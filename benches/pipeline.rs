@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 
 use harmonize::lake::Place;
-use harmonize::model::{Beta, Bundle, Calibration, Draft, Labels, Policy};
+use harmonize::model::{Beta, Bundle, Calibration, Draft, Labels, Network, Policy};
 use harmonize::registry::Registry;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -255,9 +255,8 @@ fn make_model(
         program_version: env!("CARGO_PKG_VERSION").into(),
         seed: 0,
         data: Vec::new(),
-        config,
+        network: Network::text_cnn(config, values),
         tokenizer_json: tokenizer,
-        weights: values,
         labels: Labels { edition: "2022".into(), codes },
         calibration: Calibration {
             temperature,

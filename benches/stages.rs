@@ -14,6 +14,7 @@ use arrow::array::AsArray;
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 use harmonize::engine::{Engine, Kernel, Score, Scratch};
 use harmonize::lake::Place;
+use harmonize::model::Network;
 use harmonize::model::forward::replace_likely;
 use harmonize::registry::Registry;
 use harmonize::text::{EncodeScratch, Tokenizer, normalise};
@@ -180,9 +181,12 @@ fn stored(registry: &str, model: &str) -> Result<Model, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let loaded = runtime.block_on(Registry::new(Place::open(registry)?).load(&model.parse()?))?;
     let bundle = loaded.bundle;
+    let Network::TextCnn(cnn) = bundle.network else {
+        return Err("only a Text-CNN has these stages".into());
+    };
     Ok(Model {
-        config: bundle.config,
-        weights: bundle.weights,
+        config: cnn.config,
+        weights: cnn.weights,
         tokenizer: bundle.tokenizer_json,
         codes: bundle.labels.codes,
         temperature: bundle.calibration.temperature,

@@ -7,7 +7,7 @@ use arrow::array::{
 use arrow::datatypes::{Int8Type, Int32Type};
 use harmonize::engine::{Engine, Kernel, Score, Scratch};
 use harmonize::lake::Place;
-use harmonize::model::{Config, Conv, Screen, Weights};
+use harmonize::model::{Config, Conv, Network, Screen, Weights};
 use harmonize::registry::{Loaded, Registry};
 use harmonize::sample::{self, Spec};
 use harmonize::sql::Classifier;
@@ -304,6 +304,8 @@ fn a_screened_model_agrees_with_its_definition_in_floating_point() {
 fn the_engine_agrees_with_the_network_in_floating_point() {
     let loaded = loaded();
     let bundle = &loaded.bundle;
+    let Network::TextCnn(cnn) = &bundle.network else { panic!("the lab's model is a Text-CNN") };
+    let (config, weights) = (&cnn.config, &cnn.weights);
     // The shares of the softmax, before the curves of the calibration.
     let engine = Engine::compile(bundle).unwrap().with_curves([harmonize::model::Beta::IDENTITY; 3]);
     let tokenizer = harmonize::text::Tokenizer::from_json(&bundle.tokenizer_json).unwrap();
@@ -314,9 +316,9 @@ fn the_engine_agrees_with_the_network_in_floating_point() {
         harmonize::text::normalise(text, &mut normalised);
         let (mut scratch, mut ids, mut scores) = (Default::default(), Vec::new(), Vec::new());
         tokenizer.encode(&normalised, &mut scratch, &mut ids).unwrap();
-        let grams = bundle.config.bag.map_or(vec![], |bag| bag.grams.of_text(&normalised, bundle.config.max_tokens));
+        let grams = config.bag.map_or(vec![], |bag| bag.grams.of_text(&normalised, config.max_tokens));
         let line = harmonize::model::forward::Line { tokens: &ids, grams: &grams };
-        let exact = harmonize::model::forward::served(&bundle.config, &bundle.weights, line);
+        let exact = harmonize::model::forward::served(config, weights, line);
         engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores).unwrap();
         let temperature = f64::from(bundle.calibration.temperature);
         let best = (0..exact.len()).fold(0, |b, i| if exact[i] > exact[b] { i } else { b });

@@ -12,6 +12,8 @@ mod support {
 
 /// What the house rules and documents say, held to the code.
 mod architecture;
+/// The architectures beside the Text-CNN, each the whole way.
+mod architectures;
 /// Crooked input: each kind ends as documented, and neighbours do not notice.
 mod bad_input;
 /// Bundles that were tampered with.

@@ -9,11 +9,13 @@ use serde_json::json;
 use super::settings::{PlaceArgs, Settings};
 use super::table::text;
 use crate::error::{Error, Result};
+use crate::model::explain::Method;
 use crate::sql::{Classifier, Explainer, Explanation};
 
 #[derive(Args)]
 #[command(
-    after_help = "Logits are sums of what the words added and of biases, exactly. Shown is by how much the first code's logit \
+    after_help = "A Text-CNN's logits are sums of what the words added and of biases, exactly; of another network it is shown what \
+                        each word's absence takes away, and the rest stands beside (together). Shown is by how much the first code's logit \
                         lies above the mean of all codes, and above the second code's, in nats. Words in green speak for the code, in red against it. Example:\n\n  \
                         harmonize explain --registry models \"steel bolts m8 zinc plated\""
 )]
@@ -93,6 +95,7 @@ fn as_json(found: Option<&Explanation>) -> serde_json::Value {
         .collect();
     json!({
         "text": e.normalised,
+        "method": e.method.as_str(),
         "hs6": e.first.0,
         "confidence": short(e.first.1),
         "logit_over_mean": e.parts.logit(),
@@ -128,9 +131,17 @@ fn page(e: &Explanation, colour: bool) -> String {
     if let Some((code, confidence, _)) = second {
         page += &format!("  {code}  confidence {confidence:.3}, the second choice\n");
     }
+    page += match e.method {
+        Method::Exact => "  what each word added, exactly\n",
+        Method::LeaveOneOut => "  what is lost without each word (leave-one-out)\n",
+    };
     let width = e.words.iter().map(|word| word.chars().count()).chain([10]).max().unwrap_or(10);
     let head = second.map_or(String::new(), |(code, ..)| format!("  {:>12}", format!("over {code}")));
     page += &format!("\n  {:width$}  {:>12}{head}\n", "word", "over all");
+    let rest = match e.method {
+        Method::Exact => "(bias)",
+        Method::LeaveOneOut => "(together)",
+    };
     let mut row = |name: &str, one: f64, other: Option<f64>| {
         let other = other.map_or(String::new(), |x| format!("  {x:>+12.3}"));
         page += &format!("  {name:width$}  {one:>+12.3}{other}\n");
@@ -138,7 +149,7 @@ fn page(e: &Explanation, colour: bool) -> String {
     for (n, word) in e.words.iter().enumerate() {
         row(word, e.parts.words[n], over(n));
     }
-    row("(bias)", e.parts.bias, second.map(|(_, _, parts)| parts.bias));
+    row(rest, e.parts.bias, second.map(|(_, _, parts)| parts.bias));
     row("sum", e.parts.logit(), second.map(|(_, _, parts)| parts.logit()));
     page
 }
@@ -166,6 +177,7 @@ mod tests {
         let e = Explanation {
             normalised: "steel bolts".into(),
             words: vec!["steel".into(), "bolts".into()],
+            method: Method::Exact,
             first: ("731815".into(), 0.75),
             parts: parts([1.5, 2.0], -0.5),
             second: Some(("731816".into(), 0.25, parts([-0.25, 1.0], 0.5))),

@@ -117,7 +117,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
 pub fn recipe(file: Option<&Path>) -> Result<Recipe> {
     let Some(path) = file else { return Ok(Recipe::default()) };
     let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
-    toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
+    Recipe::from_toml(&text).context(|| path.display().to_string())
 }
 
 /// Where checkpoints go: where the flag says, or the user's cache.

@@ -4,6 +4,9 @@
 //! any batch size, order and number of threads. Sums are integers, or floats added in a written order; there is no
 //! fused multiply-add and no library `exp`.
 //!
+//! A network of another architecture than the Text-CNN answers through `model::candle`, line by line in a written order of
+//! floats, and from its logits on the same way.
+//!
 //! All classes are scored in bytes first, through a screen if the model has one; the likely ones are scored again in 16 bits.
 
 mod bag;
@@ -13,8 +16,10 @@ mod softmax;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::model::{Beta, Bundle, Calibration};
+use crate::error::{Error, Result};
+use crate::model::candle::Net;
+use crate::model::forward::Line;
+use crate::model::{Beta, Bundle, Calibration, Network};
 use crate::text::{EncodeScratch, Tokenizer};
 use bag::BagScratch;
 use softmax::Families;
@@ -35,13 +40,21 @@ const SCREENED_BLOCK: usize = 12;
 /// A bundle ready to score. Shared by all threads.
 pub struct Engine {
     tokenizer: Tokenizer,
-    tables: Tables,
+    body: Body,
     codes: Vec<String>,
     families: Families,
     temperature: f32,
     /// For 6, 4 and 2 digits.
     curves: [Beta; 3],
     kernel: Kernel,
+}
+
+/// What makes logits of a text.
+enum Body {
+    /// A Text-CNN as tables.
+    Tables(Box<Tables>),
+    /// Another network as it is.
+    Net(Net),
 }
 
 /// The answer for one text.
@@ -131,8 +144,17 @@ impl Engine {
     /// Compiles a bundle with the fastest kernel of this machine.
     pub fn compile(bundle: &Bundle) -> Result<Engine> {
         let codes = bundle.labels.codes.clone();
-        let engine = Engine::uncalibrated(&bundle.config, &bundle.weights, &bundle.tokenizer_json, codes)?;
-        Ok(engine.calibrated(&bundle.calibration))
+        Ok(Engine::of_network(&bundle.network, &bundle.tokenizer_json, codes)?.calibrated(&bundle.calibration))
+    }
+
+    /// Compiles a network that has no calibration yet.
+    pub fn of_network(network: &Network, tokenizer_json: &[u8], codes: Vec<String>) -> Result<Engine> {
+        match network {
+            Network::TextCnn(cnn) => Engine::uncalibrated(&cnn.config, &cnn.weights, tokenizer_json, codes),
+            Network::Other(net) => {
+                Ok(Engine::new(Tokenizer::from_json(tokenizer_json)?, Body::Net(net.clone()), codes))
+            }
+        }
     }
 
     /// Compiles weights that have no calibration yet (temperature 1, no curves), for fitting it.
@@ -144,15 +166,19 @@ impl Engine {
     ) -> Result<Engine> {
         let (tokenizer, tables) =
             rayon::join(|| Tokenizer::from_json(tokenizer_json), || Tables::compile(config, weights));
-        Ok(Engine {
-            tokenizer: tokenizer?,
-            tables: tables?,
+        Ok(Engine::new(tokenizer?, Body::Tables(Box::new(tables?)), codes))
+    }
+
+    fn new(tokenizer: Tokenizer, body: Body, codes: Vec<String>) -> Engine {
+        Engine {
+            tokenizer,
+            body,
             families: Families::new(&codes),
             codes,
             temperature: 1.0,
             curves: [Beta::IDENTITY; 3],
             kernel: Kernel::best(),
-        })
+        }
     }
 
     /// The same engine with this calibration.
@@ -209,18 +235,24 @@ impl Engine {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], Counts),
     ) -> Result<()> {
-        self.lines(normalised, scratch, |logits, _, counts| each(&logits[..self.tables.classes()], counts))
+        self.lines(normalised, scratch, |logits, _, counts| each(&logits[..self.codes.len()], counts))
     }
 
-    /// Features of normalised texts, `[texts, features]`, as the network's, but for the rounding to 12 bits.
+    /// Features of normalised texts, `[texts, features]`, as the Text-CNN's, but for the rounding to 12 bits.
+    ///
+    /// # Errors
+    /// `Bug` with another network.
     pub fn features(&self, normalised: &[&str], scratch: &mut Scratch) -> Result<Vec<f32>> {
-        let features = self.tables.features();
+        let Body::Tables(tables) = &self.body else {
+            return Err(Error::Bug("only a Text-CNN has features for a screen".to_string()));
+        };
+        let features = tables.features();
         let mut out = Vec::with_capacity(normalised.len() * features);
-        for block in normalised.chunks(self.block()) {
+        for block in normalised.chunks(block_of(tables)) {
             self.tokenise(block, scratch)?;
-            self.look_up(block, scratch);
+            self.look_up(tables, block, scratch);
             for line in scratch.features.chunks_exact(features).take(block.len()) {
-                out.extend(line.iter().zip(self.tables.feature_unit()).map(|(&x, unit)| f32::from(x) * unit));
+                out.extend(line.iter().zip(tables.feature_unit()).map(|(&x, unit)| f32::from(x) * unit));
             }
         }
         Ok(out)
@@ -234,18 +266,22 @@ impl Engine {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], (&mut Vec<u32>, f32), Counts),
     ) -> Result<()> {
-        let (classes, features) = (self.tables.coarse().classes(), self.tables.features());
-        for block in normalised.chunks(self.block()) {
+        let tables = match &self.body {
+            Body::Tables(tables) => tables,
+            Body::Net(net) => return self.lines_of_net(net, normalised, scratch, each),
+        };
+        let (classes, features) = (tables.coarse().classes(), tables.features());
+        for block in normalised.chunks(block_of(tables)) {
             self.tokenise(block, scratch)?;
-            self.look_up(block, scratch);
-            self.coarse(block.len(), scratch);
+            self.look_up(tables, block, scratch);
+            self.coarse(tables, block.len(), scratch);
             let began = Instant::now();
             for (line, &counts) in scratch.counts.iter().enumerate() {
                 let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
-                let least = softmax::candidates(logits, self.tables.candidates(), self.kernel, &mut scratch.candidates);
+                let least = softmax::candidates(logits, tables.candidates(), self.kernel, &mut scratch.candidates);
                 let features = &scratch.features[line * features..(line + 1) * features];
                 let memory = (&mut scratch.rough, &mut scratch.exact);
-                self.tables.rescore(features, (&scratch.candidates, least), self.kernel, memory, logits);
+                tables.rescore(features, (&scratch.candidates, least), self.kernel, memory, logits);
                 each(logits, (&mut scratch.candidates, least), counts);
             }
             scratch.spent.answer += began.elapsed();
@@ -253,9 +289,33 @@ impl Engine {
         Ok(())
     }
 
-    /// Texts of a block.
-    fn block(&self) -> usize {
-        if self.tables.is_screened() { SCREENED_BLOCK } else { BLOCK }
+    /// The same through a network that is no Text-CNN.
+    fn lines_of_net(
+        &self,
+        net: &Net,
+        normalised: &[&str],
+        scratch: &mut Scratch,
+        mut each: impl FnMut(&[f32], (&mut Vec<u32>, f32), Counts),
+    ) -> Result<()> {
+        let (grams, max_words) = (net.shape().grams(), net.shape().max_tokens());
+        for block in normalised.chunks(SCREENED_BLOCK) {
+            self.tokenise(block, scratch)?;
+            let began = Instant::now();
+            let grams: Vec<Vec<u32>> =
+                block.iter().map(|text| grams.map_or_else(Vec::new, |grams| grams.of_text(text, max_words))).collect();
+            let starts = std::iter::once(0).chain(scratch.ends.iter().copied());
+            let tokens = starts.zip(&scratch.ends).map(|(from, &to)| &scratch.tokens[from..to]);
+            let lines: Vec<Line<'_>> = tokens.zip(&grams).map(|(tokens, grams)| Line { tokens, grams }).collect();
+            let logits = net.logits(&lines)?;
+            scratch.spent.look_up += began.elapsed();
+            let began = Instant::now();
+            for (logits, &counts) in logits.chunks_exact(self.codes.len()).zip(&scratch.counts) {
+                let least = softmax::candidates(logits, softmax::CANDIDATES, self.kernel, &mut scratch.candidates);
+                each(logits, (&mut scratch.candidates, least), counts);
+            }
+            scratch.spent.answer += began.elapsed();
+        }
+        Ok(())
     }
 
     /// Token ids of a block.
@@ -276,20 +336,20 @@ impl Engine {
     }
 
     /// Features of a block, in 16 bits and in bytes.
-    fn look_up(&self, block: &[&str], scratch: &mut Scratch) {
+    fn look_up(&self, tables: &Tables, block: &[&str], scratch: &mut Scratch) {
         let began = Instant::now();
-        let features = self.tables.features();
+        let features = tables.features();
         let padded = features.next_multiple_of(kernel::QUAD);
-        scratch.features.resize(self.block() * features, 0);
-        scratch.bytes.resize(self.block() * padded, 0);
+        scratch.features.resize(block_of(tables) * features, 0);
+        scratch.bytes.resize(block_of(tables) * padded, 0);
         let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(padded));
         let mut from = 0;
         for (line, (&to, (features, bytes))) in scratch.ends.iter().zip(rows).enumerate() {
             // The rows of the next line are on their way while this one is added up.
             let next = scratch.ends.get(line + 1).copied().unwrap_or(to);
-            scratch.tokens[to..next].iter().for_each(|&token| self.tables.prefetch(token, self.kernel));
-            self.tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.maxima, features);
-            self.tables.bag_of(block[line], self.kernel, (&mut scratch.bag, &mut scratch.mean), features);
+            scratch.tokens[to..next].iter().for_each(|&token| tables.prefetch(token, self.kernel));
+            tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.maxima, features);
+            tables.bag_of(block[line], self.kernel, (&mut scratch.bag, &mut scratch.mean), features);
             self.kernel.to_bytes(features, bytes);
             from = to;
         }
@@ -297,14 +357,19 @@ impl Engine {
     }
 
     /// Coarse logits of a block of so many texts.
-    fn coarse(&self, texts: usize, scratch: &mut Scratch) {
+    fn coarse(&self, tables: &Tables, texts: usize, scratch: &mut Scratch) {
         let began = Instant::now();
-        let classes = self.tables.coarse().classes();
-        scratch.logits.resize(self.block() * classes, 0.0);
-        let bytes = &scratch.bytes[..texts * self.tables.features().next_multiple_of(kernel::QUAD)];
+        let classes = tables.coarse().classes();
+        scratch.logits.resize(block_of(tables) * classes, 0.0);
+        let bytes = &scratch.bytes[..texts * tables.features().next_multiple_of(kernel::QUAD)];
         let logits = &mut scratch.logits[..texts * classes];
         let (factors, factor_bytes) = (&mut scratch.factors, &mut scratch.factor_bytes);
-        self.tables.coarse_logits(bytes, texts, self.kernel, factors, factor_bytes, logits);
+        tables.coarse_logits(bytes, texts, self.kernel, factors, factor_bytes, logits);
         scratch.spent.output += began.elapsed();
     }
+}
+
+/// Texts of a block.
+fn block_of(tables: &Tables) -> usize {
+    if tables.is_screened() { SCREENED_BLOCK } else { BLOCK }
 }

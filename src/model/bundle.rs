@@ -6,13 +6,12 @@
 //! Refuses: mixing parts of two versions, and repairing a part.
 
 use super::calibration::{CALIBRATION, Calibration};
-use super::config::Config;
 use super::manifest::{
     DataFile, FILES, FORMAT_VERSION, MANIFEST, Manifest, ManifestFile, check_json, parse_json, refused, sha256_hex,
     to_json,
 };
+use super::network::{Network, NetworkConfig};
 use super::policy::{POLICY, Policy};
-use super::weights::Weights;
 use crate::error::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -60,10 +59,10 @@ impl Labels {
 #[derive(Debug, Clone)]
 pub struct Bundle {
     pub manifest: Manifest,
-    pub config: Config,
+    /// `config.json` and `model.safetensors`.
+    pub network: Network,
     /// `tokenizer.json` as it is; JSON, not yet read as a tokenizer.
     pub tokenizer_json: Vec<u8>,
-    pub weights: Weights,
     pub labels: Labels,
     pub calibration: Calibration,
     pub policy: Policy,
@@ -86,9 +85,8 @@ pub struct Draft {
     pub program_version: String,
     pub seed: u64,
     pub data: Vec<DataFile>,
-    pub config: Config,
+    pub network: Network,
     pub tokenizer_json: Vec<u8>,
-    pub weights: Weights,
     pub labels: Labels,
     pub calibration: Calibration,
     pub policy: Policy,
@@ -106,12 +104,12 @@ impl Bundle {
         draft.calibration.validate()?;
         draft.policy.validate()?;
         let weights = draft
-            .weights
-            .to_safetensors(&draft.config)
+            .network
+            .to_safetensors()
             .map_err(|e| advise(e, "train again, with a lower learning rate if a number is not finite"))?;
         let contents = [
             (WEIGHTS, weights),
-            (CONFIG, to_json(CONFIG, &draft.config)?),
+            (CONFIG, to_json(CONFIG, &draft.network.config()?)?),
             (TOKENIZER, draft.tokenizer_json),
             (LABELS, to_json(LABELS, &draft.labels)?),
             (CALIBRATION, to_json(CALIBRATION, &draft.calibration)?),
@@ -126,7 +124,7 @@ impl Bundle {
             created_by: draft.created_by,
             program_version: draft.program_version,
             edition: draft.labels.edition,
-            architecture: draft.config.architecture,
+            architecture: draft.network.architecture().to_string(),
             seed: draft.seed,
             files: contents.iter().map(|(name, bytes)| ManifestFile::describe(name, bytes)).collect(),
             data: draft.data,
@@ -173,22 +171,19 @@ impl Bundle {
         let card = String::from_utf8(parts.take(CARD)?)
             .map_err(|e| refused(CARD, format!("{e}; register the model again with a card in UTF-8")))?;
         agree("edition", &manifest.edition, LABELS, &labels.edition)?;
-        agree("architecture", &manifest.architecture, CONFIG, &config.architecture)?;
-        agree("number of classes", &config.classes, LABELS, &labels.codes.len())?;
+        agree("architecture", manifest.architecture.as_str(), CONFIG, config.architecture())?;
+        agree("number of classes", &config.classes(), LABELS, &labels.codes.len())?;
         // Most of a start is the digest of the weights and the reading of them: side by side, and both must say yes.
         let bytes = parts.take(WEIGHTS)?;
-        let (verified, weights) = rayon::join(
-            || of_weights.map_or(Ok(()), |described| described.verify(&bytes)),
-            || Weights::from_safetensors(&bytes, &config),
-        );
+        let (verified, network) =
+            rayon::join(|| of_weights.map_or(Ok(()), |described| described.verify(&bytes)), || config.read(&bytes));
         verified?;
-        let weights = weights.map_err(|e| advise(e, "register the model again or use another version"))?;
+        let network = network.map_err(|e| advise(e, "register the model again or use another version"))?;
         Ok(Bundle {
             digest: sha256_hex(manifest_bytes),
             manifest,
-            config,
+            network,
             tokenizer_json,
-            weights,
             labels,
             calibration,
             policy,
@@ -241,7 +236,7 @@ fn bound(name: &str) -> u64 {
     FILES.iter().find(|(file, _)| *file == name).map_or(0, |(_, bytes)| *bytes)
 }
 
-fn agree<T: PartialEq + std::fmt::Display>(what: &str, said: &T, file: &str, is: &T) -> Result<()> {
+fn agree<T: PartialEq + std::fmt::Display + ?Sized>(what: &str, said: &T, file: &str, is: &T) -> Result<()> {
     if said == is {
         return Ok(());
     }
@@ -257,21 +252,15 @@ fn advise(e: Error, step: &str) -> Error {
 }
 
 /// Refuses keys that the configuration does not have: they could mean something to another program.
-fn read_config(bytes: &[u8]) -> Result<Config> {
-    let config: Config = parse_json(CONFIG, bytes, bound(CONFIG))?;
-    let given: serde_json::Map<String, serde_json::Value> = parse_json(CONFIG, bytes, bound(CONFIG))?;
-    let known = serde_json::to_value(&config).map_err(|e| Error::Bug(format!("{CONFIG} cannot be written: {e}")))?;
-    // A field that is `null` may be left out when it is written.
-    match given.iter().find(|(key, value)| known.get(key).is_none() && !value.is_null()) {
-        Some((key, _)) => Err(refused(CONFIG, format!("unknown field {key:?}; use the program that wrote it"))),
-        None => Ok(config),
-    }
+fn read_config(bytes: &[u8]) -> Result<NetworkConfig> {
+    let given: serde_json::Value = parse_json(CONFIG, bytes, bound(CONFIG))?;
+    NetworkConfig::parse(given).map_err(|why| refused(CONFIG, why))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{Beta, Conv};
+    use crate::model::{Beta, Config, Conv, Weights};
     use std::cell::RefCell;
 
     pub(crate) fn draft(name: &str) -> Draft {
@@ -302,9 +291,8 @@ pub(crate) mod tests {
             program_version: "0.1.0".into(),
             seed: 7,
             data: vec![],
-            config,
+            network: Network::text_cnn(config, weights),
             tokenizer_json: br#"{"version":"1.0","model":{"vocab":{"a":0,"b":1}}}"#.to_vec(),
-            weights,
             labels: Labels { edition: "2022".into(), codes: vec!["010121".into(), "020110".into()] },
             calibration: Calibration {
                 temperature: 1.5,
@@ -366,7 +354,8 @@ pub(crate) mod tests {
         assert_eq!((&read.digest, &read.manifest), (&built.digest, &built.manifest));
         assert_eq!(read.digest, sha256_hex(&files[8].1));
         assert_eq!((read.policy, read.labels, read.calibration), (built.policy, built.labels, built.calibration));
-        assert_eq!(read.weights.output_bias, vec![0.125; 2]);
+        let Network::TextCnn(cnn) = &read.network else { unreachable!() };
+        assert_eq!(cnn.weights.output_bias, vec![0.125; 2]);
         assert_eq!(Bundle::build(draft("hs")).unwrap().1, files, "same draft, same bytes");
     }
 
@@ -396,7 +385,8 @@ pub(crate) mod tests {
     fn weights_that_are_not_finite_are_refused() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut d = draft("hs");
-            d.weights.convs[0].bias[1] = bad;
+            let Network::TextCnn(cnn) = &mut d.network else { unreachable!() };
+            cnn.weights.convs[0].bias[1] = bad;
             let why = Bundle::build(d).unwrap_err().to_string();
             assert!(why.starts_with("model.safetensors ") && why.contains("; train again"), "{why}");
         }

@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use crate::text::Grams;
 use serde::{Deserialize, Serialize};
 
-/// The only architecture that this program knows.
-const ARCHITECTURE: &str = "text-cnn";
+/// Name of this architecture.
+pub(super) const ARCHITECTURE: &str = "text-cnn";
 /// Largest value of any single dimension; keeps every product of two of them far below 2^63.
-const MAX_DIMENSION: usize = 1 << 21;
+pub(super) const MAX_DIMENSION: usize = 1 << 21;
 /// Most parameters of one model: 4 GiB as f32.
 const MAX_PARAMETERS: usize = 1 << 30;
 /// Widest window, in tokens.
@@ -114,10 +114,8 @@ impl Config {
         if self.screen_dim.is_some_and(|dim| dim > MAX_SCREEN_DIM) {
             return refuse(format!("screen_dim must be 1 to {MAX_SCREEN_DIM}"));
         }
-        if let Some(BagShape { grams: Grams { shortest, longest, .. }, .. }) = self.bag
-            && !(2 <= shortest && shortest <= longest && longest <= MAX_GRAM)
-        {
-            return refuse(format!("n-grams of {shortest} to {longest} characters: they must be of 2 to {MAX_GRAM}"));
+        if let Some(Err(why)) = self.bag.map(|bag| grams_fit(&bag.grams)) {
+            return refuse(why);
         }
         if self.widths.iter().any(|&w| w == 0 || w > MAX_WIDTH) || !self.widths.is_sorted_by(|a, b| a < b) {
             return refuse(format!("widths {:?} must rise and lie between 1 and {MAX_WIDTH}", self.widths));
@@ -148,6 +146,15 @@ impl Config {
             .checked_add(output)?
             .checked_add(self.features())
     }
+}
+
+/// Refuses n-grams that are too short or too long, in words.
+pub(super) fn grams_fit(grams: &Grams) -> std::result::Result<(), String> {
+    let Grams { shortest, longest, .. } = *grams;
+    if 2 <= shortest && shortest <= longest && longest <= MAX_GRAM {
+        return Ok(());
+    }
+    Err(format!("n-grams of {shortest} to {longest} characters: they must be of 2 to {MAX_GRAM}"))
 }
 
 #[cfg(test)]

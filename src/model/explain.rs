@@ -1,15 +1,20 @@
-//! Which words made a logit: an exact sum.
+//! Which words made a logit: of a Text-CNN an exact sum, of another network what it loses without each of them.
 //!
-//! A feature is the largest window sum plus a bias, and a logit is a weighted sum of features. So each logit is a sum of what
+//! A Text-CNN's feature is the largest window sum plus a bias, and a logit is a weighted sum of features. So each logit is a sum of what
 //! the words of the winning windows contributed, of what each word's n-grams contributed to the mean, and of biases. No
 //! approximation is made: the parts add up to the logit of [`forward`](super::forward::forward).
 
 use super::config::Config;
+use super::left_out::LeftOut;
+use super::network::Network;
 use super::weights::Weights;
+use crate::error::Result;
 
 /// A word as the network sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
+    /// Itself.
+    pub text: String,
     /// Ids of its tokens.
     pub tokens: Vec<u32>,
     /// Rows of its n-grams; empty without a bag.
@@ -23,7 +28,7 @@ pub struct Word {
 pub struct Parts {
     /// What each word added.
     pub words: Vec<f64>,
-    /// What no word added: biases of features and of the class.
+    /// What no word added: biases of features and of the class, or what words left out one by one do not account for.
     pub bias: f64,
 }
 
@@ -37,6 +42,67 @@ impl Parts {
     pub fn minus(&self, other: &Parts) -> Parts {
         let words = self.words.iter().zip(&other.words).map(|(a, b)| a - b).collect();
         Parts { words, bias: self.bias - other.bias }
+    }
+}
+
+/// How contributions were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Parts of the logit, which add up to it.
+    Exact,
+    /// What the logit loses when the word is left out.
+    LeaveOneOut,
+}
+
+impl Method {
+    /// `exact` or `leave-one-out`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Exact => "exact",
+            Method::LeaveOneOut => "leave-one-out",
+        }
+    }
+}
+
+/// What the words of a line added to each logit.
+pub enum Why<'a> {
+    /// Of a Text-CNN.
+    Traced(Traced, &'a Weights),
+    /// Of another network.
+    LeftOut(LeftOut),
+}
+
+impl<'a> Why<'a> {
+    /// Of a line by its words.
+    pub fn of(network: &'a Network, words: &[Word]) -> Result<Why<'a>> {
+        Ok(match network {
+            Network::TextCnn(cnn) => Why::Traced(trace(&cnn.config, &cnn.weights, words), &cnn.weights),
+            Network::Other(net) => Why::LeftOut(LeftOut::of(net, words)?),
+        })
+    }
+
+    /// How it was found.
+    pub fn method(&self) -> Method {
+        match self {
+            Why::Traced(..) => Method::Exact,
+            Why::LeftOut(_) => Method::LeaveOneOut,
+        }
+    }
+
+    /// The logit of a class, word by word.
+    pub fn parts(&self, class: usize) -> Parts {
+        match self {
+            Why::Traced(traced, weights) => traced.parts(weights, class),
+            Why::LeftOut(left_out) => left_out.parts(class),
+        }
+    }
+
+    /// The mean of the logits of all classes, word by word: what speaks for no code more than for another.
+    pub fn mean(&self) -> Parts {
+        match self {
+            Why::Traced(traced, weights) => traced.mean(weights),
+            Why::LeftOut(left_out) => left_out.mean(),
+        }
     }
 }
 
@@ -195,6 +261,7 @@ mod tests {
             let (config, weights) = model(bag);
             for line in lines {
                 let word = |tokens: &&[u32]| Word {
+                    text: String::new(),
                     tokens: tokens.to_vec(),
                     grams: if bag { tokens.iter().flat_map(|&t| [t, 39 - t, t / 2]).collect() } else { vec![] },
                     pair: None,

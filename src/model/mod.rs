@@ -5,16 +5,21 @@
 
 pub mod bundle;
 pub mod calibration;
+pub mod candle;
 pub mod config;
 pub mod explain;
 pub mod forward;
+mod left_out;
 pub mod manifest;
+mod network;
 pub mod policy;
+mod tensors;
 pub mod weights;
 
 pub use bundle::{Bundle, Draft, Files, Labels, VAGUE_CODE};
 pub use calibration::{Beta, Calibration};
 pub use config::{BagShape, Config};
 pub use manifest::{DataFile, Manifest, ManifestFile};
+pub use network::{Network, NetworkConfig, TextCnn};
 pub use policy::{Evidence, GroupThreshold, LevelThreshold, Policy};
 pub use weights::{Bag, Conv, Screen, Weights};

@@ -3,9 +3,8 @@
 //! Row-major f32. A [`Weights`] that came from a file fits its config, is finite, and has a padding row of zeros.
 
 use super::config::Config;
+use super::tensors::{self, Expected, refused};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::sync::Arc;
 
 /// Filters of one window width.
@@ -78,55 +77,19 @@ impl Weights {
             found.extend([screen.projection.as_slice(), screen.output.as_slice(), screen.bias.as_slice()]);
         }
         found.extend(self.ranges.as_deref());
-        let expected = tensors(config, self.ranges.is_some());
-        if found.len() != expected.len() {
-            return Err(Error::Bug(format!("{} tensors where {} belong", found.len(), expected.len())));
-        }
-        let mut named = Vec::with_capacity(expected.len());
-        for ((name, shape), values) in expected.into_iter().zip(found) {
-            check_values(&name, values, &shape)?;
-            named.push((name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
-        }
-        let mut views = Vec::with_capacity(named.len());
-        for (name, shape, bytes) in &named {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            views.push((name, view.map_err(|e| Error::Bug(format!("{name}: {e}")))?));
-        }
-        safetensors::serialize(views, None).map_err(|e| Error::Bug(format!("weights cannot be written: {e}")))
+        tensors::write(&expected(config, self.ranges.is_some()), &found)
     }
 
     /// Reads a file that must hold exactly the tensors of `config`: names, shapes, f32, finite, padding row zero.
     /// Everything is checked against the file's size before memory is taken.
     pub fn from_safetensors(bytes: &[u8], config: &Config) -> Result<Weights> {
         config.validate()?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| refused(format_args!("{e}")))?;
-        let expected = tensors(config, file.names().into_iter().any(|name| name == RANGES));
-        if let Some(extra) = file.names().into_iter().find(|name| !expected.iter().any(|(n, _)| n == name)) {
-            return Err(refused(format_args!("{extra} is not a tensor of this model")));
-        }
-        let mut found = Vec::with_capacity(expected.len());
-        for (name, shape) in &expected {
-            let view = file.tensor(name).map_err(|_| refused(format_args!("{name} is missing")))?;
-            if view.dtype() != Dtype::F32 {
-                return Err(refused(format_args!("{name} has type {:?}, not F32", view.dtype())));
-            }
-            if view.shape() != shape.as_slice() {
-                return Err(refused(format_args!("{name} has shape {:?}, the config says {shape:?}", view.shape())));
-            }
-            found.push((name, shape, view));
-        }
-        let read = |(name, shape, view): (&String, &Vec<usize>, TensorView)| -> Result<Vec<f32>> {
-            let (numbers, _) = view.data().as_chunks::<4>();
-            let numbers: Vec<f32> = numbers.par_iter().map(|&b| f32::from_le_bytes(b)).collect();
-            check_values(name, &numbers, shape)?;
-            Ok(numbers)
-        };
-        // The first refusal in the order of the tensors is the one that is told.
-        let values: Vec<Result<Vec<f32>>> = found.into_par_iter().map(read).collect();
-        Weights::assemble(values.into_iter().collect::<Result<_>>()?, config)
+        let file = tensors::open(bytes)?;
+        let expected = expected(config, file.names().into_iter().any(|name| name == RANGES));
+        Weights::assemble(tensors::read(&file, &expected)?, config)
     }
 
-    /// From the tensors in the order of [`tensors`].
+    /// From the tensors in the order of [`expected`].
     fn assemble(values: Vec<Vec<f32>>, config: &Config) -> Result<Weights> {
         let mut values = values.into_iter();
         let mut next = || values.next().ok_or_else(|| Error::Bug("a tensor is missing".to_string()));
@@ -158,7 +121,7 @@ impl Weights {
 const RANGES: &str = "engine.ranges";
 
 /// Names and shapes of the file's tensors.
-fn tensors(config: &Config, ranges: bool) -> Vec<(String, Vec<usize>)> {
+fn expected(config: &Config, ranges: bool) -> Vec<Expected> {
     let mut all = vec![("embedding.weight".to_string(), vec![config.vocab_size, config.embedding_dim])];
     for (n, &width) in config.widths.iter().enumerate() {
         all.push((format!("convs.{n}.weight"), vec![config.filters, config.embedding_dim, width]));
@@ -182,21 +145,6 @@ fn tensors(config: &Config, ranges: bool) -> Vec<(String, Vec<usize>)> {
     all
 }
 
-fn check_values(name: &str, values: &[f32], shape: &[usize]) -> Result<()> {
-    let expected: usize = shape.iter().product();
-    if values.len() != expected {
-        return Err(refused(format_args!("{name} has {} numbers, its shape {shape:?} needs {expected}", values.len())));
-    }
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(refused(format_args!("{name} holds {} at place {at}", values[at]))),
-        None => Ok(()),
-    }
-}
-
-fn refused(why: std::fmt::Arguments<'_>) -> Error {
-    Error::Registry(format!("model.safetensors is refused: {why}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +158,7 @@ mod tests {
     fn weights(config: &Config, ranges: bool) -> Weights {
         let mut n = 0.0;
         let mut values: Vec<Vec<f32>> = Vec::new();
-        for (_, shape) in tensors(config, ranges) {
+        for (_, shape) in expected(config, ranges) {
             let count: usize = shape.iter().product();
             values.push(
                 (0..count)

@@ -1,7 +1,8 @@
 //! Why a code: the words of a text with what each added to the first choice over the mean of all codes, and over the second. `hs_explain(text)` gives
 //! the list in SQL.
 //!
-//! The numbers are exact parts of the network's logits (`model::explain`), before the screen and the calibration.
+//! The numbers are those of the network's logits, before the screen and the calibration: exact parts of a Text-CNN's, or what
+//! another network's lose without the word (`model::explain`).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,7 +18,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use super::classifier::{Classifier, is_text};
 use crate::engine::Scratch;
 use crate::error::Result;
-use crate::model::explain::{Parts, Word, trace};
+use crate::model::explain::{Method, Parts, Why, Word};
 use crate::registry::Loaded;
 use crate::text::{self, EncodeScratch};
 
@@ -34,6 +35,8 @@ pub struct Explanation {
     pub normalised: String,
     /// Words as the network sees them: the numbers of a long number are one word that stands for all such.
     pub words: Vec<String>,
+    /// How the contributions were found.
+    pub method: Method,
     /// Code and confidence of the first choice.
     pub first: (String, f32),
     /// Its logit less the mean of all classes' logits, word by word.
@@ -63,28 +66,28 @@ impl Explainer {
         let (bundle, engine) = (&self.loaded.bundle, self.classifier.engine());
         let mut scores = Vec::new();
         engine.score(&[normalised.as_str()], &mut Scratch::default(), &mut scores)?;
-        let traced = trace(&bundle.config, &bundle.weights, &seen);
+        let why = Why::of(&bundle.network, &seen)?;
         let choice = |n: usize| {
             let (class, confidence) = scores[0].top[n];
-            (engine.code(class).to_string(), confidence, traced.parts(&bundle.weights, class as usize))
+            (engine.code(class).to_string(), confidence, why.parts(class as usize))
         };
         let (code, confidence, of_first) = choice(0);
         let second = (scores[0].choices > 1).then(|| choice(1));
         let second = second.map(|(code, confidence, of_second)| (code, confidence, of_first.minus(&of_second)));
-        let parts = of_first.minus(&traced.mean(&bundle.weights));
-        Ok(Some(Explanation { normalised, words, first: (code, confidence), parts, second }))
+        let parts = of_first.minus(&why.mean());
+        Ok(Some(Explanation { normalised, words, method: why.method(), first: (code, confidence), parts, second }))
     }
 
     /// Words and what the network sees of them.
     fn words(&self, normalised: &str) -> Result<(Vec<String>, Vec<Word>)> {
-        let (config, tokenizer) = (&self.loaded.bundle.config, self.classifier.engine().tokenizer());
+        let (network, tokenizer) = (&self.loaded.bundle.network, self.classifier.engine().tokenizer());
         let (mut scratch, mut names, mut seen) = (EncodeScratch::new(), Vec::new(), Vec::new());
-        for word in text::words(normalised).take(config.max_tokens) {
-            let mut one = Word::default();
+        for word in text::words(normalised).take(network.max_tokens()) {
+            let mut one = Word { text: word.to_string(), ..Word::default() };
             tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
-            if let Some(bag) = config.bag {
-                bag.grams.of_word(word, &mut one.grams);
-                one.pair = names.last().filter(|_| bag.grams.pairs).map(|last: &String| bag.grams.of_pair(last, word));
+            if let Some(grams) = network.grams() {
+                grams.of_word(word, &mut one.grams);
+                one.pair = names.last().filter(|_| grams.pairs).map(|last: &String| grams.of_pair(last, word));
             }
             names.push(word.to_string());
             seen.push(one);
@@ -128,6 +131,7 @@ fn fields() -> Fields {
         Field::new("word", DataType::Utf8, true),
         Field::new("contribution", DataType::Float64, true),
         Field::new("over_second", DataType::Float64, true),
+        Field::new("method", DataType::Utf8, true),
     ])
 }
 
@@ -159,7 +163,7 @@ impl ScalarUDFImpl for HsExplain {
         let texts = argument.to_array(if scalar { 1 } else { args.number_rows })?;
         let texts = arrow::compute::cast(&texts, &DataType::Utf8)?;
         let (mut lengths, mut valid) = (Vec::new(), Vec::new());
-        let (mut words, mut contribution, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut words, mut contribution, mut over, mut method) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for text in texts.as_string::<i32>() {
             let found = text.map_or(Ok(None), |text| self.explainer.explain(text))?;
             valid.push(found.is_some());
@@ -170,6 +174,7 @@ impl ScalarUDFImpl for HsExplain {
                     Some((_, _, parts)) => over.extend(parts.words.iter().map(|x| Some(*x))),
                     None => over.extend(e.words.iter().map(|_| None)),
                 }
+                method.extend(e.words.iter().map(|_| e.method.as_str()));
                 words.extend(e.words);
             }
         }
@@ -177,6 +182,7 @@ impl ScalarUDFImpl for HsExplain {
             Arc::new(StringArray::from(words)),
             Arc::new(Float64Array::from(contribution)),
             Arc::new(Float64Array::from(over)),
+            Arc::new(StringArray::from(method)),
         ];
         let items = Arc::new(StructArray::new(fields(), columns, None));
         let list = ListArray::new(element(), OffsetBuffer::from_lengths(lengths), items, Some(NullBuffer::from(valid)));

@@ -5,6 +5,7 @@
 
 mod bag;
 mod checkpoint;
+mod graph;
 mod hyper;
 mod join;
 mod learner;
@@ -12,12 +13,14 @@ mod network;
 mod random;
 
 use crate::error::{Error, Result};
+use crate::model::candle::{Net, Shape};
 use crate::model::config::BagShape;
 use crate::model::config::Config;
 use crate::model::weights::Weights;
 use bag::{BagNetwork, BagWeights};
 use checkpoint::Numbers;
 pub use checkpoint::{CheckpointPlace, Checkpoints};
+use graph::Graph;
 pub use hyper::{BagHyper, Hyper};
 use join::join;
 use learner::{Learner, Lines, Plan, run};
@@ -82,11 +85,11 @@ pub enum Progress {
     },
 }
 
-/// What `fit_members` found.
+/// What a fit found.
 #[derive(Clone, Debug)]
-pub struct Fitted {
+pub struct Fitted<W = Weights> {
     /// The parameters of the best epoch.
-    pub weights: Weights,
+    pub weights: W,
     /// All epochs that ran.
     pub history: Vec<Epoch>,
     /// Number of the epoch with the highest `stop_accuracy`, the last one without stopping rows.
@@ -181,15 +184,42 @@ pub fn fit_with_splits(
 ) -> Result<Fitted> {
     config.validate()?;
     hyper.validate()?;
-    check(config, train, stop)?;
-    check_splits(config, splits)?;
-    let weights = weights(config, hyper, train);
+    check((config.vocab_size, config.classes), train, stop)?;
+    check_splits(config.vocab_size, splits)?;
+    let weights = weights(config.classes, hyper, train);
     let network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
     let mut learner = Windows { network, config, hyper, splits, train, weights: &weights };
     let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
     let lines = Lines { classes: config.classes, train: train.len(), stop };
     let (values, history, best_epoch) = run(&mut learner, plan, lines, kept, progress)?;
     Ok(Fitted { weights: network::weights(values, config)?, history, best_epoch, checkpoints: Checkpoints::none() })
+}
+
+/// Trains a network of another architecture on `train`, and keeps the epoch that is best on `stop`, as [`fit_with_splits`] does.
+pub fn fit_net(
+    shape: &Shape,
+    hyper: &Hyper,
+    splits: &[Option<(u32, u32)>],
+    (train, stop): (&[Example], &[Example]),
+    place: &CheckpointPlace,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Fitted<Net>> {
+    shape.validate()?;
+    hyper.validate()?;
+    let sees_tokens = shape.vocab_size() > 0;
+    let vocab_size = if sees_tokens { shape.vocab_size() } else { usize::MAX };
+    check((vocab_size, shape.classes()), train, stop)?;
+    check_splits(vocab_size, splits)?;
+    if let Some(grams) = shape.grams() {
+        check_grams(grams.buckets, train, stop)?;
+    }
+    let weights = weights(shape.classes(), hyper, train);
+    let mut learner = Graph::new(shape, (hyper, splits), (train, &weights))?;
+    let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
+    let lines = Lines { classes: shape.classes(), train: train.len(), stop };
+    let mut checkpoints = place.of(shape, hyper, splits, [train, stop])?;
+    let (values, history, best_epoch) = run(&mut learner, plan, lines, (&mut checkpoints, shape.name()), progress)?;
+    Ok(Fitted { weights: Net::new(shape.clone(), values)?, history, best_epoch, checkpoints })
 }
 
 /// The bag's own numbers, trained by themselves.
@@ -201,11 +231,8 @@ fn fit_bag(
     kept: (&mut Checkpoints, &str),
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(BagWeights, Vec<Epoch>)> {
-    let known = |example: &Example| example.grams.iter().all(|&row| (row as usize) < shape.grams.buckets);
-    if !train.iter().chain(stop).all(known) {
-        return Err(Error::Bug("n-grams that the table does not have".to_string()));
-    }
-    let weights = weights(config, hyper, train);
+    check_grams(shape.grams.buckets, train, stop)?;
+    let weights = weights(config.classes, hyper, train);
     // Draws of its own.
     let seed = hyper.seed ^ 1 << 32;
     let sizes = (shape.grams.buckets, shape.dim, config.classes);
@@ -253,14 +280,14 @@ impl Learner for Windows<'_> {
 }
 
 /// Refuses examples that the network cannot take.
-fn check(config: &Config, train: &[Example], stop: &[Example]) -> Result<()> {
+fn check((vocab_size, classes): (usize, usize), train: &[Example], stop: &[Example]) -> Result<()> {
     if train.is_empty() {
         return Err(Error::Input("there is no example to train on".to_string()));
     }
     for (n, example) in train.iter().chain(stop).enumerate() {
         // Id 0 is padding: were it trained, its row would not stay zero.
-        let known = |&id: &u32| id != 0 && (id as usize) < config.vocab_size;
-        if !example.tokens.iter().all(known) || example.class as usize >= config.classes {
+        let known = |&id: &u32| id != 0 && (id as usize) < vocab_size;
+        if !example.tokens.iter().all(known) || example.class as usize >= classes {
             return Err(Error::Bug(format!("example {n} does not fit the config")));
         }
         if !(example.weight > 0.0 && example.weight.is_finite()) {
@@ -270,10 +297,19 @@ fn check(config: &Config, train: &[Example], stop: &[Example]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses n-grams that a table does not have.
+fn check_grams(buckets: usize, train: &[Example], stop: &[Example]) -> Result<()> {
+    let known = |example: &Example| example.grams.iter().all(|&row| (row as usize) < buckets);
+    match train.iter().chain(stop).all(known) {
+        true => Ok(()),
+        false => Err(Error::Bug("n-grams that the table does not have".to_string())),
+    }
+}
+
 /// Refuses splits that name a token outside the vocabulary, the padding, or do not come to an end.
-fn check_splits(config: &Config, splits: &[Option<(u32, u32)>]) -> Result<()> {
+fn check_splits(vocab_size: usize, splits: &[Option<(u32, u32)>]) -> Result<()> {
     let sound = |(id, parts): (usize, &Option<(u32, u32)>)| match parts {
-        Some((a, b)) => *a > 0 && *b > 0 && (*a as usize) < id && (*b as usize) < id && id < config.vocab_size,
+        Some((a, b)) => *a > 0 && *b > 0 && (*a as usize) < id && (*b as usize) < id && id < vocab_size,
         None => true,
     };
     match splits.iter().enumerate().all(sound) {
@@ -283,8 +319,8 @@ fn check_splits(config: &Config, splits: &[Option<(u32, u32)>]) -> Result<()> {
 }
 
 /// Weights of the training examples, with mean 1.
-fn weights(config: &Config, hyper: &Hyper, train: &[Example]) -> Vec<f32> {
-    let mut rows = vec![0f64; config.classes];
+fn weights(classes: usize, hyper: &Hyper, train: &[Example]) -> Vec<f32> {
+    let mut rows = vec![0f64; classes];
     train.iter().for_each(|example| rows[example.class as usize] += 1.0);
     let largest = rows.iter().fold(1.0, |a: f64, b| a.max(*b));
     let factor = |class: u32| (largest / rows[class as usize]).powf(hyper.rarity_power);

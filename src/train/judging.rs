@@ -7,9 +7,12 @@ use rayon::prelude::*;
 use super::screen;
 use crate::engine::{Engine, Score, Scratch};
 use crate::error::Result;
-use crate::model::{self, Beta, Calibration, Config, Evidence, LevelThreshold, Policy, Weights, calibration};
+use crate::model::{self, Beta, Calibration, Evidence, LevelThreshold, Network, Policy, calibration};
 use crate::policy::{Coded, Judged, Plan, Threshold, by_group, by_precision, by_review_budget, together};
 use crate::tariff::Subheading;
+
+/// Normalised texts with their codes.
+type Labels<'a> = &'a [(&'a str, Subheading)];
 
 /// Most rows that the temperature is fitted on: their logits are held at once.
 const MAX_CALIBRATION_ROWS: usize = 10_000;
@@ -30,15 +33,14 @@ pub struct Wanted {
 
 /// The fitted network as the engine runs it, before it has a calibration.
 pub(super) struct Judging<'a> {
-    pub(super) config: &'a Config,
-    pub(super) weights: &'a Weights,
+    pub(super) network: &'a Network,
     pub(super) tokenizer_json: &'a [u8],
     pub(super) labels: &'a [String],
 }
 
 impl Judging<'_> {
     fn engine(&self) -> Result<Engine> {
-        Engine::uncalibrated(self.config, self.weights, self.tokenizer_json, self.labels.to_vec())
+        Engine::of_network(self.network, self.tokenizer_json, self.labels.to_vec())
     }
 
     fn class(&self, code: Subheading) -> Option<u32> {
@@ -121,7 +123,7 @@ impl Judging<'_> {
     /// that the calibration was fitted on; they choose which thresholds `lines` are to prove.
     pub(super) fn policy(
         &self,
-        (pilot, lines): (&[(&str, Subheading)], &[(&str, Subheading)]),
+        (pilot, lines): (Labels<'_>, Labels<'_>),
         calibration: &Calibration,
         wanted: Wanted,
     ) -> Result<Policy> {

@@ -4,6 +4,7 @@
 //! user sees is the number that was calibrated. No row is used for two things.
 
 mod answers;
+mod architecture;
 mod baseline;
 mod card;
 mod checks;
@@ -17,6 +18,7 @@ mod fit;
 mod inspect;
 mod judging;
 mod labels;
+mod learning;
 mod ops;
 mod optimiser;
 mod page;
@@ -33,6 +35,7 @@ pub mod usage;
 mod vague;
 
 pub use answers::measure;
+pub use architecture::Architecture;
 pub use card::Card;
 pub use checks::Limits as CheckLimits;
 pub use compare::{

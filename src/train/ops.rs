@@ -12,7 +12,7 @@
 //! Sums that cross lines are taken in a fixed order: the same numbers at any number of threads.
 
 use crate::error::{Error, Result};
-use candle_core::{CpuStorage, Layout};
+pub(super) use crate::model::candle::{column_sums, exp, slice};
 use rayon::prelude::*;
 
 /// In the place of a window start: the maximum was the window on padding.
@@ -195,15 +195,6 @@ pub fn softmax_loss(logits: &mut [f32], bias: &[f32], targets: &[Target], smooth
     Ok(losses.collect::<Vec<f64>>().into_iter().sum())
 }
 
-/// Sum of the lines of `[lines, columns]`.
-pub fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let mut sums = vec![0f32; columns];
-    for line in values.chunks_exact(columns) {
-        sums.iter_mut().zip(line).for_each(|(sum, value)| *sum += value);
-    }
-    sums
-}
-
 /// Loss of one line; its logits become their gradient, both times `share`.
 fn line_loss(class: usize, share: f32, smoothing: f32, bias: &[f32], logits: &mut [f32]) -> f64 {
     let mut highest = f32::NEG_INFINITY;
@@ -233,44 +224,9 @@ fn line_loss(class: usize, share: f32, smoothing: f32, bias: &[f32], logits: &mu
     f64::from(share) * (sum.ln() - expected)
 }
 
-/// `e^x` for `x ≤ 0`, relative error below 2e-7, 0 below -87: written so that the compiler makes vectors of it.
-/// Cody and Waite's reduction with the Taylor polynomial of degree 7 on ±ln(2)/2.
-pub(super) fn exp(x: f32) -> f32 {
-    const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
-    let rounded = x.max(-87.0) * std::f32::consts::LOG2_E + MAGIC;
-    let n = rounded - MAGIC;
-    let r = (x.max(-87.0) - n * 0.693_359_4) + n * 2.121_944_4e-4;
-    let mut p = 1.0 / 5040.0;
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        p = p * r + c;
-    }
-    // The low bits of `rounded` hold n; shifted into the exponent they multiply by 2^n.
-    let y = f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23));
-    if x < -87.0 { 0.0 } else { y }
-}
-
-/// The numbers of a contiguous f32 tensor.
-pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => candle_core::bail!("a contiguous f32 tensor is needed"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_the_exponential_function() {
-        for n in 0..200_000 {
-            let x = -(n as f32) / 2000.0;
-            let exact = if x < -87.0 { 0.0 } else { f64::from(x).exp() };
-            let error = (f64::from(exp(x)) - exact).abs();
-            assert!(error <= exact * 2e-7, "{x}: {} instead of {exact}", exp(x));
-        }
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-    }
 
     #[test]
     fn the_loss_of_even_logits_is_the_logarithm_of_the_classes() {

@@ -6,28 +6,28 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::answers::Answers;
+use super::architecture::Architecture;
 use super::card::Card;
 use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
 use super::evaluate::{ClassRows, Metrics};
 use super::evaluation::card_slices;
 use super::extra::{Count, Weighted};
-use super::fit::{self, CheckpointPlace, Checkpoints, Example, Progress};
+use super::fit::{CheckpointPlace, Checkpoints, Progress};
 use super::inspect::DataReport;
 use super::judging::{Judging, Wanted};
+use super::learning::{Learning, Learnt, examples};
 use super::recipe::Recipe;
 use super::record::{Record, SplitRecord};
-use super::screen;
 use super::split::{Grouping, Part, Split};
 use super::vague;
-use crate::engine;
 use crate::error::{Error, Result};
 use crate::lake::{Nonce, Source};
-use crate::model::{Bundle, Config, DataFile, Draft, Labels, Policy, VAGUE_CODE};
+use crate::model::{Bundle, DataFile, Draft, Labels, Policy, VAGUE_CODE};
 use crate::registry::{Loaded, Registry};
 use crate::sql::Classifier;
 use crate::tariff::{Codes, Edition, Subheading};
-use crate::text::{EncodeScratch, Tokenizer};
+use crate::text::Tokenizer;
 
 /// What to train on, and what the policy must keep.
 #[derive(Clone, Debug)]
@@ -269,38 +269,17 @@ pub fn fit_bundle(
     let texts = parts.train.iter().map(|(text, _)| *text).chain(extra.iter().map(|(text, _, _)| text.as_str()));
     let tokenizer = Tokenizer::learn(texts.clone(), options.recipe.model.vocab_size, max_tokens)?;
     let labels = labels(&parts.train, extra);
-    let config = options.recipe.model.config(tokenizer.vocab_size(), labels.len())?;
+    let shape = Architecture::shape(&options.recipe.model, tokenizer.vocab_size(), labels.len())?;
     let weighed = parts.train.iter().map(|(text, code)| (*text, *code, 1.0));
     let more = extra.iter().map(|(text, code, weight)| (text.as_str(), *code, *weight));
-    let train_rows = examples(weighed.chain(more), &tokenizer, &config, &labels)?;
-    let stop_rows = examples(parts.stop.iter().map(|(text, code)| (*text, *code, 1.0)), &tokenizer, &config, &labels)?;
-    watcher.step("fit");
-    let splits = tokenizer.splits()?;
-    let (mut config, mut fitted) = fit::fit_members(
-        &config,
-        &options.recipe.fit,
-        &splits,
-        (&train_rows, &stop_rows),
-        &options.checkpoints,
-        &mut |progress| {
-            watcher.fitting(&progress);
-            std::ops::ControlFlow::Continue(())
-        },
-    )?;
-    fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
+    let train = examples(weighed.chain(more), &tokenizer, &shape, &labels)?;
+    let stop = parts.stop.iter().map(|(text, code)| (*text, *code, 1.0));
+    let stop = examples(stop, &tokenizer, &shape, &labels)?;
+    let learning = Learning { texts: texts.collect(), labels: &labels, tokenizer: &tokenizer, train, stop };
+    let Learnt { network, history, checkpoints } = learning.fit(shape, options, watcher)?;
     let tokenizer_json = tokenizer.to_json()?;
-    // With fewer classes the output layer itself is as quick.
-    let (dim, seed) = (options.recipe.model.screen_dim, options.recipe.fit.seed);
-    if dim > 0 && labels.len() > 4 * dim {
-        watcher.step("screen");
-        let judge =
-            Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
-        let features = judge.features(&texts.collect::<Vec<_>>())?;
-        fitted.weights.screen = Some(screen::fit(&features, &fitted.weights, dim, seed)?);
-        config.screen_dim = Some(dim);
-    }
     watcher.step("calibration");
-    let judge = Judging { config: &config, weights: &fitted.weights, tokenizer_json: &tokenizer_json, labels: &labels };
+    let judge = Judging { network: &network, tokenizer_json: &tokenizer_json, labels: &labels };
     let calibration = judge.calibrate(&parts.calibrate)?;
     let policy = Policy {
         vague: further.vague.clone(),
@@ -308,7 +287,6 @@ pub fn fit_bundle(
     };
     policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
     watcher.step("figures");
-    let history = json!({ "best_epoch": fitted.best_epoch, "epochs": fitted.history });
     let draft = Draft {
         name: options.name.clone(),
         created_at: options.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -316,9 +294,8 @@ pub fn fit_bundle(
         program_version: env!("CARGO_PKG_VERSION").into(),
         seed: options.recipe.fit.seed,
         data: prepared.files.iter().chain(&further.files).cloned().collect(),
-        config,
+        network,
         tokenizer_json,
-        weights: fitted.weights,
         labels: Labels { edition: options.edition.to_string(), codes: labels },
         calibration,
         policy,
@@ -326,7 +303,7 @@ pub fn fit_bundle(
         card: String::new(),
     };
     let (draft, measured_on, metrics) = measured(draft, prepared, &parts, &further.counts, &history, options)?;
-    Ok(FittedBundle { draft, measured_on, metrics, checkpoints: fitted.checkpoints })
+    Ok(FittedBundle { draft, measured_on, metrics, checkpoints })
 }
 
 /// The draft with its figures and its card.
@@ -361,7 +338,7 @@ fn measured(
         fit: history.clone(),
         checks: Some(prepared.report.clone()),
         extra: extra.to_vec(),
-        recipe: json!(options.recipe),
+        recipe: options.recipe.in_force()?,
         command: options.command.clone(),
     };
     draft.metrics = json!(record);
@@ -450,25 +427,6 @@ impl<'a> Parts<'a> {
 fn labels(train: &[(&str, Subheading)], extra: &[Weighted]) -> Vec<String> {
     let codes: BTreeSet<Subheading> = train.iter().map(|l| l.1).chain(extra.iter().map(|e| e.1)).collect();
     codes.into_iter().map(|c| c.as_str().to_string()).collect()
-}
-
-/// Token ids, n-grams and class of each line whose class is known. Repeats stay: how often a text comes is part of the evidence.
-fn examples<'t>(
-    lines: impl Iterator<Item = (&'t str, Subheading, f32)>,
-    tokenizer: &Tokenizer,
-    config: &Config,
-    labels: &[String],
-) -> Result<Vec<Example>> {
-    let mut scratch = EncodeScratch::default();
-    let mut out = Vec::new();
-    for (text, code, weight) in lines {
-        let Ok(class) = labels.binary_search_by(|l| l.as_str().cmp(code.as_str())) else { continue };
-        let mut tokens = Vec::new();
-        tokenizer.encode(text, &mut scratch, &mut tokens)?;
-        let grams = config.bag.map_or_else(Vec::new, |bag| bag.grams.of_text(text, config.max_tokens));
-        out.push(Example { tokens, grams, class: class as u32, weight });
-    }
-    Ok(out)
 }
 
 pub(super) fn data_files(source: &Source) -> Vec<DataFile> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::Architecture;
 use super::checks::Limits as CheckLimits;
 use super::extra::Extra;
 use super::fit::Hyper;
@@ -35,6 +36,8 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelRecipe {
+    /// What computes the logits. Not every architecture has all of the other keys.
+    pub architecture: Architecture,
     /// Most pieces of the vocabulary.
     pub vocab_size: usize,
     /// Length of an embedding.
@@ -45,7 +48,7 @@ pub struct ModelRecipe {
     pub filters: usize,
     /// Tokens of a text that are looked at.
     pub max_tokens: usize,
-    /// Numbers of the mean over n-grams that stand beside the windows' features; 0 for none.
+    /// Numbers of the mean over n-grams; in a Text-CNN these stand beside the windows' features, and 0 is for none.
     pub bag_dim: usize,
     /// Rows of the table of n-grams.
     pub bag_buckets: usize,
@@ -54,12 +57,20 @@ pub struct ModelRecipe {
     /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
     /// are not more than four times as many classes.
     pub screen_dim: usize,
+    /// Numbers of a layer: of averaged n-grams and tokens, of each direction of a recurrent network, between the two products
+    /// of a layer of an encoder.
+    pub hidden_dim: usize,
+    /// Layers of an encoder.
+    pub layers: usize,
+    /// Its heads of attention.
+    pub heads: usize,
 }
 
 impl Default for ModelRecipe {
     fn default() -> Self {
         let c = Config::default_text_cnn(DEFAULT_VOCAB, 2);
         ModelRecipe {
+            architecture: Architecture::default(),
             vocab_size: DEFAULT_VOCAB,
             embedding_dim: c.embedding_dim,
             widths: c.widths,
@@ -69,28 +80,22 @@ impl Default for ModelRecipe {
             bag_buckets: 1 << 17,
             bag_pairs: true,
             screen_dim: screen::DEFAULT_DIM,
+            hidden_dim: 256,
+            layers: 2,
+            heads: 4,
         }
     }
 }
 
 impl ModelRecipe {
-    /// The network's shape for so many pieces and classes, without its screen.
-    ///
-    /// # Errors
-    /// `Usage` when it is refused.
-    pub(super) fn config(&self, vocab_size: usize, classes: usize) -> Result<Config> {
-        let grams = Grams { buckets: self.bag_buckets, shortest: 2, longest: 5, pairs: self.bag_pairs };
-        let config = Config {
-            embedding_dim: self.embedding_dim,
-            widths: self.widths.clone(),
-            filters: self.filters,
-            max_tokens: self.max_tokens,
-            bag: (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams }),
-            ..Config::default_text_cnn(vocab_size, classes)
-        };
-        let screened = Config { screen_dim: (self.screen_dim > 0).then_some(self.screen_dim), ..config.clone() };
-        screened.validate().map_err(|e| Error::Usage(e.to_string()))?;
-        Ok(config)
+    /// The n-grams.
+    pub(super) fn grams(&self) -> Grams {
+        Grams { buckets: self.bag_buckets, shortest: 2, longest: 5, pairs: self.bag_pairs }
+    }
+
+    /// The averaged n-grams of a Text-CNN, if there are any.
+    pub(super) fn bag(&self) -> Option<BagShape> {
+        (self.bag_dim > 0).then_some(BagShape { dim: self.bag_dim, grams: self.grams() })
     }
 }
 
@@ -120,16 +125,51 @@ impl Default for SplitRecipe {
 }
 
 impl Recipe {
-    /// Refuses settings outside their range, as far as they can be told without lines.
+    /// A recipe as TOML; what is not in it has the default of its architecture.
     ///
     /// # Errors
-    /// `Usage`, by name.
+    /// `Usage` with the place of a mistake, or a key that does nothing for the architecture.
+    pub fn from_toml(text: &str) -> Result<Recipe> {
+        let wrong = |e: toml::de::Error| Error::Usage(e.to_string());
+        // Mistakes are told with their lines.
+        let architecture = toml::from_str::<Recipe>(text).map_err(wrong)?.model.architecture;
+        let given: toml::Table = text.parse().map_err(wrong)?;
+        for table in ["model", "fit"] {
+            let keys = given.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+            architecture.check_keys(table, keys)?;
+        }
+        let defaults = toml::Table::try_from(architecture.defaults());
+        let mut all = defaults.map_err(|e| Error::Bug(format!("the default recipe cannot be written: {e}")))?;
+        put_over(&mut all, given);
+        all.try_into().map_err(wrong)
+    }
+
+    /// What was in force, as JSON: without the keys that do nothing for the architecture.
+    ///
+    /// # Errors
+    /// `Bug`.
+    pub fn in_force(&self) -> Result<serde_json::Value> {
+        let json = serde_json::to_value(self);
+        let mut json = json.map_err(|e| Error::Bug(format!("the recipe cannot be written: {e}")))?;
+        self.model.architecture.only_own(&mut json);
+        Ok(json)
+    }
+
+    /// Refuses settings outside their range.
+    ///
+    /// # Errors
+    /// `Usage`, with the setting.
     pub fn validate(&self) -> Result<()> {
         self.fit.validate()?;
         self.extra.iter().try_for_each(Extra::validate)?;
         self.vague.validate()?;
+        let architecture = self.model.architecture;
+        if architecture != Architecture::TextCnn && self.fit.members > 1 {
+            let name = architecture.name();
+            return Err(Error::Usage(format!("[fit] members is {}: {name} models are not joined", self.fit.members)));
+        }
         self.split()?;
-        self.model.config(self.model.vocab_size, 2).map(|_| ())
+        Architecture::shape(&self.model, self.model.vocab_size, 2).map(|_| ())
     }
 
     /// The split that it asks for.
@@ -140,5 +180,61 @@ impl Recipe {
         let s = &self.split;
         let shares = Shares { stop: s.stop, calibrate: s.calibrate, threshold: s.threshold, test: s.test };
         Split::new(self.fit.seed, shares, if s.without_numbers { Grouping::TextWithoutNumbers } else { Grouping::Text })
+    }
+}
+
+/// Puts what is given in the place of what is there, table by table.
+fn put_over(all: &mut toml::Table, given: toml::Table) {
+    for (key, value) in given {
+        match (all.get_mut(&key), value) {
+            (Some(toml::Value::Table(there)), toml::Value::Table(given)) => put_over(there, given),
+            (_, value) => drop(all.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_the_default_of_the_architecture() {
+        assert_eq!(Recipe::from_toml("").unwrap(), Recipe::default());
+        let said = "[model]\narchitecture = 'gru'\nembedding_dim = 32\n[fit]\nseed = 5\n[split]\ntest = 0.25\n";
+        let recipe = Recipe::from_toml(said).unwrap();
+        let mut expected = Architecture::Gru.defaults();
+        (expected.model.embedding_dim, expected.fit.seed, expected.split.test) = (32, 5, 0.25);
+        assert_eq!(recipe, expected);
+        assert_eq!((recipe.fit.members, recipe.model.hidden_dim), (1, 192));
+        recipe.validate().unwrap();
+        let json = recipe.in_force().unwrap();
+        assert_eq!(json["model"]["hidden_dim"], 192);
+        assert!(json["model"].get("filters").is_none() && json["fit"].get("members").is_none(), "{json}");
+    }
+
+    #[test]
+    fn every_architecture_has_a_default_that_is_sound() {
+        use Architecture::{Averaged, Gru, Linear, TextCnn, Transformer};
+        for architecture in [TextCnn, Linear, Averaged, Gru, Transformer] {
+            let recipe = Recipe::from_toml(&format!("[model]\narchitecture = '{}'\n", architecture.name())).unwrap();
+            assert_eq!(recipe, architecture.defaults());
+            recipe.validate().unwrap();
+            Architecture::shape(&recipe.model, 16_000, 5_612).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_does_nothing_or_is_not_there_is_refused_by_name() {
+        for (said, why) in [
+            ("[model]\narchitecture = 'mlp'", "mlp"),
+            ("[model]\narchitecture = 'gru'\nfilters = 3", "[model] filters does nothing for a gru model"),
+            ("[model]\nlayers = 3", "[model] layers does nothing for a text-cnn model"),
+            ("[model]\narchitecture = 'linear'\n[fit.bag]\nepochs = 3", "[fit] bag does nothing"),
+            ("[model]\narchitecture = 'linear'\n[fit]\ndropout = 0.1", "[fit] dropout does nothing"),
+            ("[fit]\nepoks = 3", "epoks"),
+        ] {
+            let refused = Recipe::from_toml(said).unwrap_err();
+            assert!(refused.to_string().contains(why) && refused.exit_code() == 2, "{said}: {refused}");
+        }
     }
 }

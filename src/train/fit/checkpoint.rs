@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Epoch, Example, Hyper};
 use crate::error::{Context, Error, Result};
-use crate::model::config::Config;
 
 /// Parameters or other numbers, list by list.
 pub(super) type Numbers = Vec<Vec<f32>>;
@@ -64,7 +63,7 @@ impl CheckpointPlace {
     /// Those of the training of these examples with these settings.
     pub(super) fn of(
         &self,
-        config: &Config,
+        shape: &impl Serialize,
         hyper: &Hyper,
         splits: &[Option<(u32, u32)>],
         examples: [&[Example]; 2],
@@ -72,7 +71,7 @@ impl CheckpointPlace {
         let Some(root) = &self.root else {
             return Ok(Checkpoints { folder: None, every: self.every, last: None });
         };
-        let settings = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), config, hyper, splits))
+        let settings = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), shape, hyper, splits))
             .map_err(|e| Error::Bug(e.to_string()))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(settings.len() as u64).to_le_bytes()).update(&settings);
@@ -196,6 +195,7 @@ fn read(bytes: &[u8]) -> Option<Reached> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::config::Config;
 
     fn reached() -> Reached {
         let epoch = |number| Epoch {
