@@ -131,7 +131,10 @@ fn a_table_has_every_model_with_all_figures_and_baselines_that_plain_python_give
     assert_eq!(read("comparison.json"), ended.out);
     let csv = read("comparison.csv");
     assert_eq!(csv.lines().count(), 8);
-    assert!(csv.starts_with("name,kind,leaks,rows,hs6,") && csv.contains("hs6_of_100_or_more_rows"), "{csv}");
+    assert!(
+        csv.starts_with("name,kind,architecture,leaks,rows,hs6,") && csv.contains("hs6_of_100_or_more_rows"),
+        "{csv}"
+    );
     for text in [read("comparison.md"), read("comparison.html")] {
         for word in [
             "a",

@@ -195,7 +195,7 @@ impl SearchOptions {
             return Err(Error::Usage("--trials 0: give at least 1".into()));
         }
         for (name, table) in self.space.extremes(&self.base)? {
-            parsed(table).and_then(|recipe| recipe.validate()).context(|| name)?;
+            parsed(&table).and_then(|recipe| recipe.validate()).context(|| name)?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl SearchOptions {
 
     /// The recipe that is fitted: the screen, which takes minutes and changes next to nothing, comes with the final training.
     fn recipe(&self, trial: &Trial) -> Result<Recipe> {
-        let mut recipe = parsed(self.table(trial)?)?;
+        let mut recipe = parsed(&self.table(trial)?)?;
         if !trial.parameters.contains_key("model.screen_dim") {
             recipe.model.screen_dim = 0;
         }
@@ -276,8 +276,8 @@ impl Found {
     }
 }
 
-fn parsed(table: Table) -> Result<Recipe> {
-    table.try_into().map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))
+fn parsed(table: &Table) -> Result<Recipe> {
+    Recipe::from_toml(&toml::to_string(table).map_err(|e| Error::Bug(format!("a recipe cannot be written: {e}")))?)
 }
 
 fn digest(text: &str) -> String {

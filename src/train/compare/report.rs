@@ -77,7 +77,9 @@ impl Comparison {
             let name = Cell::Words(name.to_string());
             std::iter::once(name).chain(self.honest().map(|row| Cell::Number(value(row)))).collect()
         };
+        let architecture = |row: &Row| row.recipe.as_ref().map(|recipe| recipe.model.architecture.name().to_string());
         let mut rows = vec![
+            line("architecture", &|row| architecture(row).unwrap_or_else(none)),
             line("right at 6 digits", &|row| tenths(row.hs6)),
             line("right at 4 digits", &|row| tenths(row.hs4)),
             line("right at 2 digits", &|row| tenths(row.hs2)),
@@ -151,6 +153,7 @@ fn csv_cells(row: &Row) -> Vec<(String, String)> {
     let mut cells: Vec<(String, String)> = [
         ("name", row.name.clone()),
         ("kind", kind.to_string()),
+        ("architecture", row.recipe.as_ref().map_or("", |recipe| recipe.model.architecture.name()).to_string()),
         ("leaks", row.leaks.to_string()),
         ("rows", row.rows.to_string()),
         ("hs6", row.hs6.to_string()),
