@@ -11,12 +11,14 @@ mod join;
 mod learner;
 mod network;
 mod random;
+mod together;
 
 use crate::error::{Error, Result};
 use crate::model::candle::{Net, Shape};
 use crate::model::config::BagShape;
 use crate::model::config::Config;
 use crate::model::weights::Weights;
+use crate::train::ops::Target;
 use bag::{BagNetwork, BagWeights};
 use checkpoint::Numbers;
 pub use checkpoint::{CheckpointPlace, Checkpoints};
@@ -28,6 +30,7 @@ use network::{Network, shown};
 pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use together::{Together, parted};
 
 /// Lines that one forward pass of the evaluation takes.
 const EVALUATION_ROWS: usize = 256;
@@ -121,7 +124,8 @@ pub fn fit_members(
     let (mut history, mut best_epoch, mut before) = (Vec::new(), 0, 0);
     let windows = Config { bag: None, ..config.clone() };
     let steps_per_epoch = train.len().div_ceil(hyper.batch_rows.max(1));
-    let bag_epochs = if config.bag.is_some() { hyper.bag.epochs } else { 0 };
+    let together = config.bag.filter(|_| hyper.bag.together);
+    let bag_epochs = if config.bag.is_some() && together.is_none() { hyper.bag.epochs } else { 0 };
     let all_steps = (hyper.members * hyper.epochs + bag_epochs) * steps_per_epoch;
     let mut tell = |p: Progress, before: usize| {
         progress(match p {
@@ -131,6 +135,7 @@ pub fn fit_members(
             epoch => epoch,
         })
     };
+    let mut bag = None;
     for member in 0..hyper.members {
         let seed = hyper.seed.wrapping_add(member as u64);
         // A single network is never plain.
@@ -139,14 +144,27 @@ pub fn fit_members(
         let label_smoothing = if plain { 0.0 } else { hyper.label_smoothing };
         let alike = Hyper { seed, label_smoothing, ..hyper.clone() };
         let (kept, name) = (&mut kept, format!("network {}", member + 1));
+        if let (0, Some(shape)) = (member, together) {
+            let lines = (train, stop);
+            let (weights, of_bag, all, best) =
+                fit_together(&windows, shape, &alike, splits, lines, (kept, &name), &mut |p| tell(p, before))?;
+            before += hyper.epochs * steps_per_epoch;
+            history.extend(all);
+            best_epoch = best;
+            members.push(weights);
+            bag = Some(of_bag);
+            continue;
+        }
         let fitted = fit_with_splits(&windows, &alike, splits, (train, stop), (kept, &name), &mut |p| tell(p, before))?;
         before += hyper.epochs * steps_per_epoch;
         history.extend(fitted.history);
         best_epoch = fitted.best_epoch;
         members.push(fitted.weights);
     }
-    let mut bag = None;
-    if let Some(shape) = config.bag {
+    if bag.is_some() {
+        // What was trained as one counts as one.
+        parts.push(parts[0]);
+    } else if let Some(shape) = config.bag {
         let (weights, of_bag) =
             fit_bag(config, shape, hyper, (train, stop), (&mut kept, "n-grams"), &mut |p| tell(p, before))?;
         parts.push(hyper.bag.weight);
@@ -222,6 +240,32 @@ pub fn fit_net(
     Ok(Fitted { weights: Net::new(shape.clone(), values)?, history, best_epoch, checkpoints })
 }
 
+/// A network of windows and the bag, trained as one.
+fn fit_together(
+    config: &Config,
+    shape: BagShape,
+    hyper: &Hyper,
+    splits: &[Option<(u32, u32)>],
+    (train, stop): (&[Example], &[Example]),
+    kept: (&mut Checkpoints, &str),
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Weights, BagWeights, Vec<Epoch>, usize)> {
+    check((config.vocab_size, config.classes), train, stop)?;
+    check_splits(config.vocab_size, splits)?;
+    check_grams(shape.grams.buckets, train, stop)?;
+    let weights = weights(config.classes, hyper, train);
+    let network = Network::new(config, hyper, &mut Random::new(hyper.seed, 0))?;
+    let windows = Windows { network, config, hyper, splits, train, weights: &weights };
+    let (sizes, settings) = ((shape.grams.buckets, shape.dim, config.classes), (&hyper.bag, hyper.clip_norm));
+    // Draws of its own.
+    let bag = BagNetwork::new(sizes, settings, (train, &weights), &mut Random::new(hyper.seed ^ 1 << 32, 0))?;
+    let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
+    let lines = Lines { classes: config.classes, train: train.len(), stop };
+    let (values, history, best) = run(&mut Together { windows, bag }, plan, lines, kept, progress)?;
+    let (of_windows, of_bag) = parted(values)?;
+    Ok((network::weights(of_windows, config)?, BagWeights::of(of_bag)?, history, best))
+}
+
 /// The bag's own numbers, trained by themselves.
 fn fit_bag(
     config: &Config,
@@ -254,10 +298,17 @@ struct Windows<'a> {
     weights: &'a [f32],
 }
 
+impl Windows<'_> {
+    /// Tokens and targets of a batch as this epoch shows them.
+    fn shown(&self, batch: &[usize], random: &mut Random) -> Vec<(Vec<u32>, Target)> {
+        let one = |&n: &usize| shown(&self.train[n], self.weights[n], self.splits, self.hyper, random);
+        batch.iter().map(one).collect()
+    }
+}
+
 impl Learner for Windows<'_> {
     fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
-        let one = |&n: &usize| shown(&self.train[n], self.weights[n], self.splits, self.hyper, random);
-        let shown: Vec<_> = batch.iter().map(one).collect();
+        let shown = self.shown(batch, random);
         self.network.step(shown, self.hyper, rate, random)
     }
 

@@ -89,7 +89,7 @@ fn features(lines: &[Vec<u32>], rows: &[f32], bias: &[f32]) -> Vec<f32> {
     out
 }
 
-struct Gradients {
+pub(super) struct Gradients {
     loss: f64,
     ids: Vec<u32>,
     /// `[ids, dim]`.
@@ -117,16 +117,35 @@ impl<'a> BagNetwork<'a> {
         Ok(BagNetwork { dim, classes, hyper, clip_norm, train, weights, table: Rows::new(table, dim), dense })
     }
 
+    /// Loss and gradients of one batch.
     fn gradients(&self, lines: &[&[u32]], targets: &[Target], keep: &[f32]) -> Result<Gradients> {
-        let Distinct { ids, lines } = distinct(lines.iter().copied());
-        let rows = self.table.gather(&ids)?;
+        let ahead = self.ahead(lines, keep)?;
+        let mut logits = ahead.logits()?;
+        let smoothing = self.hyper.label_smoothing as f32;
+        let loss = with_slice(self.output_bias(), |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+        self.back(ahead, keep, logits, loss)
+    }
+
+    /// Bias of the output layer.
+    pub(super) fn output_bias(&self) -> &Tensor {
+        &self.dense[2].var
+    }
+
+    /// The way to the logits of a batch, without the output bias; `keep` is the dropout mask.
+    pub(super) fn ahead(&self, lines: &[&[u32]], keep: &[f32]) -> Result<Ahead> {
+        let distinct = distinct(lines.iter().copied());
+        let rows = self.table.gather(&distinct.ids)?;
         let dense: Vec<Tensor> = self.dense.iter().map(|dense| dense.var.as_detached_tensor()).collect();
-        let hidden = with_slice(&dense[0], |bias| features(&lines, &rows, bias))?;
+        let hidden = with_slice(&dense[0], |bias| features(&distinct.lines, &rows, bias))?;
         let dropped: Vec<f32> = hidden.iter().zip(keep).map(|(x, keep)| x * keep).collect();
         let dropped = tensor(dropped, lines.len())?;
-        let mut logits = dropped.matmul(&dense[1])?.flatten_all()?.to_vec1::<f32>()?;
-        let smoothing = self.hyper.label_smoothing as f32;
-        let loss = with_slice(&dense[2], |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+        let logits = dropped.matmul(&dense[1])?;
+        Ok(Ahead { distinct, numbers: rows.len(), dense, hidden, dropped, logits })
+    }
+
+    /// The way back from the gradient of the logits, `[lines, classes]`.
+    pub(super) fn back(&self, ahead: Ahead, keep: &[f32], logits: Vec<f32>, loss: f64) -> Result<Gradients> {
+        let Ahead { distinct: Distinct { ids, lines }, numbers, dense, hidden, dropped, .. } = ahead;
         let output_bias = Tensor::from_vec(column_sums(&logits, self.classes), self.classes, &Device::Cpu)?;
         let logits = tensor(logits, lines.len())?;
         let output = dropped.t()?.matmul(&logits)?;
@@ -136,7 +155,7 @@ impl<'a> BagNetwork<'a> {
         }
         let bias = Tensor::from_vec(column_sums(&back, self.dim), self.dim, &Device::Cpu)?;
         // A line's gradient goes to each of its n-grams; lines in their order, so threads change nothing.
-        let mut of_rows = vec![0f32; rows.len()];
+        let mut of_rows = vec![0f32; numbers];
         for (line, gradient) in lines.iter().zip(back.chunks_exact(self.dim)) {
             let share = 1.0 / line.len().max(1) as f32;
             let shared: Vec<f32> = gradient.iter().map(|g| g * share).collect();
@@ -147,26 +166,63 @@ impl<'a> BagNetwork<'a> {
         }
         Ok(Gradients { loss, ids, rows: of_rows, dense: vec![bias, output, output_bias] })
     }
-}
 
-impl Learner for BagNetwork<'_> {
-    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
-        let lines: Vec<&[u32]> = batch.iter().map(|&n| self.train[n].grams.as_slice()).collect();
-        let target = |&n: &usize| Target { class: self.train[n].class, weight: self.weights[n] };
-        let targets: Vec<Target> = batch.iter().map(target).collect();
-        let keep = dropout_mask(lines.len() * self.dim, self.hyper.dropout as f32, random);
-        let found = self.gradients(&lines, &targets, &keep)?;
-        let mut norm = squares(&found.rows);
-        for gradient in &found.dense {
-            norm += with_slice(gradient, squares)?;
-        }
-        let scale = clip(norm, self.clip_norm);
+    /// Moves every parameter by its gradient.
+    pub(super) fn apply(&mut self, found: &Gradients, rate: f64, scale: f32) -> Result<()> {
         let step = Step { rate: rate as f32, decay: self.hyper.weight_decay as f32, scale };
         for (dense, gradient) in self.dense.iter_mut().zip(&found.dense) {
             dense.step(gradient, step)?;
         }
         let rate = (rate * self.hyper.row_rate_ratio) as f32;
-        self.table.step(&found.ids, &found.rows, Step { rate, decay: 0.0, scale })?;
+        self.table.step(&found.ids, &found.rows, Step { rate, decay: 0.0, scale })
+    }
+
+    /// N-grams, targets and dropout mask of a batch.
+    pub(super) fn shown(&self, batch: &[usize], random: &mut Random) -> (Vec<&'a [u32]>, Vec<Target>, Vec<f32>) {
+        let lines: Vec<&[u32]> = batch.iter().map(|&n| self.train[n].grams.as_slice()).collect();
+        let target = |&n: &usize| Target { class: self.train[n].class, weight: self.weights[n] };
+        let targets = batch.iter().map(target).collect();
+        let keep = dropout_mask(lines.len() * self.dim, self.hyper.dropout as f32, random);
+        (lines, targets, keep)
+    }
+}
+
+/// A batch on its way to the logits, with what the way back needs.
+pub(super) struct Ahead {
+    distinct: Distinct,
+    /// Of the distinct rows.
+    numbers: usize,
+    dense: Vec<Tensor>,
+    /// Features, before and after dropout.
+    hidden: Vec<f32>,
+    dropped: Tensor,
+    logits: Tensor,
+}
+
+impl Ahead {
+    /// `[lines, classes]`, without the output bias.
+    pub(super) fn logits(&self) -> Result<Vec<f32>> {
+        Ok(self.logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+}
+
+impl Gradients {
+    /// The sum of their squares.
+    pub(super) fn squares(&self) -> Result<f64> {
+        let mut sum = squares(&self.rows);
+        for gradient in &self.dense {
+            sum += with_slice(gradient, squares)?;
+        }
+        Ok(sum)
+    }
+}
+
+impl Learner for BagNetwork<'_> {
+    fn step(&mut self, batch: &[usize], rate: f64, random: &mut Random) -> Result<f64> {
+        let (lines, targets, keep) = self.shown(batch, random);
+        let found = self.gradients(&lines, &targets, &keep)?;
+        let scale = clip(found.squares()?, self.clip_norm);
+        self.apply(&found, rate, scale)?;
         Ok(found.loss)
     }
 
@@ -210,6 +266,7 @@ mod tests {
     use super::*;
 
     const HYPER: BagHyper = BagHyper {
+        together: false,
         epochs: 1,
         learning_rate: 0.01,
         row_rate_ratio: 1.0,

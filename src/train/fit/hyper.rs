@@ -62,6 +62,8 @@ pub struct Hyper {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct BagHyper {
+    /// Whether it is trained as one with the first network, whose epochs and learning rate it then has.
+    pub together: bool,
     /// Passes over the training examples.
     pub epochs: usize,
     /// Highest learning rate of AdamW.
@@ -81,6 +83,7 @@ pub struct BagHyper {
 impl Default for BagHyper {
     fn default() -> Self {
         BagHyper {
+            together: true,
             epochs: 9,
             learning_rate: 2e-3,
             row_rate_ratio: 8.0,

@@ -96,11 +96,13 @@ impl<'a> Network<'a> {
         let (tokens, targets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let keep = dropout_mask(tokens.len() * self.config.features(), hyper.dropout as f32, random);
         let found = self.gradients(&tokens, &targets, hyper.label_smoothing as f32, &keep)?;
-        let mut norm = squares(&found.rows);
-        for gradient in &found.dense {
-            norm += with_slice(gradient, squares)?;
-        }
-        let scale = clip(norm, hyper.clip_norm);
+        let scale = clip(found.squares()?, hyper.clip_norm);
+        self.apply(&found, hyper, rate, scale)?;
+        Ok(found.loss)
+    }
+
+    /// Moves every parameter by its gradient.
+    pub(super) fn apply(&mut self, found: &Gradients, hyper: &Hyper, rate: f64, scale: f32) -> Result<()> {
         let step = Step { rate: rate as f32, decay: hyper.weight_decay as f32, scale };
         for (dense, gradient) in self.dense.iter_mut().zip(&found.dense) {
             dense.step(gradient, step)?;
@@ -113,23 +115,31 @@ impl<'a> Network<'a> {
         if self.steps.is_multiple_of(AVERAGE_EVERY) {
             self.average(hyper.average_decay)?;
         }
-        Ok(found.loss)
+        Ok(())
     }
 
-    /// Loss and gradients of one batch: the chain rule written out, backwards through [`forward`].
-    fn gradients(&self, tokens: &[Vec<u32>], targets: &[Target], smoothing: f32, keep: &[f32]) -> Result<Gradients> {
+    /// Bias of the output layer.
+    pub(super) fn output_bias(&self) -> &Tensor {
+        &self.dense[3].var
+    }
+
+    /// The way to the logits of a batch, without the output bias; `keep` is the dropout mask.
+    pub(super) fn ahead(&self, tokens: &[Vec<u32>], keep: &[f32]) -> Result<Ahead<'a>> {
         let (ids, lines) = distinct(tokens.iter().map(Vec::as_slice), self.config);
         let rows = tensor(self.embedding.gather(&ids)?, ids.len())?;
         let dense: Vec<Tensor> = self.dense.iter().map(|dense| dense.var.as_detached_tensor()).collect();
-        let tensors = tensors(&dense)?;
         let window = WindowMax::new(lines, &self.config.widths, self.config.filters);
-        let passed = forward(&tensors, &window, &rows, Some(keep))?;
+        let passed = forward(&tensors(&dense)?, &window, &rows, Some(keep))?;
+        Ok(Ahead { ids, rows, dense, window, passed })
+    }
 
-        let mut logits = passed.logits.flatten_all()?.to_vec1::<f32>()?;
-        let loss = with_slice(tensors.output_bias, |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+    /// The way back from the gradient of the logits, `[lines, classes]`: the chain rule written out.
+    pub(super) fn back(&self, ahead: Ahead<'_>, keep: &[f32], logits: Vec<f32>, loss: f64) -> Result<Gradients> {
+        let Ahead { ids, rows, dense, window, passed } = ahead;
+        let tensors = tensors(&dense)?;
         let output_bias =
             Tensor::from_vec(column_sums(&logits, self.config.classes), self.config.classes, &Device::Cpu)?;
-        let logits = tensor(logits, tokens.len())?;
+        let logits = tensor(logits, window.lines())?;
         let output = passed.hidden.t()?.matmul(&logits)?;
         let hidden = logits.matmul(&tensors.output.t()?)?;
         let mut features = hidden.flatten_all()?.to_vec1::<f32>()?;
@@ -140,6 +150,14 @@ impl<'a> Network<'a> {
         let rows = products.matmul(&tensors.kernels.t()?)?.flatten_all()?.to_vec1::<f32>()?;
         let conv_bias = Tensor::from_vec(conv_bias, self.config.features(), &Device::Cpu)?;
         Ok(Gradients { loss, ids, rows, dense: vec![kernels, conv_bias, output, output_bias] })
+    }
+
+    /// Loss and gradients of one batch.
+    fn gradients(&self, tokens: &[Vec<u32>], targets: &[Target], smoothing: f32, keep: &[f32]) -> Result<Gradients> {
+        let ahead = self.ahead(tokens, keep)?;
+        let mut logits = ahead.logits()?;
+        let loss = with_slice(self.output_bias(), |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+        self.back(ahead, keep, logits, loss)
     }
 
     /// Moves the averages; slower than asked in the first steps, when the parameters still run far.
@@ -195,8 +213,24 @@ impl<'a> Network<'a> {
     }
 }
 
+/// A batch on its way to the logits, with what the way back needs.
+pub(super) struct Ahead<'a> {
+    ids: Vec<u32>,
+    rows: Tensor,
+    dense: Vec<Tensor>,
+    window: WindowMax<'a>,
+    passed: Passed,
+}
+
+impl Ahead<'_> {
+    /// `[lines, classes]`, without the output bias.
+    pub(super) fn logits(&self) -> Result<Vec<f32>> {
+        Ok(self.passed.logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+}
+
 /// What one batch says about the parameters.
-struct Gradients {
+pub(super) struct Gradients {
     loss: f64,
     /// Distinct tokens of the batch.
     ids: Vec<u32>,
@@ -278,6 +312,17 @@ struct Passed {
     hidden: Tensor,
     /// `[lines, classes]`, without the output bias.
     logits: Tensor,
+}
+
+impl Gradients {
+    /// The sum of their squares.
+    pub(super) fn squares(&self) -> Result<f64> {
+        let mut sum = squares(&self.rows);
+        for gradient in &self.dense {
+            sum += with_slice(gradient, squares)?;
+        }
+        Ok(sum)
+    }
 }
 
 /// From the rows of the distinct tokens, `[ids, embedding_dim]`, to the logits; `keep` is the dropout mask.
