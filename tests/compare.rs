@@ -209,6 +209,17 @@ fn lines_to_measure_on_can_be_chosen_and_are_then_not_learned() {
     assert!(comparison["lines"]["measured_on"].as_str().unwrap().contains("line_id >= 'L0000003500'"));
 }
 
+/// Further examples that are not there end a comparison before its first training, whichever recipe names them.
+#[test]
+fn further_examples_are_read_before_any_training() {
+    let (dir, _) = prepared();
+    let extra = "[[extra]]\ninput = ['missing.csv']\ntext = ['t']\nlabel = 'l'\nweight = 1.0\n";
+    std::fs::write(dir.path().join("extra.toml"), format!("{TINY}{extra}")).unwrap();
+    let ended = compare(dir.path(), &["a.toml", "extra.toml"], &[]);
+    assert!(ended.code == 20 && ended.err.contains("extra: ") && ended.err.contains("missing.csv"), "{}", ended.err);
+    assert!(!ended.err.contains("right at six digits"), "{}", ended.err);
+}
+
 /// What is wrong is said before anything is read: the input does not even exist.
 #[test]
 fn what_cannot_be_compared_or_searched_is_refused_before_the_work() {

@@ -106,6 +106,13 @@ pub async fn compare(options: &CompareOptions, watcher: &mut dyn CompareWatcher)
             "no line to learn from or none to measure on: give more lines, or other shares".into(),
         ));
     }
+    // What a recipe cannot read is said before any of them is trained.
+    let mut recipes = Vec::new();
+    for (name, recipe) in &options.recipes {
+        let train = TrainOptions { recipe: recipe.clone(), name: NAME.into(), ..options.train.clone() };
+        let further = prepared.further(&train, watcher).await.context(|| name)?;
+        recipes.push((name, train, further));
+    }
     let mut book = Book::new(options, &parts, &honest, watcher);
     book.baselines(&honest, None).await?;
     let (dealt, leaky);
@@ -117,12 +124,10 @@ pub async fn compare(options: &CompareOptions, watcher: &mut dyn CompareWatcher)
         let sides = Sides::of(&leaky).limited(LEAK_TEST_ROWS);
         book.baselines(&sides, Some(options.leak_cap)).await?;
     }
-    for (n, (name, recipe)) in options.recipes.iter().enumerate() {
-        let train = TrainOptions { recipe: recipe.clone(), name: NAME.into(), ..options.train.clone() };
-        let further = prepared.further(&train, book.watcher).await?;
-        book.recipe(name, &train, (&prepared, &further), None).await?;
+    for (n, (name, train, further)) in recipes.iter().enumerate() {
+        book.recipe(name, train, (&prepared, further), None).await?;
         if let (0, Leak::FirstRecipe, Some(dealt)) = (n, options.leak, leaks) {
-            book.recipe(name, &train, (dealt, &further), Some(options.leak_cap)).await?;
+            book.recipe(name, train, (dealt, further), Some(options.leak_cap)).await?;
         }
     }
     Ok(book.comparison)
