@@ -32,6 +32,8 @@ mod determinism;
 mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
+/// Pages as a browser shows them, and that they say what the figures say.
+mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// The same job against S3 servers.
