@@ -3,7 +3,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::lab::{folder, lab, ok, path};
+use crate::support::lab::{folder, lab, ok};
 
 /// The browser; without one there is nothing to look with, which is an error only where one was promised.
 fn browser() -> Option<PathBuf> {
