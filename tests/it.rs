@@ -3,7 +3,8 @@
 //! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
+    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults, a browser.
+    pub mod browser;
     pub mod lab;
     pub mod proxy;
     pub mod random;
