@@ -85,6 +85,7 @@ fn a_library_has_one_home() {
         ("clap", &["cli"]),
         ("tokenizers", &["text"]),
         ("indicatif", &["cli"]),
+        ("plotters", &["train"]),
     ];
     let src = repository().join("src");
     for file in sources(&src) {

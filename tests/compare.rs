@@ -6,6 +6,7 @@ use harmonize::tariff::{Codes, Edition};
 use harmonize::train::{Grouping, Label, Part, Shares, Split};
 use serde_json::{Value, json};
 
+use crate::support::browser::looked_at;
 use crate::support::lab::{Ended, folder, ok, path, run, write_parquet};
 use crate::support::servers::python;
 
@@ -151,6 +152,7 @@ fn a_table_has_every_model_with_all_figures_and_baselines_that_plain_python_give
     }
     let page = read("comparison.html");
     assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("http") && !page.contains("<script"), "{page}");
+    looked_at(&[("comparison.html", &page)]);
 }
 
 #[test]
@@ -319,6 +321,7 @@ fn a_search_goes_on_after_a_restart_as_it_would_have_without() {
     assert_eq!(page.matches("<svg ").count(), 4, "one by trial and one a parameter");
     assert!(page.matches("<circle").count() == 4 * 11 && page.contains("fit.learning_rate"), "{page}");
     assert!(!page.contains("http") && !page.contains("<script") && page.contains("prefers-color-scheme:dark"));
+    looked_at(&[("search.html", &page)]);
 
     // Another space, seed or set of lines is another search.
     let other = search(dir.path(), space, "whole", &["--trials", "12", "--seed", "18"]);

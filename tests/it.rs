@@ -3,7 +3,8 @@
 //! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
+    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults, a browser.
+    pub mod browser;
     pub mod lab;
     pub mod proxy;
     pub mod random;
@@ -32,6 +33,8 @@ mod determinism;
 mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
+/// Pages as a browser shows them, and that they say what the figures say.
+mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// The same job against S3 servers.

@@ -100,11 +100,11 @@ async fn model(job: &Job) -> Result<String> {
         loaded.version,
         count(bundle.labels.codes.len() as u64),
         bundle.labels.edition,
-        if policy.groups.is_empty() {
+        if policy.single_headings.is_empty() {
             format!("threshold {}", policy.threshold)
         } else {
-            let groups = policy.groups.keys().map(String::as_str).collect::<Vec<_>>();
-            format!("thresholds for {} alone", groups.join(", "))
+            let headings: Vec<&str> = policy.single_headings.keys().map(String::as_str).collect();
+            format!("thresholds for headings {} alone", headings.join(", "))
         },
         &bundle.digest[..12]
     ))

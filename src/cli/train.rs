@@ -11,6 +11,7 @@ use super::bar::training_bar;
 use super::evaluate::figures;
 use super::settings::{LabelledArgs, PlaceArgs, Settings, share, target_precision};
 use crate::error::{Context, Error, Result};
+use crate::model::HeadingThreshold;
 use crate::tariff::{Codes, Edition};
 use crate::train::{
     CheckLimits, CheckpointPlace, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train,
@@ -170,10 +171,11 @@ pub fn summary(t: &Trained) -> String {
             100.0 * t.policy.target_precision,
         );
     } else {
-        let groups: Vec<String> = t.policy.groups.iter().map(|(g, own)| format!("{g} {:.4}", own.threshold)).collect();
-        let name = match groups.is_empty() {
+        let own = |(heading, own): (&String, &HeadingThreshold)| format!("{heading} {:.4}", own.threshold);
+        let headings: Vec<String> = t.policy.single_headings.iter().map(own).collect();
+        let name = match headings.is_empty() {
             true => format!("threshold {:.4}", t.policy.threshold),
-            false => format!("threshold of {} alone", groups.join(", ")),
+            false => format!("no one threshold is proved; of headings alone {}", headings.join(", ")),
         };
         out += &format!(
             "  {name}: {} of {} texts accepted, {} wrong, error at most {:.2} % (one-sided {:.0} %)\n",

@@ -80,7 +80,7 @@ impl PolicyOverride {
         if let Some(threshold) = self.threshold {
             // One threshold for all is what was asked for.
             policy.threshold = threshold;
-            policy.groups.clear();
+            policy.single_headings.clear();
             flags.push(format!("--threshold {threshold}"));
         }
         if let Some(ratio) = self.audit_ratio {

@@ -21,5 +21,5 @@ pub use calibration::{Beta, Calibration};
 pub use config::{BagShape, Config};
 pub use manifest::{DataFile, Manifest, ManifestFile};
 pub use network::{Network, NetworkConfig, TextCnn};
-pub use policy::{Evidence, GroupThreshold, LevelThreshold, Policy};
+pub use policy::{Evidence, HeadingThreshold, LevelThreshold, Policy};
 pub use weights::{Bag, Conv, Screen, Weights};

@@ -116,19 +116,19 @@ pub struct Policy {
     /// The same of the chapter.
     #[serde(default)]
     pub chapter: LevelThreshold,
-    /// Thresholds of single headings or chapters by their digits, all of one length: a prediction in one of them is accepted
-    /// at that confidence too. Empty unless they prove what no single threshold does.
+    /// Thresholds of single headings, by their four digits: a prediction in one of them is accepted at that confidence too.
+    /// Empty unless they prove what no one threshold does.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub groups: BTreeMap<String, GroupThreshold>,
+    pub single_headings: BTreeMap<String, HeadingThreshold>,
 }
 
-/// A threshold of one heading or chapter, with its evidence.
+/// A threshold of one heading, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GroupThreshold {
+pub struct HeadingThreshold {
     /// Accepted at this confidence or above.
     pub threshold: f32,
-    /// Distinct texts whose prediction was in the group.
+    /// Distinct texts whose prediction was in the heading.
     pub texts: u64,
     /// Of these, those at or above the threshold.
     pub accepted: u64,
@@ -136,7 +136,7 @@ pub struct GroupThreshold {
     pub errors: u64,
     /// Upper bound on the error rate among the accepted texts.
     pub error_upper_bound: f64,
-    /// One-sided level of that bound; above the policy's own, which is shared among the groups that were tried.
+    /// One-sided level of that bound; above the policy's own, which is shared among the headings that were tried.
     pub level: f64,
 }
 
@@ -215,25 +215,23 @@ impl Default for Policy {
             evidence: Evidence::default(),
             heading: LevelThreshold::default(),
             chapter: LevelThreshold::default(),
-            groups: BTreeMap::new(),
+            single_headings: BTreeMap::new(),
         }
     }
 }
 
-impl GroupThreshold {
-    /// Refuses a name that is no heading or chapter, and numbers out of their range.
-    fn validate(&self, group: &str) -> Result<()> {
-        let open = |x: f64| x > 0.0 && x < 1.0;
-        let is_group = [2, 4].contains(&group.len()) && group.bytes().all(|b| b.is_ascii_digit());
+impl HeadingThreshold {
+    /// Refuses a name that is no heading, and numbers out of their range.
+    fn validate(&self, heading: &str) -> Result<()> {
+        let is_heading = heading.len() == 4 && heading.bytes().all(|b| b.is_ascii_digit());
         let adds_up = self.errors <= self.accepted && self.accepted <= self.texts;
         let in_range = (0.0..=2.0).contains(&self.threshold) && (0.0..=1.0).contains(&self.error_upper_bound);
-        if is_group && adds_up && in_range && open(self.level) {
+        if is_heading && adds_up && in_range && self.level > 0.0 && self.level < 1.0 {
             return Ok(());
         }
-        Err(refused(
-            POLICY,
-            format!("groups: {group:?} must be 2 or 4 digits with numbers in their range; train the model again"),
-        ))
+        let why =
+            format!("single_headings: {heading:?} must be 4 digits with numbers in their range; train the model again");
+        Err(refused(POLICY, why))
     }
 }
 
@@ -272,7 +270,7 @@ impl Evidence {
 impl Policy {
     /// Whether no confidence is enough.
     pub fn accepts_nothing(&self) -> bool {
-        self.threshold >= ACCEPT_NOTHING && self.groups.is_empty()
+        self.threshold >= ACCEPT_NOTHING && self.single_headings.is_empty()
     }
 
     /// SHA-256 of the policy as `policy.json` spells it, 64 hexadecimal digits.
@@ -317,11 +315,7 @@ impl Policy {
         [&self.evidence, &self.heading.evidence, &self.chapter.evidence]
             .into_iter()
             .try_for_each(Evidence::validate)?;
-        self.groups.iter().try_for_each(|(group, threshold)| threshold.validate(group))?;
-        // Of one length, no code is in two groups.
-        if self.groups.keys().any(|group| self.groups.keys().next().is_some_and(|first| first.len() != group.len())) {
-            return Err(refused(POLICY, "groups must be headings alone or chapters alone; train the model again"));
-        }
+        self.single_headings.iter().try_for_each(|(heading, threshold)| threshold.validate(heading))?;
         let text_fits = |t: &String| !t.is_empty() && t.len() <= MAX_VAGUE_BYTES && t.trim() == t;
         if self.vague.len() > MAX_VAGUE_TEXTS || !self.vague.iter().all(text_fits) {
             return Err(refused(
@@ -370,8 +364,8 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_headings_or_chapters_and_change_nothing_where_there_are_none() {
-        let group = GroupThreshold {
+    fn thresholds_of_headings_are_checked_and_change_nothing_where_there_are_none() {
+        let own = HeadingThreshold {
             threshold: 0.9,
             texts: 210,
             accepted: 200,
@@ -379,26 +373,27 @@ mod tests {
             error_upper_bound: 0.02,
             level: 0.975,
         };
-        let with = |names: &[&str], group: &GroupThreshold| Policy {
-            groups: names.iter().map(|name| (name.to_string(), group.clone())).collect(),
+        let with = |heading: &str, own: &HeadingThreshold| Policy {
+            single_headings: [(heading.to_string(), own.clone())].into(),
             ..Policy::default()
         };
-        let policy = with(&["8471", "8711"], &group);
+        let policy = with("8711", &own);
         policy.validate().unwrap();
         assert!(!policy.accepts_nothing());
         let json = to_json(POLICY, &policy).unwrap();
         assert_eq!(parse_json::<Policy>(POLICY, &json, 1 << 20).unwrap(), policy);
-        assert!(!String::from_utf8(to_json(POLICY, &Policy::default()).unwrap()).unwrap().contains("groups"));
-        for (names, group) in [
-            (&["84711"][..], &group),
-            (&["ab"], &group),
-            (&["84", "8711"], &group),
-            (&["8711"], &GroupThreshold { threshold: f32::NAN, ..group.clone() }),
-            (&["8711"], &GroupThreshold { accepted: 211, ..group.clone() }),
-            (&["8711"], &GroupThreshold { level: 1.0, ..group.clone() }),
-            (&["8711"], &GroupThreshold { error_upper_bound: f64::NAN, ..group.clone() }),
+        let without = String::from_utf8(to_json(POLICY, &Policy::default()).unwrap()).unwrap();
+        assert!(!without.contains("single_headings"), "the digest of an older policy is what it was");
+        for (heading, own) in [
+            ("87112", &own),
+            ("87", &own),
+            ("ab12", &own),
+            ("8711", &HeadingThreshold { threshold: f32::NAN, ..own.clone() }),
+            ("8711", &HeadingThreshold { accepted: 211, ..own.clone() }),
+            ("8711", &HeadingThreshold { level: 1.0, ..own.clone() }),
+            ("8711", &HeadingThreshold { error_upper_bound: f64::NAN, ..own.clone() }),
         ] {
-            assert!(with(names, group).validate().unwrap_err().to_string().contains("groups"), "{names:?} {group:?}");
+            assert!(with(heading, own).validate().unwrap_err().to_string().contains("single_headings"), "{own:?}");
         }
     }
 

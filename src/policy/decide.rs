@@ -287,10 +287,8 @@ fn core(normalised: &str, begins: impl Fn(&str) -> bool) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct Judge {
     threshold: f32,
-    /// Of single headings or chapters.
-    groups: BTreeMap<String, f32>,
-    /// Digits of their names; 0 without any.
-    group_digits: usize,
+    /// Of single headings.
+    single_headings: BTreeMap<String, f32>,
     heading_threshold: f32,
     chapter_threshold: f32,
     vague: HashSet<String, foldhash::fast::RandomState>,
@@ -308,8 +306,7 @@ impl Judge {
     pub fn new(policy: &Policy, model_digest: &str) -> Judge {
         Judge {
             threshold: policy.threshold,
-            groups: policy.groups.iter().map(|(group, own)| (group.clone(), own.threshold)).collect(),
-            group_digits: policy.groups.keys().next().map_or(0, String::len),
+            single_headings: policy.single_headings.iter().map(|(h, own)| (h.clone(), own.threshold)).collect(),
             heading_threshold: policy.heading.threshold,
             chapter_threshold: policy.chapter.threshold,
             vague: policy.vague.iter().cloned().collect(),
@@ -331,7 +328,7 @@ impl Judge {
         if !refused.is_empty() {
             return (Decision::Refuse, cut);
         }
-        let sure = facts.confidence >= self.threshold || self.sure_of_group(facts);
+        let sure = facts.confidence >= self.threshold || self.sure_of_heading(facts);
         let reasons = if sure { cut } else { self.unsure(facts, cut.with(Reason::BelowThreshold)) };
         if !reasons.is_empty() {
             return (Decision::Review, reasons);
@@ -342,10 +339,10 @@ impl Judge {
         (Decision::Accept, reasons)
     }
 
-    /// Whether the subheading is in a group that has a threshold of its own, and reaches it.
-    fn sure_of_group(&self, facts: &Facts) -> bool {
-        let group = if self.group_digits == 0 { None } else { facts.code.get(..self.group_digits) };
-        group.and_then(|group| self.groups.get(group)).is_some_and(|threshold| facts.confidence >= *threshold)
+    /// Whether the subheading's heading has a threshold of its own, and it is reached.
+    fn sure_of_heading(&self, facts: &Facts) -> bool {
+        let own = facts.code.get(..4).and_then(|heading| self.single_headings.get(heading));
+        own.is_some_and(|threshold| facts.confidence >= *threshold)
     }
 
     /// What is sure all the same: a person who knows the heading has few subheadings to choose from.
@@ -393,7 +390,7 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GroupThreshold, LevelThreshold};
+    use crate::model::{HeadingThreshold, LevelThreshold};
 
     fn judge(audit_ratio: f64) -> Judge {
         Judge::new(&Policy { threshold: 0.8, audit_ratio, ..Policy::default() }, &"a".repeat(64))
@@ -464,9 +461,9 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_or_chapter_with_a_threshold_of_its_own_is_accepted_at_it() {
-        let of = |threshold: f32, group: &str| {
-            let own = GroupThreshold {
+    fn a_heading_with_a_threshold_of_its_own_is_accepted_at_it() {
+        let of = |threshold: f32| {
+            let own = HeadingThreshold {
                 threshold: 0.7,
                 texts: 9,
                 accepted: 9,
@@ -474,15 +471,15 @@ mod tests {
                 error_upper_bound: 0.3,
                 level: 0.95,
             };
-            let groups = [(group.to_string(), own)].into();
-            let judge = Judge::new(&Policy { threshold, audit_ratio: 0.0, groups, ..Policy::default() }, "");
+            let single_headings = [("8711".to_string(), own)].into();
+            let judge = Judge::new(&Policy { threshold, audit_ratio: 0.0, single_headings, ..Policy::default() }, "");
             move |code, confidence| names(judge.decide(&Facts { code, confidence, ..text() }))
         };
-        let (alone, chapter) = (of(crate::model::policy::ACCEPT_NOTHING, "8711"), of(0.8, "87"));
+        let (alone, beside) = (of(crate::model::policy::ACCEPT_NOTHING), of(0.8));
         assert_eq!([alone("871120", 0.7), alone("871200", 1.0)], ["accept ", "review below_threshold"]);
         assert_eq!([alone("871120", 0.69), alone("871120", f32::NAN)], ["review below_threshold"; 2]);
-        assert_eq!([chapter("871200", 0.7), chapter("881200", 0.8)], ["accept "; 2]);
-        assert_eq!([chapter("881200", 0.79), chapter("", 0.79)], ["review below_threshold"; 2]);
+        assert_eq!([beside("871120", 0.7), beside("871200", 0.8)], ["accept "; 2]);
+        assert_eq!([beside("871200", 0.79), beside("", 0.79)], ["review below_threshold"; 2]);
     }
 
     #[test]

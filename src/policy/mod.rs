@@ -4,9 +4,9 @@
 //! treated identically. Refuses: reading or writing anything.
 
 pub mod decide;
-pub mod groups;
+pub mod headings;
 pub mod threshold;
 
 pub use decide::{Decision, Facts, Judge, Reason, Reasons, TextState};
-pub use groups::{Coded, Plan, by_group, together};
+pub use headings::{Coded, Plan, by_heading, together};
 pub use threshold::{Judged, Threshold, by_precision, by_review_budget, error_upper_bound};

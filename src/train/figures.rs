@@ -185,7 +185,9 @@ fn shortened(text: &str) -> String {
         return text.to_string();
     }
     let cut: String = text.chars().take(TEXT - 1).collect();
-    format!("{}…", cut.trim_end())
+    // Whole words, unless there is but one.
+    let words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    format!("{} …", words.trim_end_matches([',', ';', ' ']))
 }
 
 /// The slices as parts of a page.

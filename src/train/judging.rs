@@ -8,7 +8,7 @@ use super::screen;
 use crate::engine::{Engine, Score, Scratch};
 use crate::error::Result;
 use crate::model::{self, Beta, Calibration, Evidence, LevelThreshold, Network, Policy, calibration};
-use crate::policy::{Coded, Judged, Plan, Threshold, by_group, by_precision, by_review_budget, together};
+use crate::policy::{Coded, Judged, Plan, Threshold, by_heading, by_precision, by_review_budget, together};
 use crate::tariff::Subheading;
 
 /// Normalised texts with their codes.
@@ -140,11 +140,11 @@ impl Judging<'_> {
             Some(budget) => by_review_budget(&first, (budget - wanted.audit_ratio).max(0.0)),
             None => by_precision(&first, target, bound),
         };
-        let mut groups = BTreeMap::new();
+        let mut single_headings = BTreeMap::new();
         let plan = Plan::choose(&pilot.coded(), &texts.coded(), target, bound);
-        if let (Plan::Groups(digits), None) = (plan, wanted.review_budget) {
-            groups = by_group(&texts.coded(), digits, target, bound);
-            let evidence = together(&groups, threshold.evidence, bound);
+        if plan == Plan::Headings && wanted.review_budget.is_none() {
+            single_headings = by_heading(&texts.coded(), target, bound);
+            let evidence = together(&single_headings, threshold.evidence, bound);
             threshold = Threshold { threshold: model::policy::ACCEPT_NOTHING, evidence };
         }
         let policy = Policy {
@@ -155,7 +155,7 @@ impl Judging<'_> {
             evidence: Evidence { rows, ..threshold.evidence },
             heading: of_level(texts.judged(4, |s| s.heading)),
             chapter: of_level(texts.judged(2, |s| s.chapter)),
-            groups,
+            single_headings,
             ..Policy::default()
         };
         Ok(policy)

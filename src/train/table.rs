@@ -171,9 +171,9 @@ mod tests {
         ];
         let grid = Grid { rows, ..Grid::new(["value", "rows", "right"]) };
         let expected = [
-            "value   rows                right",
+            "value   rows                 right",
             "a|b    1,200  50.0 % (1.3 to 98.7)",
-            "sea        7                    –",
+            "sea        7                     –",
         ];
         assert_eq!(grid.lines(), expected);
         let page = grid.markdown();

@@ -223,8 +223,8 @@ fn threshold(policy: &Policy) -> Value {
         "error_upper_bound": e.error_upper_bound,
         "method": e.method,
     });
-    if !policy.groups.is_empty() {
-        told["groups"] = json!(policy.groups);
+    if !policy.single_headings.is_empty() {
+        told["single_headings"] = json!(policy.single_headings);
     }
     told
 }

@@ -1,17 +1,14 @@
-//! Thresholds of single headings or chapters, for when no threshold proves the target for all of them together.
+//! Thresholds of single headings, for when no threshold proves the target for all of them together.
 //!
 //! Wrong labels among the surest predictions can keep any one threshold from being proved, although the labels of one
 //! heading are sound. Then that heading has a threshold of its own and nothing else is accepted. Always holds: what is to be
-//! proved is chosen on other texts than those that prove it, and the level is shared among all groups that are tried, so
-//! the target holds for every group that got a threshold, and so for all of them together, at the level.
+//! proved is chosen on other texts than those that prove it, and the level is shared among all headings that are tried, so
+//! the target holds for every heading that got a threshold, and so for all of them together, at the level.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::threshold::{Judged, by_precision, error_upper_bound, nine};
-use crate::model::policy::{ACCEPT_NOTHING, Evidence, GroupThreshold};
-
-/// Fewest texts of the pilot behind a coverage that counts: of all texts, and of one group.
-const LEAST: (u64, u64) = (20, 10);
+use crate::model::policy::{ACCEPT_NOTHING, Evidence, HeadingThreshold};
 
 /// How the prediction for one distinct text came out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,53 +19,50 @@ pub struct Coded<'a> {
     pub judged: Judged,
 }
 
+impl<'a> Coded<'a> {
+    fn heading(&self) -> &'a str {
+        self.code.get(..4).unwrap_or_default()
+    }
+}
+
 /// Which thresholds are to be proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// One for all texts.
     Overall,
-    /// One for each group of codes that agree in these first digits: 2 or 4.
-    Groups(usize),
+    /// One for each heading by itself.
+    Headings,
 }
 
 impl Plan {
-    /// The plan that covers most of the texts of `pilot` at the precision `target`; one threshold unless groups are better.
-    /// Of the texts of `evidence` only their predicted codes are looked at, not whether these are right.
+    /// The plan that would cover more if `evidence` were like `pilot`; of equals one threshold. Of the texts of `evidence`
+    /// only their predicted codes are looked at, not whether these are right.
     pub fn choose(pilot: &[Coded<'_>], evidence: &[Coded<'_>], target: f64, level: f64) -> Plan {
-        let overall = reached(pilot.iter().map(|text| text.judged), target, LEAST.0);
-        let of_groups = |digits: usize| -> u64 {
-            let groups = candidates(evidence, digits, target, level);
-            let of_group = |group: &&str| reached(members(pilot, group), target, LEAST.1);
-            groups.iter().map(of_group).sum()
-        };
-        let plans = [(overall, Plan::Overall), (of_groups(4), Plan::Groups(4)), (of_groups(2), Plan::Groups(2))];
-        let mut best = plans[0];
-        for plan in plans {
-            if plan.0 > best.0 {
-                best = plan;
-            }
-        }
-        best.1
+        let scale = evidence.len() as f64 / pilot.len().max(1) as f64;
+        let overall = provable(pilot.iter().map(|text| text.judged), scale, target, level);
+        let headings = candidates(evidence, target, level);
+        let each = shared(level, headings.len());
+        let of_heading = |heading: &&str| provable(members(pilot, heading), scale, target, each);
+        if headings.iter().map(of_heading).sum::<u64>() > overall { Plan::Headings } else { Plan::Overall }
     }
 }
 
-/// The thresholds that are proved for groups of codes that agree in their first `digits` digits: those of the largest
-/// coverage whose error rate is at most `1 − target`, with the one-sided confidence `level` for all of them at once (Holm,
-/// "A simple sequentially rejective multiple test procedure", 1979).
-pub fn by_group(evidence: &[Coded<'_>], digits: usize, target: f64, level: f64) -> BTreeMap<String, GroupThreshold> {
-    let mut open = candidates(evidence, digits, target, level);
+/// The thresholds that are proved for single headings: those of the largest coverage whose error rate is at most
+/// `1 − target`, with the one-sided confidence `level` for all of them at once (Holm, "A simple sequentially rejective
+/// multiple test procedure", 1979).
+pub fn by_heading(evidence: &[Coded<'_>], target: f64, level: f64) -> BTreeMap<String, HeadingThreshold> {
+    let mut open = candidates(evidence, target, level);
     let mut proved = BTreeMap::new();
     loop {
-        let each = 1.0 - (1.0 - level) / open.len().max(1) as f64;
-        let before = open.len();
-        open.retain(|group| {
-            let texts: Vec<Judged> = members(evidence, group).collect();
+        let (each, before) = (shared(level, open.len()), open.len());
+        open.retain(|heading| {
+            let texts: Vec<Judged> = members(evidence, heading).collect();
             let found = by_precision(&texts, target, each);
             if found.threshold >= ACCEPT_NOTHING {
                 return true;
             }
             let e = found.evidence;
-            let threshold = GroupThreshold {
+            let threshold = HeadingThreshold {
                 threshold: found.threshold,
                 texts: e.texts,
                 accepted: e.accepted,
@@ -76,7 +70,7 @@ pub fn by_group(evidence: &[Coded<'_>], digits: usize, target: f64, level: f64) 
                 error_upper_bound: e.error_upper_bound,
                 level: nine(each),
             };
-            proved.insert(group.to_string(), threshold);
+            proved.insert(heading.to_string(), threshold);
             false
         });
         if open.is_empty() || open.len() == before {
@@ -85,50 +79,55 @@ pub fn by_group(evidence: &[Coded<'_>], digits: usize, target: f64, level: f64) 
     }
 }
 
-/// The evidence for all that `groups` accept together; `overall` is that for one threshold on the same texts, whose curve it
-/// keeps.
-pub fn together(groups: &BTreeMap<String, GroupThreshold>, overall: Evidence, level: f64) -> Evidence {
-    let sum = |count: fn(&GroupThreshold) -> u64| groups.values().map(count).sum::<u64>();
-    let (accepted, errors) = (sum(|group| group.accepted), sum(|group| group.errors));
+/// The evidence for all that `headings` accept together; `overall` is that for one threshold on the same texts, whose curve
+/// it keeps.
+pub fn together(headings: &BTreeMap<String, HeadingThreshold>, overall: Evidence, level: f64) -> Evidence {
+    let sum = |count: fn(&HeadingThreshold) -> u64| headings.values().map(count).sum::<u64>();
+    let (accepted, errors) = (sum(|heading| heading.accepted), sum(|heading| heading.errors));
     Evidence {
         accepted,
         errors,
         coverage_ratio: nine(accepted as f64 / overall.texts.max(1) as f64),
         precision: if accepted == 0 { 0.0 } else { nine(1.0 - errors as f64 / accepted as f64) },
         error_upper_bound: nine(error_upper_bound(errors, accepted, level)),
-        method: "largest coverage within the precision target, group by group; one-sided Clopper-Pearson bounds over distinct \
-                 texts, corrected for the number of groups after Holm"
-            .to_owned(),
+        method:
+            "largest coverage within the precision target, heading by heading; one-sided Clopper-Pearson bounds over \
+                 distinct texts, the level shared by Holm's procedure"
+                .to_owned(),
         ..overall
     }
 }
 
-/// Groups with so many texts that a threshold could be proved for one of them by itself.
-fn candidates<'a>(evidence: &[Coded<'a>], digits: usize, target: f64, level: f64) -> BTreeSet<&'a str> {
+/// The level of each of so many bounds that all of them hold together at `level` (Bonferroni).
+fn shared(level: f64, among: usize) -> f64 {
+    1.0 - (1.0 - level) / among.max(1) as f64
+}
+
+/// Headings with so many texts that a threshold could be proved for one of them by itself.
+fn candidates<'a>(evidence: &[Coded<'a>], target: f64, level: f64) -> BTreeSet<&'a str> {
     let needed = ((1.0 - level).ln() / target.ln()).ceil();
     let mut texts: BTreeMap<&str, u64> = BTreeMap::new();
-    for text in evidence {
-        if let Some(group) = text.code.get(..digits) {
-            *texts.entry(group).or_default() += 1;
-        }
-    }
-    texts.into_iter().filter(|(_, texts)| *texts as f64 >= needed).map(|(group, _)| group).collect()
+    evidence.iter().for_each(|text| *texts.entry(text.heading()).or_default() += 1);
+    texts.into_iter().filter(|(_, texts)| *texts as f64 >= needed).map(|(heading, _)| heading).collect()
 }
 
-fn members<'a>(texts: &'a [Coded<'_>], group: &'a str) -> impl Iterator<Item = Judged> {
-    texts.iter().filter(move |text| text.code.starts_with(group)).map(|text| text.judged)
+fn members<'a>(texts: &'a [Coded<'_>], heading: &'a str) -> impl Iterator<Item = Judged> {
+    texts.iter().filter(move |text| text.heading() == heading).map(|text| text.judged)
 }
 
-/// The most texts that can be accepted, by confidence, with a precision of `target` on these very texts; 0 when they would
-/// be fewer than `least`.
-fn reached(texts: impl Iterator<Item = Judged>, target: f64, least: u64) -> u64 {
+/// The most of these texts that could be accepted, by confidence, and the target proved, if there were `scale` times as many
+/// of the same kind.
+fn provable(texts: impl Iterator<Item = Judged>, scale: f64, target: f64, level: f64) -> u64 {
     let mut sorted: Vec<Judged> = texts.filter(|text| !text.confidence.is_nan()).collect();
     sorted.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     let (mut accepted, mut errors, mut most) = (0_u64, 0_u64, 0);
     for tied in sorted.chunk_by(|a, b| a.confidence == b.confidence) {
         accepted += tied.len() as u64;
         errors += tied.iter().filter(|text| !text.right).count() as u64;
-        if accepted >= least && errors as f64 <= (1.0 - target) * accepted as f64 {
+        let scaled = |count: u64| (count as f64 * scale).round() as u64;
+        // The bound lies above the rate that was seen, so most need no quantile.
+        let may_fit = errors as f64 <= (1.0 - target) * accepted as f64;
+        if may_fit && error_upper_bound(scaled(errors), scaled(accepted), level) <= 1.0 - target {
             most = accepted;
         }
     }
@@ -161,15 +160,15 @@ mod tests {
         let texts = noisy();
         let all: Vec<Judged> = texts.iter().map(|text| text.judged).collect();
         assert_eq!(by_precision(&all, 0.98, 0.95).threshold, ACCEPT_NOTHING);
-        assert_eq!(Plan::choose(&texts, &texts, 0.98, 0.95), Plan::Groups(4));
-        let groups = by_group(&texts, 4, 0.98, 0.95);
-        assert_eq!(groups.keys().collect::<Vec<_>>(), ["8711"]);
-        let heading = &groups["8711"];
+        assert_eq!(Plan::choose(&texts, &texts, 0.98, 0.95), Plan::Headings);
+        let headings = by_heading(&texts, 0.98, 0.95);
+        assert_eq!(headings.keys().collect::<Vec<_>>(), ["8711"]);
+        let heading = &headings["8711"];
         assert_eq!((heading.threshold, heading.texts, heading.accepted, heading.errors), (0.95, 203, 203, 0));
         // Three headings have 149 texts or more, so each is tried at 1 − 0.05 / 3, which takes 203 texts without an error:
         // ln(0.05 / 3) / ln 0.98 = 202.7.
         let one_less: Vec<_> = texts[1..].to_vec();
-        assert!(by_group(&one_less, 4, 0.98, 0.95).is_empty());
+        assert!(by_heading(&one_less, 0.98, 0.95).is_empty());
     }
 
     #[test]
@@ -177,15 +176,18 @@ mod tests {
         let texts = [at("871120", 0.95, 200, 0), at("731815", 0.97, 300, 1), at("010121", 0.3, 100, 300)].concat();
         assert_eq!(Plan::choose(&texts, &texts, 0.98, 0.95), Plan::Overall);
         assert_eq!(Plan::choose(&[], &texts, 0.98, 0.95), Plan::Overall, "without a pilot nothing is better");
+        // A pilot of a tenth speaks for ten times as many.
+        let tenth: Vec<_> = noisy().into_iter().step_by(10).collect();
+        assert_eq!(Plan::choose(&tenth, &noisy(), 0.98, 0.95), Plan::Headings);
     }
 
-    /// 149 error-free texts prove 98 % at the level 0.95 but, after Bonferroni, 183 are needed by each of two groups
+    /// 149 error-free texts prove 98 % at the level 0.95 but, after Bonferroni, 183 are needed by each of two headings
     /// (ln 0.025 / ln 0.98 = 182.6); once one of two is proved, the other has the whole level again.
     #[test]
-    fn the_level_is_shared_among_the_groups_that_are_left() {
+    fn the_level_is_shared_among_the_headings_that_are_left() {
         let proved = |a: usize, b: usize| {
             let texts = [at("871120", 0.9, a, 0), at("731815", 0.9, b, 0)].concat();
-            by_group(&texts, 4, 0.98, 0.95).into_iter().map(|(group, t)| (group, t.level)).collect::<Vec<_>>()
+            by_heading(&texts, 0.98, 0.95).into_iter().map(|(heading, t)| (heading, t.level)).collect::<Vec<_>>()
         };
         assert_eq!(proved(182, 182), []);
         assert_eq!(proved(183, 182), [("7318".into(), 0.95), ("8711".into(), 0.975)]);
@@ -195,8 +197,8 @@ mod tests {
     /// The pooled bound is that of 1 error in 350 texts (scipy 1.17.1,
     /// `stats.beta.ppf(0.95, 2, 349)`).
     #[test]
-    fn groups_together_have_the_evidence_of_all_they_accept() {
-        let group = |accepted, errors| GroupThreshold {
+    fn headings_together_have_the_evidence_of_all_they_accept() {
+        let heading = |accepted, errors| HeadingThreshold {
             threshold: 0.9,
             texts: accepted,
             accepted,
@@ -204,9 +206,9 @@ mod tests {
             error_upper_bound: 0.02,
             level: 0.975,
         };
-        let groups = BTreeMap::from([("8711".to_string(), group(200, 0)), ("7318".to_string(), group(150, 1))]);
+        let headings = BTreeMap::from([("8711".to_string(), heading(200, 0)), ("7318".to_string(), heading(150, 1))]);
         let overall = Evidence { rows: 1_200, texts: 1_000, ..Evidence::default() };
-        let found = together(&groups, overall, 0.95);
+        let found = together(&headings, overall, 0.95);
         assert_eq!((found.rows, found.texts, found.accepted, found.errors), (1_200, 1_000, 350, 1));
         assert_eq!((found.coverage_ratio, found.precision), (0.35, nine(349.0 / 350.0)));
         assert!((found.error_upper_bound - 0.013_481_622_7).abs() < 1e-9, "{}", found.error_upper_bound);
