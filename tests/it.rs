@@ -5,6 +5,7 @@
 mod support {
     //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
     pub mod lab;
+    pub mod models;
     pub mod proxy;
     pub mod random;
     pub mod servers;
@@ -28,12 +29,20 @@ mod compare;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// What `docs/formats.md` promises, and who proves it.
+mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.
 mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Real declarations, where they are at hand.
 mod real_lines;
+/// Versions, aliases, events, signatures: the registry as its users see it.
+mod registry;
+/// What the registry keeps when a writer is killed or its store is broken.
+mod registry_faults;
+/// Many writers at once.
+mod registry_races;
 /// The same job against S3 servers.
 mod s3;
 /// Training: checks, splits, seeds.

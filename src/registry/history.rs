@@ -248,3 +248,128 @@ pub(super) fn follows(
         _ => Ok(event),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Registry, Target};
+    use std::path::{Path, PathBuf};
+
+    fn registry(dir: &Path) -> Registry {
+        Registry::new(Place::open(dir.to_str().unwrap()).unwrap())
+    }
+
+    fn act() -> Act {
+        Act::new("anna", "2026-03-01T10:00:00Z".parse().unwrap(), "a test").unwrap()
+    }
+
+    fn event_file(dir: &Path, number: u64) -> PathBuf {
+        dir.join("hs").join(file(number))
+    }
+
+    /// A chain of so many promotions of versions 1, 2, …
+    async fn chain(dir: &Path, events: u64) -> History {
+        let mut history = registry(dir).history("hs").await.unwrap();
+        for version in 1..=events {
+            let target = Target { version, digest: format!("{version:064x}") };
+            history.promote(&target, "champion", Evidence::default(), &act()).await.unwrap();
+        }
+        history
+    }
+
+    async fn refusal(dir: &Path) -> String {
+        match registry(dir).history("hs").await {
+            Err(Error::Registry(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chain_of_any_length_is_read_as_it_was_written() {
+        for events in [0, 1, 7, 8, 9, 24, 25, 130] {
+            let dir = tempfile::tempdir().unwrap();
+            let written = chain(dir.path(), events).await;
+            let read = registry(dir.path()).history("hs").await.unwrap();
+            assert_eq!((read.events(), read.state()), (written.events(), written.state()), "{events}");
+            assert_eq!(read.events().len() as u64, events);
+        }
+    }
+
+    /// By an independent program: `sha256sum events/1.json` is what event 2 carries.
+    #[tokio::test]
+    async fn every_event_carries_the_sha_256_of_the_file_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = chain(dir.path(), 3).await;
+        for number in [1, 2] {
+            let sum = std::process::Command::new("sha256sum").arg(event_file(dir.path(), number)).output().unwrap();
+            let sum = String::from_utf8(sum.stdout).unwrap();
+            assert_eq!(history.events()[number as usize].previous_sha256.as_deref(), sum.split(' ').next());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_missing_or_misplaced_event_is_told_by_its_number() {
+        let spoil = |number: u64, change: fn(String) -> String| {
+            move |dir: &Path| {
+                let file = event_file(dir, number);
+                let text = std::fs::read_to_string(&file).unwrap();
+                std::fs::write(file, change(text)).unwrap();
+            }
+        };
+        let remove = |dir: &Path| std::fs::remove_file(event_file(dir, 2)).unwrap();
+        let copy = |dir: &Path| assert!(std::fs::copy(event_file(dir, 2), event_file(dir, 3)).is_ok());
+        let cases: [(Box<dyn Fn(&Path)>, &str); 6] = [
+            (Box::new(spoil(2, |t| t.replace("anna", "otto"))), "event 3: the event before it has digest"),
+            (Box::new(spoil(2, |t| t + " ")), "event 3: the event before it has digest"),
+            (Box::new(spoil(4, |t| t.replace("\"hs\"", "\"xx\""))), "event 4: it is about the model \"xx\""),
+            (Box::new(spoil(4, |t| t[..20].to_owned())), "event 4"),
+            (Box::new(remove), "event 2: it is missing although later ones are there"),
+            (Box::new(copy), "event 3: its number is 2"),
+        ];
+        for (spoil, words) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            chain(dir.path(), 4).await;
+            spoil(dir.path());
+            let why = refusal(dir.path()).await;
+            assert!(why.contains(words), "{words}: {why}");
+            assert!(why.contains("harmonize models verify hs"), "{why}");
+        }
+    }
+
+    /// Eight tasks, each with a history of its own, as eight processes would have.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn racing_promotions_make_one_chain_in_which_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let racers: Vec<_> = (1..=8)
+            .map(|racer| {
+                let registry = registry(dir.path());
+                tokio::spawn(async move {
+                    let (mut done, mut told) = (Vec::new(), 0);
+                    let mut history = registry.history("hs").await.unwrap();
+                    for n in 0..10 {
+                        let version = racer * 1_000 + n;
+                        let target = Target { version, digest: format!("{version:064x}") };
+                        loop {
+                            match history.promote(&target, "champion", Evidence::default(), &act()).await {
+                                Ok(_) => break done.push(version),
+                                Err(Error::RaceLost(_)) => told += 1,
+                                Err(e) => panic!("{e}"),
+                            }
+                        }
+                    }
+                    (done, told)
+                })
+            })
+            .collect();
+        let mut acknowledged = Vec::new();
+        for racer in racers {
+            acknowledged.extend(racer.await.unwrap().0);
+        }
+        let history = registry(dir.path()).history("hs").await.unwrap();
+        let mut in_chain: Vec<u64> = history.events().iter().map(|event| event.version).collect();
+        in_chain.sort_unstable();
+        acknowledged.sort_unstable();
+        assert_eq!(in_chain, acknowledged);
+        assert_eq!(in_chain.len(), 80);
+    }
+}

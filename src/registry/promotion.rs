@@ -187,3 +187,131 @@ fn lost(winner: &Event) -> Error {
         winner.version, winner.kind, winner.by, winner.at, winner.why, winner.number
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::Place;
+    use crate::registry::{AsOf, Registry};
+
+    fn registry() -> (tempfile::TempDir, Registry) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::open(dir.path().to_str().unwrap()).unwrap();
+        (dir, Registry::new(place))
+    }
+
+    fn act(at: &str) -> Act {
+        Act::new("anna", at.parse().unwrap(), "a test").unwrap()
+    }
+
+    fn target(version: u64) -> Target {
+        Target { version, digest: format!("{version:064x}") }
+    }
+
+    async fn promote(history: &mut History, version: u64, alias: &str, at: &str) -> Result<Deed> {
+        history.promote(&target(version), alias, Evidence::default(), &act(at)).await
+    }
+
+    #[tokio::test]
+    async fn of_two_promotions_decided_on_the_same_history_the_second_is_told_what_won() {
+        let (_dir, registry) = registry();
+        let mut one = registry.history("hs").await.unwrap();
+        let mut two = one.clone();
+        assert_eq!(promote(&mut one, 1, "champion", "2026-03-01T10:00:00Z").await.unwrap(), Deed::Done(1));
+        let error = promote(&mut two, 2, "champion", "2026-03-01T10:00:01Z").await.unwrap_err();
+        assert_eq!(error.exit_code(), 30);
+        let told = error.to_string();
+        assert!(told.contains("hs@1 promoted as champion by anna at 2026-03-01T10:00:00.000000Z"), "{told}");
+        assert_eq!(registry.history("hs").await.unwrap().events().len(), 1);
+        // It knows now what won, and may decide again.
+        assert_eq!(promote(&mut two, 2, "champion", "2026-03-01T10:00:02Z").await.unwrap(), Deed::Done(2));
+    }
+
+    #[tokio::test]
+    async fn an_event_about_something_else_is_stepped_over() {
+        let (_dir, registry) = registry();
+        let mut one = registry.history("hs").await.unwrap();
+        let (mut two, mut three) = (one.clone(), one.clone());
+        promote(&mut one, 1, "champion", "2026-03-01T10:00:00Z").await.unwrap();
+        assert_eq!(promote(&mut two, 2, "challenger", "2026-03-01T10:00:00Z").await.unwrap(), Deed::Done(2));
+        assert_eq!(three.register(&target(3), &act("2026-03-01T10:00:00Z")).await.unwrap(), Deed::Done(3));
+        let state = registry.history("hs").await.unwrap().state().clone();
+        assert_eq!((state.named("champion").unwrap().version, state.named("challenger").unwrap().version), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_retired_meanwhile_is_not_promoted_nor_the_other_way_round() {
+        let (_dir, registry) = registry();
+        let at = "2026-03-01T10:00:00Z";
+        let mut one = registry.history("hs").await.unwrap();
+        let mut two = one.clone();
+        one.retire(&target(1), &act(at)).await.unwrap();
+        assert_eq!(promote(&mut two, 1, "champion", at).await.unwrap_err().exit_code(), 30);
+        assert_eq!(promote(&mut two, 1, "champion", at).await.unwrap_err().exit_code(), 21);
+        let mut three = two.clone();
+        promote(&mut two, 2, "champion", at).await.unwrap();
+        assert_eq!(three.retire(&target(2), &act(at)).await.unwrap_err().exit_code(), 30);
+        let why = three.retire(&target(2), &act(at)).await.unwrap_err().to_string();
+        assert!(why.contains("champion names version 2"), "{why}");
+        assert_eq!(three.retire(&target(1), &act(at)).await.unwrap(), Deed::Already(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_so_already_is_not_written_again() {
+        let (_dir, registry) = registry();
+        let at = "2026-03-01T10:00:00Z";
+        let mut history = registry.history("hs").await.unwrap();
+        history.register(&target(1), &act(at)).await.unwrap();
+        promote(&mut history, 1, "champion", at).await.unwrap();
+        promote(&mut history, 2, "champion", at).await.unwrap();
+        assert_eq!(promote(&mut history, 2, "champion", at).await.unwrap(), Deed::Already(3));
+        assert_eq!(history.register(&target(1), &act(at)).await.unwrap(), Deed::Already(1));
+        let to = history.rollback_target("champion", None).unwrap();
+        assert_eq!(to, target(1));
+        assert_eq!(history.roll_back("champion", Some(2), &to, &act(at)).await.unwrap(), Deed::Done(4));
+        assert_eq!(history.roll_back("champion", Some(2), &to, &act(at)).await.unwrap(), Deed::Already(4));
+        assert!(history.rollback_target("champion", None).unwrap_err().to_string().contains("promote one instead"));
+        assert!(history.rollback_target("challenger", None).unwrap_err().to_string().contains("has no alias"));
+        assert_eq!(registry.history("hs").await.unwrap().events().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_recorded_and_changes_nothing() {
+        let (_dir, registry) = registry();
+        let mut history = registry.history("hs").await.unwrap();
+        let evidence = Evidence { json: Some(serde_json::json!({"gate": "coverage"})), report_sha256: None };
+        history.refuse(&target(1), "champion", evidence, &act("2026-03-01T10:00:00Z")).await.unwrap();
+        let read = registry.history("hs").await.unwrap();
+        assert_eq!(read.events()[0].kind, Kind::Refused);
+        assert_eq!(read.events()[0].evidence.as_ref().unwrap()["gate"], "coverage");
+        assert_eq!(read.state().named("champion"), None);
+    }
+
+    #[tokio::test]
+    async fn the_champion_of_a_day_is_the_one_at_its_end() {
+        let (_dir, registry) = registry();
+        let mut history = registry.history("hs").await.unwrap();
+        for (version, at) in [(1, "2026-02-28T23:59:59Z"), (2, "2026-03-01T12:00:00Z"), (3, "2026-03-02T00:00:00Z")] {
+            promote(&mut history, version, "champion", at).await.unwrap();
+        }
+        let champion = |at: &str| {
+            let state = history.state_at(&at.parse::<AsOf>().unwrap()).unwrap();
+            state.named("champion").map(|held| held.version)
+        };
+        assert_eq!(champion("2026-02-27"), None);
+        assert_eq!(champion("2026-02-28"), Some(1));
+        assert_eq!(champion("2026-03-01"), Some(2));
+        assert_eq!(champion("2026-03-01T11:59:59Z"), Some(1));
+        assert_eq!(champion("2026-03-01T12:00:00Z"), Some(2));
+        assert_eq!(champion("2030-01-01"), Some(3));
+    }
+
+    #[tokio::test]
+    async fn the_order_of_the_chain_is_the_order_of_time_whatever_a_clock_says() {
+        let (_dir, registry) = registry();
+        let mut history = registry.history("hs").await.unwrap();
+        promote(&mut history, 1, "champion", "2026-03-01T10:00:00Z").await.unwrap();
+        promote(&mut history, 2, "champion", "2026-03-01T09:00:00Z").await.unwrap();
+        assert_eq!(registry.history("hs").await.unwrap().events()[1].at, "2026-03-01T10:00:00.000000Z");
+    }
+}
