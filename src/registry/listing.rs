@@ -166,7 +166,7 @@ fn parts(loaded: &Loaded) -> Result<[(&'static str, Value); 5]> {
     let value = |json: serde_json::Result<Value>| json.map_err(|e| Error::Bug(format!("a part of a bundle: {e}")));
     Ok([
         ("manifest", value(serde_json::to_value(&bundle.manifest))?),
-        ("config", value(serde_json::to_value(&bundle.config))?),
+        ("config", bundle.network.config()?),
         ("calibration", value(serde_json::to_value(&bundle.calibration))?),
         ("policy", value(serde_json::to_value(&bundle.policy))?),
         ("figures", bundle.metrics.clone()),

@@ -52,7 +52,7 @@ async fn document(registry: &Registry, model: &ModelRef) -> Result<Value> {
         "aliases": summary.as_ref().map(|s| s.aliases.clone()),
         "signed_by": summary.as_ref().and_then(|s| s.key_id.clone()),
         "manifest": bundle.manifest,
-        "config": bundle.config,
+        "config": bundle.network.config()?,
         "classes": bundle.labels.codes.len(),
         "calibration": bundle.calibration,
         "policy": bundle.policy,
