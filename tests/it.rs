@@ -2,8 +2,12 @@
 //!
 //! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
 
+#[global_allocator]
+static ALLOCATOR: support::allocations::Watched = support::allocations::Watched;
+
 mod support {
     //! What several chapters stand on: the program, a trained model, sample lines, servers and faults.
+    pub mod allocations;
     pub mod lab;
     pub mod models;
     pub mod proxy;
@@ -35,6 +39,8 @@ mod formats;
 mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
+/// Bundles that were changed on purpose, by the thousand.
+mod mutated_bundles;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// Versions, aliases, events, signatures: the registry as its users see it.

@@ -213,6 +213,21 @@ fn a_retired_version_is_used_by_its_number_alone_and_with_a_warning() {
     models.ok(&["verify"]);
 }
 
+#[test]
+fn a_version_by_its_number_needs_no_events() {
+    let dir = folder();
+    let models = Models::on_disk(dir.path(), 2);
+    models.promote(2);
+    std::fs::write(models.folder("events/1.json"), "{}").unwrap();
+    for model in ["hs", "hs@champion", "hs@latest"] {
+        let ended = run(&["predict", "--registry", &models.url, "--model", model, "bolts"]);
+        assert!(ended.code == 21 && ended.err.contains("damaged at event 1"), "{model}: {}", ended.err);
+    }
+    assert_eq!(models.run(&["promote", "hs@1", "--why", "a test"]).code, 21);
+    let ended = run(&["predict", "--registry", &models.url, "--model", "hs@1", "--format", "json", "bolts"]);
+    assert!(ended.code == 0 && ended.err.contains("hs@1 is used by its number alone"), "{}", ended.err);
+}
+
 /// As older programs left it: versions, and no events.
 #[test]
 fn a_registry_without_events_keeps_working_and_can_be_recorded() {

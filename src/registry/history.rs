@@ -318,7 +318,8 @@ mod tests {
         };
         let remove = |dir: &Path| std::fs::remove_file(event_file(dir, 2)).unwrap();
         let copy = |dir: &Path| assert!(std::fs::copy(event_file(dir, 2), event_file(dir, 3)).is_ok());
-        let cases: [(Box<dyn Fn(&Path)>, &str); 6] = [
+        type Spoil = Box<dyn Fn(&Path)>;
+        let cases: [(Spoil, &str); 6] = [
             (Box::new(spoil(2, |t| t.replace("anna", "otto"))), "event 3: the event before it has digest"),
             (Box::new(spoil(2, |t| t + " ")), "event 3: the event before it has digest"),
             (Box::new(spoil(4, |t| t.replace("\"hs\"", "\"xx\""))), "event 4: it is about the model \"xx\""),

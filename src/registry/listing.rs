@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::event::digest_of;
 use super::reference::is_name;
-use super::version::as_refusal;
+use super::state::State;
 use super::{Loaded, Registry, signature};
 use crate::error::{Error, Result};
 use crate::model::Manifest;
@@ -86,42 +86,41 @@ impl Registry {
         numbers.sort_unstable();
         let mut all = Vec::new();
         for version in numbers {
-            let known = state.versions().get(&version);
-            let bytes = self.manifest(name, version).await;
-            let (manifest, digest, damaged) = match bytes {
-                Ok(Some(bytes)) => {
-                    let digest = digest_of(&bytes);
-                    let other = known.is_some_and(|known| known.digest != digest);
-                    let manifest = Manifest::parse(&bytes).ok();
-                    let damaged = other || manifest.is_none();
-                    (manifest, Some(digest), damaged)
-                }
-                Ok(None) => (None, None, false),
-                Err(Error::Registry(_)) => (None, None, true),
-                Err(e) => return Err(e),
-            };
-            let of_key = match signature::read(&self.folder(name, version)).await.map_err(as_refusal) {
-                Ok(signature) => signature.map(|signature| signature.key_id),
-                Err(Error::Registry(_)) => Some("unreadable".into()),
-                Err(e) => return Err(e),
-            };
-            all.push(Summary {
-                name: name.to_owned(),
-                version,
-                state: match (known, digest.is_some()) {
-                    _ if damaged => VersionState::Damaged,
-                    (_, false) => VersionState::Missing,
-                    (Some(known), _) if known.retired.is_some() => VersionState::Retired,
-                    (Some(known), _) if known.registered.is_some() => VersionState::Registered,
-                    _ => VersionState::Unrecorded,
-                },
-                aliases: state.aliases().filter(|(_, held)| held.version == version).map(|(a, _)| a.into()).collect(),
-                digest: digest.or_else(|| known.map(|known| known.digest.clone())).unwrap_or_default(),
-                manifest,
-                key_id: of_key,
-            });
+            all.push(self.summary(name, version, state).await?);
         }
         Ok(all)
+    }
+
+    async fn summary(&self, name: &str, version: u64, state: &State) -> Result<Summary> {
+        let known = state.versions().get(&version);
+        let (there, bytes) = match self.manifest(name, version).await {
+            Ok(bytes) => (bytes.is_some(), bytes),
+            Err(Error::Registry(_)) => (true, None),
+            Err(e) => return Err(e),
+        };
+        let digest = bytes.as_ref().map(|bytes| digest_of(bytes));
+        let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes).ok());
+        let other = known.is_some_and(|known| digest.as_ref().is_some_and(|digest| *digest != known.digest));
+        let key_id = match signature::read(&self.folder(name, version)).await {
+            Ok(signature) => signature.map(|signature| signature.key_id),
+            Err(Error::Registry(_)) => Some("unreadable".into()),
+            Err(e) => return Err(e),
+        };
+        Ok(Summary {
+            name: name.to_owned(),
+            version,
+            state: match known {
+                _ if !there => VersionState::Missing,
+                _ if other || manifest.is_none() => VersionState::Damaged,
+                Some(known) if known.retired.is_some() => VersionState::Retired,
+                Some(known) if known.registered.is_some() => VersionState::Registered,
+                _ => VersionState::Unrecorded,
+            },
+            aliases: state.aliases().filter(|(_, held)| held.version == version).map(|(a, _)| a.into()).collect(),
+            digest: digest.or_else(|| known.map(|known| known.digest.clone())).unwrap_or_default(),
+            manifest,
+            key_id,
+        })
     }
 }
 
