@@ -21,7 +21,7 @@ use std::process::Command;
 
 use harmonize::lake::Place;
 use harmonize::model::{Beta, Bundle, Calibration, Draft, Labels, Network, Policy};
-use harmonize::registry::Registry;
+use harmonize::registry::{Act, Registry};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -278,6 +278,7 @@ fn make_model(
     };
     let (_, files) = Bundle::build(draft)?;
     let registry = Registry::new(Place::open(&text(registry))?);
-    tokio::runtime::Runtime::new()?.block_on(registry.register("bench", files, "benchmark"))?;
+    let act = Act::new("benchmark", chrono::Utc::now(), "a benchmark")?;
+    tokio::runtime::Runtime::new()?.block_on(registry.register("bench", files, &act))?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::lab::{folder, lab, run};
+use crate::support::models::replace;
 use crate::support::servers::python;
 
 /// A copy of the lab's `hs@1`, and the folder of its files.
@@ -12,21 +13,6 @@ fn copy(to: &Path) -> (String, PathBuf) {
         std::fs::copy(entry.path(), target.join(entry.file_name())).unwrap();
     }
     (to.join("models").to_str().unwrap().to_string(), target)
-}
-
-/// Writes a file of the bundle and puts its true size and digest into the manifest.
-fn replace(bundle: &Path, name: &str, bytes: &[u8]) {
-    use sha2::{Digest, Sha256};
-    std::fs::write(bundle.join(name), bytes).unwrap();
-    let manifest = bundle.join("manifest.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
-    for file in json["files"].as_array_mut().unwrap() {
-        if file["path"] == name {
-            file["size_bytes"] = bytes.len().into();
-            file["sha256"] = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>().into();
-        }
-    }
-    std::fs::write(manifest, serde_json::to_vec_pretty(&json).unwrap()).unwrap();
 }
 
 /// Spoils a copy; the program must refuse it with 21 and say these words.

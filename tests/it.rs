@@ -2,10 +2,15 @@
 //!
 //! They run the real program against real files, a real S3 server on loopback, and readers that are not ours.
 
+#[global_allocator]
+static ALLOCATOR: support::allocations::Watched = support::allocations::Watched;
+
 mod support {
     //! What several chapters stand on: the program, a trained model, sample lines, servers and faults, a browser.
+    pub mod allocations;
     pub mod browser;
     pub mod lab;
+    pub mod models;
     pub mod proxy;
     pub mod random;
     pub mod servers;
@@ -29,14 +34,24 @@ mod compare;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// What `docs/formats.md` promises, and who proves it.
+mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.
 mod fuzz;
 /// A store whose answers get lost.
 mod lost_answers;
+/// Bundles that were changed on purpose, by the thousand.
+mod mutated_bundles;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
+/// Versions, aliases, events, signatures: the registry as its users see it.
+mod registry;
+/// What the registry keeps when a writer is killed or its store is broken.
+mod registry_faults;
+/// Many writers at once.
+mod registry_races;
 /// The same job against S3 servers.
 mod s3;
 /// Training: checks, splits, seeds.

@@ -13,8 +13,8 @@ use crate::train::{Card, Record};
 pub struct CardArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model version: hs@1, or hs for the newest [default: hs]
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
     /// Form of the card
     #[arg(long, value_enum, default_value_t = Form::Html)]

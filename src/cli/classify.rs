@@ -8,7 +8,7 @@ use chrono::Utc;
 use clap::{ArgMatches, Args};
 
 use super::bar::LineBar;
-use super::settings::{InputArgs, PlaceArgs, Settings, bytes, share};
+use super::settings::{InputArgs, PlaceArgs, Settings, TrustArgs, bytes, share};
 use super::table::{count, percent};
 use crate::error::{Error, Result};
 use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
@@ -27,9 +27,11 @@ pub struct ClassifyArgs {
     /// Column whose value becomes line_id
     #[arg(long, value_name = "COLUMN", env = "HARMONIZE_ID")]
     pub id: Option<String>,
-    /// Model version: hs@1, or hs for the newest [default: hs]
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Which rows keep their description: all, review or none [default: all]
     #[arg(long, value_name = "WHICH", env = "HARMONIZE_STORE_TEXT")]
     pub store_text: Option<StoreText>,
@@ -64,7 +66,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let id = settings.pick("id", args.id.clone(), None)?;
     let where_sql = settings.pick("where", args.input.filter.clone(), None)?;
     let lake = settings.lake(&args.place)?;
-    let registry = settings.registry(&args.place)?;
+    let registry = settings.trusted_registry(&args.place, &args.trust)?;
     let model = settings.model(args.model.clone())?;
     let store_text = settings.need("store-text", args.store_text, Some(StoreText::All))?;
     let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;

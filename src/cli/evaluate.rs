@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::settings::{LabelledArgs, PlaceArgs, Settings};
+use super::settings::{LabelledArgs, PlaceArgs, Settings, TrustArgs};
 use super::table::text;
 use crate::error::{Context, Error, Result};
 use crate::tariff::{Edition, Names};
@@ -22,9 +22,11 @@ pub struct EvaluateArgs {
     lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model version: hs@1, or hs for the newest [default: hs]
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Tell rows apart, worst first: by chapter, support (training rows of the known code), length (words), language, or
     /// any other name, which is a column of the input; several times if wanted
     #[arg(long, value_name = "WHAT")]
@@ -64,7 +66,7 @@ enum Form {
 pub async fn run(args: EvaluateArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let lines = settings.labelled(&args.lines, &args.place)?;
-    let registry = settings.registry(&args.place)?;
+    let registry = settings.trusted_registry(&args.place, &args.trust)?;
     let model = settings.model(args.model)?;
     let loaded = registry.load(&model).await?;
     let edition: Edition = loaded.bundle.labels.edition.parse()?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, Args, ValueEnum};
 use serde_json::json;
 
-use super::settings::{PlaceArgs, Settings};
+use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::text;
 use crate::error::{Error, Result};
 use crate::model::explain::Method;
@@ -25,9 +25,11 @@ pub struct ExplainArgs {
     texts: Vec<String>,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model version: hs@1, or hs for the newest [default: hs]
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Form::Table)]
     format: Form,
@@ -54,7 +56,7 @@ enum Colour {
 
 pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
-    let registry = settings.registry(&args.place)?;
+    let registry = settings.trusted_registry(&args.place, &args.trust)?;
     let model = settings.model(args.model)?;
     let loaded = Arc::new(registry.load(&model).await?);
     let classifier = Arc::new(Classifier::new(&loaded, &loaded.bundle.policy)?);

@@ -14,6 +14,7 @@ mod demo;
 mod evaluate;
 mod explain;
 mod memory;
+mod models;
 mod predict;
 mod sample;
 mod search;
@@ -93,6 +94,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
     Explain(explain::ExplainArgs),
+    /// Versions of models: list, promote, roll back, verify, sign, exchange
+    Models(models::ModelsArgs),
     /// Run one SQL query over the tables and views of a lake, with hs_predict
     Sql(sql::SqlArgs),
     /// Print the settings in force and test them, without writing anything that stays
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Classify(args) => classify::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
+        Command::Models(args) => models::run(args, matches).await,
         Command::Sql(args) => sql::run(args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringAr
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use clap::{ArgMatches, Args};
 
-use super::settings::{PlaceArgs, Settings};
+use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::{Format, print};
 use crate::error::{Error, Result};
 use crate::sql::Classifier;
@@ -18,9 +18,11 @@ pub struct PredictArgs {
     texts: Vec<String>,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model version: hs@1, or hs for the newest [default: hs]
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How rows are printed; json and csv carry every field
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -28,7 +30,7 @@ pub struct PredictArgs {
 
 pub async fn run(args: PredictArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
-    let registry = settings.registry(&args.place)?;
+    let registry = settings.trusted_registry(&args.place, &args.trust)?;
     let model = settings.model(args.model)?;
     let mut texts = args.texts;
     if texts.is_empty() {

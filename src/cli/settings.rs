@@ -11,12 +11,12 @@ use clap::{ArgMatches, Args};
 
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
-use crate::registry::{ModelRef, Registry};
+use crate::registry::{ModelRef, PublicKeys, Registry};
 use crate::sql::Limits;
 use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "input",
     "text",
     "id",
@@ -34,6 +34,7 @@ const KEYS: [&str; 17] = [
     "audit-ratio",
     "label",
     "edition",
+    "require-signature",
 ];
 
 /// Flags that several commands share: the lake, the registry, the machine.
@@ -54,6 +55,14 @@ pub struct PlaceArgs {
     /// Threads that work at once [default: all cores]
     #[arg(long, value_name = "N", env = "HARMONIZE_THREADS")]
     pub threads: Option<usize>,
+}
+
+/// The flag that says whose models are trusted.
+#[derive(Args, Clone)]
+pub struct TrustArgs {
+    /// Use only model versions signed by a key of this file: public keys of Ed25519 as PEM, or in base64 one a line
+    #[arg(long, value_name = "FILE", env = "HARMONIZE_REQUIRE_SIGNATURE")]
+    pub require_signature: Option<String>,
 }
 
 /// The flags that say what is read.
@@ -200,13 +209,33 @@ impl<'a> Settings<'a> {
 
     /// The registry: its own setting, or `models` below the lake.
     pub fn registry(&mut self, args: &PlaceArgs) -> Result<Registry> {
-        let named = self.pick("registry", args.registry.clone(), None)?;
+        self.registry_of(args.registry.clone(), args.lake.clone())
+    }
+
+    /// The registry, of which only versions are loaded whose signature is trusted, if that is asked for.
+    pub fn trusted_registry(&mut self, args: &PlaceArgs, trust: &TrustArgs) -> Result<Registry> {
+        let registry = self.registry(args)?;
+        self.trusting(registry, trust)
+    }
+
+    /// See [`Settings::trusted_registry`].
+    pub fn trusting(&mut self, registry: Registry, trust: &TrustArgs) -> Result<Registry> {
+        let Some(file) = self.pick("require-signature", trust.require_signature.clone(), None)? else {
+            return Ok(registry);
+        };
+        let text = std::fs::read_to_string(&file).context(|| &file)?;
+        Ok(registry.trusting(PublicKeys::parse(&text).context(|| &file)?))
+    }
+
+    /// The registry from the flags alone.
+    pub fn registry_of(&mut self, registry: Option<String>, lake: Option<String>) -> Result<Registry> {
+        let named = self.pick("registry", registry, None)?;
         let url = match named {
             Some(url) => url,
             None => {
                 let lake = match self.in_force.iter().find(|s| s.name == "lake") {
                     Some(lake) => Some(lake.value.clone()),
-                    None => self.pick("lake", args.lake.clone(), None)?,
+                    None => self.pick("lake", lake, None)?,
                 };
                 let lake = lake.ok_or_else(|| {
                     Error::Usage("--registry is missing; give it, or --lake, below which the models are".into())

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args};
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{Expr, ident};
 
-use super::settings::{PlaceArgs, Settings};
+use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::{Format, print};
 use crate::error::{Error, Result};
 use crate::lake::{InputTable, Source, SourceOptions};
@@ -22,9 +22,11 @@ pub struct SqlArgs {
     query: String,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model for hs_predict(text), such as hs@1; without it there is no hs_predict
-    #[arg(long, value_name = "NAME@N", env = "HARMONIZE_MODEL")]
+    /// Model for hs_predict(text), such as hs@7 or hs@champion; without it there is no hs_predict
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Parquet files or folders to query as the table lines
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     input: Option<Vec<String>>,
@@ -46,7 +48,7 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
     }
     context.register_udf(text_of());
     if let Some(model) = &args.model {
-        let loaded = Arc::new(settings.registry(&args.place)?.load(&model.parse()?).await?);
+        let loaded = Arc::new(settings.trusted_registry(&args.place, &args.trust)?.load(&model.parse()?).await?);
         let classifier = Arc::new(Classifier::new(&loaded, &loaded.bundle.policy)?);
         context.register_udf(hs_predict(Arc::clone(&classifier)));
         context.register_udf(hs_explain(Arc::new(Explainer::new(loaded, classifier))));

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -178,7 +179,11 @@ pub(crate) fn parse_json<T: DeserializeOwned>(file: &str, bytes: &[u8], max_byte
     serde_json::from_slice(bytes).map_err(|e| unreadable(file, &e))
 }
 
-/// Refuses what is too large, is not JSON, nests deeper than serde_json's 128 levels, or has a key twice.
+/// Bytes of a file's bound for each value that it may hold. `[0,0,…` has one in two, each of which takes some seventy bytes
+/// of memory when it is kept.
+const BYTES_A_VALUE: u64 = 16;
+
+/// Refuses what is too large, is not JSON, nests deeper than serde_json's 128 levels, has a key twice, or is all values.
 pub(crate) fn check_json(file: &str, bytes: &[u8], max_bytes: u64) -> Result<()> {
     if bytes.len() as u64 > max_bytes {
         return Err(refused(
@@ -187,7 +192,8 @@ pub(crate) fn check_json(file: &str, bytes: &[u8], max_bytes: u64) -> Result<()>
         ));
     }
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    UniqueKeys.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|e| unreadable(file, &e))
+    let walk = Strict { left: &Cell::new(max_bytes / BYTES_A_VALUE + 1) };
+    walk.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|e| unreadable(file, &e))
 }
 
 fn unreadable(file: &str, e: &serde_json::Error) -> Error {
@@ -197,16 +203,23 @@ fn unreadable(file: &str, e: &serde_json::Error) -> Error {
 /// Walks a JSON value and keeps nothing of it. serde_json would keep the last of two equal keys in silence,
 /// and two programs that keep different ones would read two different models out of one digest.
 #[derive(Clone, Copy)]
-struct UniqueKeys;
+struct Strict<'a> {
+    /// Values that may still come.
+    left: &'a Cell<u64>,
+}
 
-impl<'de> DeserializeSeed<'de> for UniqueKeys {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = ();
     fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => self.left.set(left),
+            None => return Err(serde::de::Error::custom("there are too many values for a file of its kind")),
+        }
         d.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for UniqueKeys {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("JSON")
@@ -230,7 +243,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(UniqueKeys)?.is_some() {}
+        while seq.next_element_seed(self)?.is_some() {}
         Ok(())
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -240,7 +253,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
                 return Err(serde::de::Error::custom(format!("key {key:?} is given twice")));
             }
             keys.insert(key);
-            map.next_value_seed(UniqueKeys)?;
+            map.next_value_seed(self)?;
         }
         Ok(())
     }
@@ -314,6 +327,14 @@ mod tests {
     fn keys_given_twice_deep_inside_are_refused() {
         assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2,"c":3}}]}"#, 100).is_err());
         assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2.5}},{"b":null}]}"#, 100).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_all_values_is_refused_before_it_takes_memory() {
+        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count));
+        let refusal = check_json("metrics.json", zeros(70_000).as_bytes(), 1 << 20).unwrap_err().to_string();
+        assert!(refusal.contains("too many values"), "{refusal}");
+        assert!(check_json("metrics.json", zeros(60_000).as_bytes(), 1 << 20).is_ok());
     }
 
     #[test]

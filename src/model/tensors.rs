@@ -2,6 +2,7 @@
 //!
 //! Everything is checked against the file's size before memory is taken.
 
+use super::manifest::check_json;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -30,8 +31,21 @@ pub(super) fn write(expected: &[Expected], found: &[&[f32]]) -> Result<Vec<u8>> 
     safetensors::serialize(views, None).map_err(|e| Error::Bug(format!("weights cannot be written: {e}")))
 }
 
-/// The header of a file.
+/// Largest header that is read: models have some dozens of tensors, and reading a header takes several times its size.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// The header of a file: bounded, without a key twice, its tensors side by side without a gap or an overlap.
 pub(super) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
+    if let Some((length, rest)) = bytes.split_first_chunk::<8>() {
+        let length = u64::from_le_bytes(*length);
+        if length > MAX_HEADER_BYTES {
+            return Err(refused(format_args!("its header has {length} bytes, at most {MAX_HEADER_BYTES} are read")));
+        }
+        // The library keeps the last of two equal keys in silence.
+        if let Some(header) = rest.get(..length as usize) {
+            check_json("its header", header, MAX_HEADER_BYTES).map_err(|e| refused(format_args!("{e}")))?;
+        }
+    }
     SafeTensors::deserialize(bytes).map_err(|e| refused(format_args!("{e}")))
 }
 
@@ -76,4 +90,39 @@ fn check(name: &str, values: &[f32], shape: &[usize]) -> Result<()> {
 /// Why the file is not taken.
 pub(super) fn refused(why: std::fmt::Arguments<'_>) -> Error {
     Error::Registry(format!("model.safetensors is refused: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this header and so many bytes of data.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    fn refusal(header: &str, data: usize) -> String {
+        open(&file(header, data)).unwrap_err().to_string()
+    }
+
+    const A: &str = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+
+    #[test]
+    fn a_header_with_a_key_twice_an_overlap_or_a_gap_is_refused() {
+        let b = |from: u32, to: u32| format!(r#""b":{{"dtype":"F32","shape":[2],"data_offsets":[{from},{to}]}}"#);
+        assert!(open(&file(&format!("{{{A},{}}}", b(8, 16)), 16)).is_ok());
+        assert!(refusal(&format!("{{{A},{A}}}"), 8).contains("key \"a\" is given twice"));
+        let twice = A.replace("\"shape\":[2]", "\"shape\":[2],\"shape\":[2]");
+        assert!(refusal(&format!("{{{twice}}}"), 8).contains("key \"shape\" is given twice"));
+        for (from, to, data) in [(4, 12, 12), (0, 8, 8), (12, 20, 20), (8, 16, 12), (8, 16, 20)] {
+            assert!(open(&file(&format!("{{{A},{}}}", b(from, to)), data)).is_err(), "{from} {to} {data}");
+        }
+    }
+
+    #[test]
+    fn a_header_beyond_its_bound_is_refused_before_it_is_read() {
+        let long = format!("{{{A}{}}}", " ".repeat(MAX_HEADER_BYTES as usize));
+        assert!(refusal(&long, 8).contains("at most 1048576 are read"));
+        assert!(open(&u64::MAX.to_le_bytes()).unwrap_err().to_string().contains("at most 1048576"));
+    }
 }

@@ -22,9 +22,9 @@ use super::record::{Record, SplitRecord};
 use super::split::{Grouping, Part, Split};
 use super::vague;
 use crate::error::{Error, Result};
-use crate::lake::{Nonce, Source};
+use crate::lake::Source;
 use crate::model::{Bundle, DataFile, Draft, Labels, Policy, VAGUE_CODE};
-use crate::registry::{Loaded, Registry};
+use crate::registry::{Act, Loaded, Registry};
 use crate::sql::Classifier;
 use crate::tariff::{Codes, Edition, Subheading};
 use crate::text::Tokenizer;
@@ -113,6 +113,7 @@ pub struct Trained {
 pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dyn Watcher) -> Result<Trained> {
     // What is wrong with the call or the registry is said before the work, not after it.
     options.validate()?;
+    let mut act = Act::new(&options.created_by, options.created_at, "trained")?;
     registry.try_writing(&options.name).await?;
     let prepared = Prepared::read(options, watcher).await?;
     let further = prepared.further(options, watcher).await?;
@@ -120,7 +121,9 @@ pub async fn train(options: &TrainOptions, registry: &Registry, watcher: &mut dy
     watcher.step("register");
     let (name, policy) = (options.name.clone(), fitted.draft.policy.clone());
     let (bundle, files) = Bundle::build(fitted.draft)?;
-    let version = registry.register(&name, files, &Nonce::new().0.to_string()).await?;
+    // Training may have taken hours: the event has a time of its own.
+    act.at = chrono::Utc::now();
+    let version = registry.register(&name, files, &act).await?;
     fitted.checkpoints.remove();
     let (measured_on, metrics) = (fitted.measured_on, fitted.metrics);
     Ok(Trained { name, version, digest: bundle.digest, measured_on, metrics, policy })

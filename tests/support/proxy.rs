@@ -13,6 +13,8 @@ pub enum Fault {
     AnswerLostThenSilence,
     /// It never arrives, nor does anything after it, until the fault is taken away.
     Silence,
+    /// It never arrives, and others do, until the fault is taken away.
+    Lost,
 }
 
 struct State {
@@ -93,11 +95,11 @@ fn forward(client: &TcpStream, server: &str, state: &Mutex<State>) -> Option<()>
             None => (false, false),
             Some(fault) => {
                 state.hits += 1;
-                state.silent = fault != Fault::AnswerLost;
+                state.silent = matches!(fault, Fault::AnswerLostThenSilence | Fault::Silence);
                 if fault == Fault::AnswerLost {
                     state.fault = None;
                 }
-                (true, fault == Fault::Silence)
+                (true, matches!(fault, Fault::Silence | Fault::Lost))
             }
         }
     };

@@ -1,0 +1,54 @@
+//! `harmonize models history`
+
+use clap::{ArgMatches, Args};
+
+use super::super::table::{Format, text};
+use super::{Column, RegistryArgs, rows};
+use crate::error::{Error, Result};
+
+#[derive(Args)]
+pub struct HistoryArgs {
+    /// Name of the model, such as hs
+    name: String,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Only events about this alias
+    #[arg(long, value_name = "ALIAS")]
+    alias: Option<String>,
+    /// How rows are printed; json is every event as it is kept, one a line
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+pub async fn run(args: HistoryArgs, matches: &ArgMatches) -> Result<u8> {
+    let (registry, _) = args.registry.open(matches)?;
+    let history = registry.history(&args.name).await?;
+    let about = |alias: &Option<String>| args.alias.is_none() || *alias == args.alias;
+    let events: Vec<_> = history.events().iter().filter(|event| about(&event.alias)).collect();
+    if args.format == Format::Json {
+        let mut page = String::new();
+        for event in events {
+            page += &serde_json::to_string(event).map_err(|e| Error::Bug(e.to_string()))?;
+            page.push('\n');
+        }
+        text(page.as_bytes())?;
+        return Ok(0);
+    }
+    let words = |pick: fn(&crate::registry::Event) -> Option<String>| {
+        Column::Text(events.iter().map(|event| pick(event)).collect())
+    };
+    let columns = vec![
+        ("event", Column::Number(events.iter().map(|e| Some(e.number)).collect())),
+        ("at", words(|e| Some(e.at.clone()))),
+        ("kind", words(|e| Some(e.kind.as_str().into()))),
+        ("version", Column::Number(events.iter().map(|e| Some(e.version)).collect())),
+        ("alias", words(|e| e.alias.clone())),
+        ("before", Column::Number(events.iter().map(|e| e.replaced_version).collect())),
+        ("by", words(|e| Some(e.by.clone()))),
+        ("why", words(|e| Some(e.why.clone()))),
+        ("evidence", words(|e| e.evidence.as_ref().map(ToString::to_string))),
+        ("report", words(|e| e.report_sha256.clone())),
+    ];
+    rows(columns, args.format)?;
+    Ok(0)
+}
