@@ -67,6 +67,7 @@ fn whole_way(n: usize) {
     assert!(measured.contains("calibration error"), "{measured}");
 
     same_bytes(dir.path(), &registry, name);
+    crate::fuzz::breaks_without_panic(&version, 200);
 }
 
 /// The same lines in one file and in several, on one thread and on four, in large and in small batches: the same rows.
@@ -117,6 +118,29 @@ fn a_recurrent_network_goes_the_whole_way() {
 #[test]
 fn an_encoder_goes_the_whole_way() {
     whole_way(3);
+}
+
+/// Matrix products that threads take in turns.
+#[test]
+fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
+    let dir = folder();
+    let recipe = path(dir.path(), "recipe.toml");
+    let mut weights = Vec::new();
+    for architecture in ["linear", "averaged", "gru", "transformer"] {
+        let small = if architecture == "linear" { "bag_buckets = 500" } else { "hidden_dim = 96" };
+        let text = format!("[model]\narchitecture = '{architecture}'\nvocab_size = 500\n{small}\n[fit]\nepochs = 1\n");
+        std::fs::write(&recipe, text + "batch_rows = 128\n").unwrap();
+        for threads in ["1", "2", "4"] {
+            let registry = path(dir.path(), &format!("{architecture}{threads}"));
+            let args = ["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry];
+            let more = ["--recipe", &recipe, "--threads", threads, "--where", "line_id < 'L0000003000'"];
+            let ended = run(&[&args[..], &more].concat());
+            assert!(ended.code == 0 || ended.code == 10, "{}", ended.err);
+            weights.push(std::fs::read(Path::new(&registry).join("hs/versions/1/model.safetensors")).unwrap());
+        }
+        assert!(weights.iter().all(|w| *w == weights[0]), "{architecture}: the number of threads changed the model");
+        weights.clear();
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! more than the few rounds of a usual test run.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use harmonize::engine::{Engine, Scratch};
 use harmonize::model::{Bundle, Manifest, ManifestFile};
@@ -67,22 +68,30 @@ impl Draw for Random {
     }
 }
 
-/// The files of the trained bundle.
-fn files() -> (Manifest, HashMap<String, Vec<u8>>) {
-    let version = std::path::Path::new(&lab().registry).join("hs/versions/1");
+/// The folder of the trained bundle.
+fn version() -> PathBuf {
+    Path::new(&lab().registry).join("hs/versions/1")
+}
+
+/// The files of a bundle.
+fn files(version: &Path) -> (Manifest, HashMap<String, Vec<u8>>) {
     let read = |name: &str| std::fs::read(version.join(name)).unwrap();
     let manifest: Manifest = serde_json::from_slice(&read("manifest.json")).unwrap();
     let files = manifest.files.iter().map(|f| (f.path.clone(), read(&f.path))).collect();
     (manifest, files)
 }
 
-/// A file is broken and the manifest made to fit it, so that the digest does not stop it before its reader does.
 #[test]
 fn a_broken_bundle_is_refused_or_works_and_never_panics() {
-    let (manifest, files) = files();
+    breaks_without_panic(&version(), 1500);
+}
+
+/// A file is broken and the manifest made to fit it, so that the digest does not stop it before its reader does.
+pub fn breaks_without_panic(version: &Path, usual: usize) {
+    let (manifest, files) = files(version);
     let mut random = Random(1);
     let mut refused = 0;
-    let all = rounds(1500);
+    let all = rounds(usual);
     for _ in 0..all {
         let mut files = files.clone();
         let mut manifest = manifest.clone();
@@ -115,7 +124,7 @@ fn a_broken_bundle_is_refused_or_works_and_never_panics() {
 
 #[test]
 fn any_text_gives_known_ids_within_the_bound_and_the_same_again() {
-    let (_, files) = files();
+    let (_, files) = files(&version());
     let tokenizer = Tokenizer::from_json(&files["tokenizer.json"]).unwrap();
     let (mut random, mut kept) = (Random(2), EncodeScratch::default());
     for _ in 0..rounds(20_000) {

@@ -44,7 +44,7 @@ const MODEL_KEYS: [(&str, &[Architecture]); 10] = {
 };
 
 /// The same for `[fit]`.
-const FIT_KEYS: [(&str, &[Architecture]); 6] = {
+const FIT_KEYS: [(&str, &[Architecture]); 11] = {
     use Architecture::{Averaged, Gru, TextCnn, Transformer};
     [
         ("members", &[TextCnn]),
@@ -53,6 +53,11 @@ const FIT_KEYS: [(&str, &[Architecture]); 6] = {
         ("bag", &[TextCnn]),
         ("dropout", &[TextCnn, Averaged, Gru, Transformer]),
         ("split_ratio", &[TextCnn, Averaged, Gru, Transformer]),
+        ("embedding_rate_ratio", &[TextCnn, Averaged, Gru, Transformer]),
+        ("weight_decay", &[TextCnn, Averaged, Gru, Transformer]),
+        ("embedding_decay", &[TextCnn, Averaged, Gru, Transformer]),
+        ("clip_norm", &[TextCnn, Averaged, Gru, Transformer]),
+        ("average_decay", &[TextCnn, Averaged, Gru, Transformer]),
     ]
 };
 
@@ -76,15 +81,7 @@ impl Architecture {
         let (model, fit) = match self {
             Architecture::TextCnn => (model, fit),
             Architecture::Linear => {
-                let fit = Hyper {
-                    epochs: 6,
-                    batch_rows: 128,
-                    learning_rate: 0.02,
-                    embedding_rate_ratio: 1.0,
-                    label_smoothing: 0.0,
-                    average_decay: 0.0,
-                    ..alone
-                };
+                let fit = Hyper { epochs: 6, batch_rows: 128, learning_rate: 0.5, label_smoothing: 0.0, ..alone };
                 (ModelRecipe { bag_buckets: 1 << 15, ..model }, fit)
             }
             Architecture::Averaged => {

@@ -9,6 +9,7 @@ mod graph;
 mod hyper;
 mod join;
 mod learner;
+mod linear;
 mod network;
 mod random;
 mod together;
@@ -26,6 +27,7 @@ use graph::Graph;
 pub use hyper::{BagHyper, Hyper};
 use join::join;
 use learner::{Learner, Lines, Plan, run};
+use linear::LinearNetwork;
 use network::{Network, shown};
 pub(super) use random::Random;
 use serde::{Deserialize, Serialize};
@@ -232,11 +234,16 @@ pub fn fit_net(
         check_grams(grams.buckets, train, stop)?;
     }
     let weights = weights(shape.classes(), hyper, train);
-    let mut learner = Graph::new(shape, (hyper, splits), (train, &weights))?;
     let plan = Plan { epochs: hyper.epochs, rate: hyper.learning_rate, seed: hyper.seed, hyper };
     let lines = Lines { classes: shape.classes(), train: train.len(), stop };
     let mut checkpoints = place.of(shape, hyper, splits, [train, stop])?;
-    let (values, history, best_epoch) = run(&mut learner, plan, lines, (&mut checkpoints, shape.name()), progress)?;
+    let kept = (&mut checkpoints, shape.name());
+    let (values, history, best_epoch) = match shape {
+        Shape::Linear(shape) => {
+            run(&mut LinearNetwork::new(shape, hyper, (train, &weights)), plan, lines, kept, progress)
+        }
+        _ => run(&mut Graph::new(shape, (hyper, splits), (train, &weights))?, plan, lines, kept, progress),
+    }?;
     Ok(Fitted { weights: Net::new(shape.clone(), values)?, history, best_epoch, checkpoints })
 }
 

@@ -17,6 +17,24 @@ pub enum Products {
     Exact,
 }
 
+impl Products {
+    /// What makes `rows · weightᵀ` of rows, `[n, k]`, with this weight, `[m, k]`.
+    pub fn by(self, weight: &[f32], k: usize) -> Result<Box<dyn Fn(&[f32]) -> Result<Vec<f32>> + '_>> {
+        let m = weight.len() / k;
+        if self == Products::Exact {
+            return Ok(Box::new(move |rows| {
+                let mut out = vec![0f32; rows.len() / k * m];
+                product(rows, weight, k, &mut out);
+                Ok(out)
+            }));
+        }
+        let weight = Tensor::from_slice(weight, (m, k), &Device::Cpu)?.t()?;
+        Ok(Box::new(move |rows| {
+            Tensor::from_slice(rows, (rows.len() / k, k), &Device::Cpu)?.matmul(&weight)?.flatten_all()?.to_vec1()
+        }))
+    }
+}
+
 /// `x · weightᵀ + bias`: `[n, k]`, `[m, k]` and `[m]` → `[n, m]`.
 pub fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor, products: Products) -> Result<Tensor> {
     let product = match products {

@@ -63,7 +63,7 @@ impl Architecture for Gru {
         for (n, tensors) in directions.chunks(4).enumerate() {
             let [of_input, of_state, input_bias, state_bias] = tensors else { bail!("gru: {} tensors", body.len()) };
             let inputs = dense(&tokens, of_input, input_bias, products)?;
-            let states = recurrence(&inputs, of_state, state_bias, lines, n == 1)?;
+            let states = recurrence(&inputs, (of_state, state_bias), lines, n == 1, products)?;
             largest.push(Pool::Max.over(&states, numbered.clone())?);
         }
         Tensor::cat(&largest, 1)?.contiguous()

@@ -25,7 +25,7 @@ pub use net::Net;
 pub use shape::Shape;
 pub use transformer::Transformer;
 
-pub(crate) use arithmetic::{column_sums, exp};
+pub(crate) use arithmetic::{add_scaled, column_sums, exp};
 pub(crate) use batch::{Batch, Places};
 pub(crate) use dense::Products;
 pub(crate) use shape::{Parameter, Role, Start};

@@ -5,23 +5,42 @@
 //! `r = σ(i_r + h_r)`, `z = σ(i_z + h_z)`, `n = tanh(i_n + r · h_n)`, `state = (1 - z) · n + z · before`, where
 //! `h = weight · before + bias` and the state before the first token is zero.
 //!
-//! It is one operation with its gradient written out: step by step, candle's `backward` would add each step's gradient to
-//! tensors of the whole batch.
+//! Lines go in step, the longest first, so that those that are not at their end are always the first rows. It is one operation
+//! with its gradient written out: step by step, candle's `backward` would add each step's gradient to tensors of the whole batch.
 
-use super::arithmetic::{add_scaled, column_sums, product, sigmoid, tanh};
+use super::arithmetic::{column_sums, sigmoid, tanh};
 use super::batch::Places;
-use super::{for_parts, slice};
+use super::dense::Products;
+use super::{for_rows, slice};
 use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
 
 /// States after each token, `[tokens, H]`, of inputs `[tokens, 3 H]`, weight `[3 H, H]` and bias `[3 H]`; from the last token to
 /// the first when `backwards`.
-pub fn recurrence(inputs: &Tensor, weight: &Tensor, bias: &Tensor, lines: &Places, backwards: bool) -> Result<Tensor> {
-    inputs.apply_op3(weight, bias, Recurrence { lines: lines.clone(), backwards })
+pub fn recurrence(
+    inputs: &Tensor,
+    (weight, bias): (&Tensor, &Tensor),
+    lines: &Places,
+    backwards: bool,
+    products: Products,
+) -> Result<Tensor> {
+    inputs.apply_op3(weight, bias, Recurrence { steps: steps(lines, backwards), products })
+}
+
+/// For each step the tokens that take it, by their places in the batch: of the first lines, the longest first.
+fn steps(lines: &Places, backwards: bool) -> Vec<Vec<usize>> {
+    let mut ranges: Vec<_> = lines.ranges().collect();
+    ranges.sort_by_key(|range| std::cmp::Reverse(range.len()));
+    let longest = ranges.first().map_or(0, |range| range.len());
+    let at = |step: usize| {
+        let taking = ranges.iter().take_while(move |range| range.len() > step);
+        taking.map(move |range| if backwards { range.end - 1 - step } else { range.start + step }).collect()
+    };
+    (0..longest).map(at).collect()
 }
 
 struct Recurrence {
-    lines: Places,
-    backwards: bool,
+    steps: Vec<Vec<usize>>,
+    products: Products,
 }
 
 /// What one step computes.
@@ -40,81 +59,36 @@ fn gates(inputs: &[f32], hidden: &[f32], u: usize, units: usize) -> Gates {
 }
 
 impl Recurrence {
-    /// Tokens of a line in the order of the steps.
-    fn steps(&self, tokens: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..tokens).map(move |step| if self.backwards { tokens - 1 - step } else { step })
-    }
-
-    /// States of one line.
-    fn line(&self, inputs: &[f32], weight: &[f32], bias: &[f32], states: &mut [f32]) {
-        let units = bias.len() / 3;
-        let (mut before, mut hidden) = (vec![0f32; units], vec![0f32; 3 * units]);
-        for at in self.steps(states.len() / units) {
-            product(&before, weight, units, &mut hidden);
-            hidden.iter_mut().zip(bias).for_each(|(h, b)| *h += b);
-            let inputs = &inputs[at * 3 * units..(at + 1) * 3 * units];
-            for (u, state) in before.iter_mut().enumerate() {
-                let Gates { update, new, .. } = gates(inputs, &hidden, u, units);
-                *state = (1.0 - update) * new + update * *state;
-            }
-            states[at * units..(at + 1) * units].copy_from_slice(&before);
-        }
+    fn tokens(&self) -> usize {
+        self.steps.iter().map(Vec::len).sum()
     }
 
     /// States before each token, `[tokens, H]`.
     fn before(&self, states: &[f32], units: usize) -> Vec<f32> {
         let mut before = vec![0f32; states.len()];
-        for range in self.lines.ranges() {
-            let (line, out) = (&states[range.start * units..range.end * units], range.start * units);
-            let mut last = None;
-            for at in self.steps(range.len()) {
-                if let Some(last) = last {
-                    before[out + at * units..][..units].copy_from_slice(&line[last * units..][..units]);
-                }
-                last = Some(at);
+        for pair in self.steps.windows(2) {
+            for (&last, &at) in pair[0].iter().zip(&pair[1]) {
+                before[at * units..(at + 1) * units].copy_from_slice(&states[last * units..(last + 1) * units]);
             }
         }
         before
     }
 }
 
-/// All that the way back looks at, of all lines.
-struct Back<'a> {
-    units: usize,
-    /// `[tokens, 3 H]`.
-    inputs: &'a [f32],
-    /// `weight · before + bias`, `[tokens, 3 H]`.
-    hidden: &'a [f32],
-    /// States before each token, `[tokens, H]`.
-    before: &'a [f32],
-    /// `[3 H, H]`.
-    weight: &'a [f32],
-    /// Of the states, `[tokens, H]`.
-    gradient: &'a [f32],
-}
-
-impl Back<'_> {
-    /// One token: the gradient of its state becomes that of the state before it; those of its inputs and of its hidden part are
-    /// put into `out`, `[2 · 3 H]`.
-    fn token(&self, at: usize, state: &mut [f32], out: &mut [f32]) {
-        let units = self.units;
-        let three = at * 3 * units..(at + 1) * 3 * units;
-        let (inputs, hidden) = (&self.inputs[three.clone()], &self.hidden[three]);
-        let before = &self.before[at * units..(at + 1) * units];
-        let (of_inputs, of_hidden) = out.split_at_mut(3 * units);
-        for u in 0..units {
-            let Gates { reset, update, new } = gates(inputs, hidden, u, units);
-            let d = state[u];
-            let of_new = d * (1.0 - update) * (1.0 - new * new);
-            let of_update = d * (before[u] - new) * update * (1.0 - update);
-            let of_reset = of_new * hidden[2 * units + u] * reset * (1.0 - reset);
-            (of_inputs[u], of_inputs[units + u], of_inputs[2 * units + u]) = (of_reset, of_update, of_new);
-            (of_hidden[u], of_hidden[units + u], of_hidden[2 * units + u]) = (of_reset, of_update, of_new * reset);
-            state[u] = d * update;
-        }
-        for (d, row) in of_hidden.iter().zip(self.weight.chunks_exact(units)) {
-            add_scaled(state, *d, row);
-        }
+/// The gradients of one token: the state's becomes what reaches the state before through the update gate; those of the inputs
+/// and of the hidden part are put into `out`, `[2 · 3 H]`.
+fn token_back(state: &mut [f32], inputs: &[f32], hidden: &[f32], before: &[f32], out: &mut [f32]) {
+    let units = state.len();
+    let (of_inputs, of_hidden) = out.split_at_mut(3 * units);
+    for u in 0..units {
+        let Gates { reset, update, new } = gates(inputs, hidden, u, units);
+        let d = state[u];
+        let of_new = d * (1.0 - update) * (1.0 - new * new);
+        let of_update = d * (before[u] - new) * update * (1.0 - update);
+        let of_reset = of_new * hidden[2 * units + u] * reset * (1.0 - reset);
+        (of_inputs[u], of_inputs[units + u], of_inputs[2 * units + u]) = (of_reset, of_update, of_new);
+        (of_hidden[u], of_hidden[units + u], of_hidden[2 * units + u]) = (of_reset, of_update, of_new * reset);
+        state[u] = d * update;
     }
 }
 
@@ -135,15 +109,31 @@ impl CustomOp3 for Recurrence {
         let (inputs, weight, bias) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
         let ((tokens, three), (rows, units)) = (l1.shape().dims2()?, l2.shape().dims2()?);
         let fits = units > 0 && rows == 3 * units && three == rows && bias.len() == rows;
-        if !fits || tokens != self.lines.rows().len() {
+        if !fits || tokens != self.tokens() {
             candle_core::bail!("recurrence: inputs {:?}, weight {:?}", l1.shape(), l2.shape());
         }
+        let hidden_of = self.products.by(weight, units)?;
         let mut states = vec![0f32; tokens * units];
-        let ranges: Vec<_> = self.lines.ranges().collect();
-        for_parts(&mut states, ranges.iter().map(|range| range.len() * units), |n, states| {
-            let inputs = &inputs[ranges[n].start * three..ranges[n].end * three];
-            self.line(inputs, weight, bias, states);
-        });
+        // Of the lines in the order of the steps.
+        let mut before = vec![0f32; self.steps.first().map_or(0, Vec::len) * units];
+        for taking in &self.steps {
+            before.truncate(taking.len() * units);
+            let mut hidden = hidden_of(&before)?;
+            for row in hidden.chunks_exact_mut(three) {
+                row.iter_mut().zip(bias).for_each(|(h, b)| *h += b);
+            }
+            for_rows(&mut before, units, |n, state| {
+                let inputs = &inputs[taking[n] * three..(taking[n] + 1) * three];
+                let hidden = &hidden[n * three..(n + 1) * three];
+                for (u, state) in state.iter_mut().enumerate() {
+                    let Gates { update, new, .. } = gates(inputs, hidden, u, units);
+                    *state = (1.0 - update) * new + update * *state;
+                }
+            });
+            for (state, &at) in before.chunks_exact(units).zip(taking) {
+                states[at * units..(at + 1) * units].copy_from_slice(state);
+            }
+        }
         Ok((CpuStorage::F32(states), (tokens, units).into()))
     }
 
@@ -157,39 +147,57 @@ impl CustomOp3 for Recurrence {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         let (tokens, units) = states.dims2()?;
-        let three = 3 * units;
-        let before = self.before(&numbers(states)?, units);
-        let before = Tensor::from_vec(before, (tokens, units), &Device::Cpu)?;
-        let hidden = before.matmul(&weight.t()?)?.broadcast_add(bias)?;
-        let (of_inputs, of_hidden, of_before) = (numbers(inputs)?, numbers(&hidden)?, numbers(&before)?);
-        let (weights, gradient) = (numbers(weight)?, numbers(gradient)?);
-        let back = Back {
-            units,
-            inputs: &of_inputs,
-            hidden: &of_hidden,
-            before: &of_before,
-            weight: &weights,
-            gradient: &gradient,
-        };
-        let mut both = vec![0f32; tokens * 2 * three];
-        let ranges: Vec<_> = self.lines.ranges().collect();
-        for_parts(&mut both, ranges.iter().map(|range| range.len() * 2 * three), |n, out| {
-            let mut state = vec![0f32; units];
-            let steps: Vec<usize> = self.steps(ranges[n].len()).collect();
-            for &step in steps.iter().rev() {
-                let at = ranges[n].start + step;
-                add_scaled(&mut state, 1.0, &back.gradient[at * units..(at + 1) * units]);
-                back.token(at, &mut state, &mut out[step * 2 * three..(step + 1) * 2 * three]);
+        let (three, weight) = (3 * units, weight.detach());
+        let before = Tensor::from_vec(self.before(&numbers(states)?, units), (tokens, units), &Device::Cpu)?;
+        let hidden = numbers(&before.matmul(&weight.t()?)?.broadcast_add(&bias.detach())?)?;
+        let (inputs, of_before, gradient) = (numbers(inputs)?, numbers(&before)?, numbers(gradient)?);
+        let mut of_inputs = vec![0f32; tokens * three];
+        let mut of_hidden = of_inputs.clone();
+        // What comes back to the states of the lines that take the step.
+        let mut coming: Vec<f32> = Vec::new();
+        for taking in self.steps.iter().rev() {
+            coming.resize(taking.len() * units, 0.0);
+            for (coming, &at) in coming.chunks_exact_mut(units).zip(taking) {
+                coming.iter_mut().zip(&gradient[at * units..(at + 1) * units]).for_each(|(sum, g)| *sum += g);
             }
-        });
-        let half = |second: usize| -> Vec<f32> {
-            both.chunks_exact(three).skip(second).step_by(2).flatten().copied().collect()
-        };
-        let (of_inputs, of_hidden) = (half(0), half(1));
+            // A line's state, and behind it the gradients of its token.
+            let mut all = vec![0f32; taking.len() * 7 * units];
+            for_rows(&mut all, 7 * units, |n, row| {
+                let (state, out) = row.split_at_mut(units);
+                state.copy_from_slice(&coming[n * units..(n + 1) * units]);
+                let (three, one) =
+                    (taking[n] * three..(taking[n] + 1) * three, taking[n] * units..(taking[n] + 1) * units);
+                token_back(state, &inputs[three.clone()], &hidden[three], &of_before[one], out);
+            });
+            let mut step = Vec::with_capacity(taking.len() * three);
+            for (n, (row, &at)) in all.chunks_exact(7 * units).zip(taking).enumerate() {
+                coming[n * units..(n + 1) * units].copy_from_slice(&row[..units]);
+                of_inputs[at * three..(at + 1) * three].copy_from_slice(&row[units..4 * units]);
+                of_hidden[at * three..(at + 1) * three].copy_from_slice(&row[4 * units..]);
+                step.extend_from_slice(&row[4 * units..]);
+            }
+            let through = numbers(&Tensor::from_vec(step, (taking.len(), three), &Device::Cpu)?.matmul(&weight)?)?;
+            coming.iter_mut().zip(through).for_each(|(sum, x)| *sum += x);
+        }
         let of_bias = Tensor::from_vec(column_sums(&of_hidden, three), three, &Device::Cpu)?;
-        let of_hidden = Tensor::from_vec(of_hidden, (tokens, three), &Device::Cpu)?;
-        let of_weight = of_hidden.t()?.matmul(&before)?;
-        let of_inputs = Tensor::from_vec(of_inputs, (tokens, three), &Device::Cpu)?;
-        Ok((Some(of_inputs), Some(of_weight), Some(of_bias)))
+        let of_weight = Tensor::from_vec(of_hidden, (tokens, three), &Device::Cpu)?.t()?.matmul(&before)?;
+        Ok((Some(Tensor::from_vec(of_inputs, (tokens, three), &Device::Cpu)?), Some(of_weight), Some(of_bias)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_take_their_steps_longest_first_and_leave_at_their_ends() {
+        let mut lines = Places::default();
+        for length in [1, 3, 0, 2] {
+            lines.push(0..length);
+        }
+        // Tokens 0; 1 to 3; none; 4 and 5.
+        assert_eq!(steps(&lines, false), [vec![1, 4, 0], vec![2, 5], vec![3]]);
+        assert_eq!(steps(&lines, true), [vec![3, 5, 0], vec![2, 4], vec![1]]);
+        assert!(steps(&Places::default(), true).is_empty());
     }
 }

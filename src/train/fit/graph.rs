@@ -90,19 +90,15 @@ impl<'a> Graph<'a> {
     /// Tokens and n-grams of an example as this epoch shows it, and its target.
     fn shown(&self, number: usize, random: &mut Random) -> (Vec<u32>, Vec<u32>, Target) {
         let (example, weight) = (&self.train[number], self.weights[number]);
-        let target = Target { class: example.class, weight };
         let drop = self.hyper.token_dropout as f32;
         let grams: Vec<u32> = example.grams.iter().copied().filter(|_| random.uniform() >= drop).collect();
         let grams = if grams.is_empty() { example.grams.clone() } else { grams };
-        if self.shape.vocab_size() == 0 {
-            return (Vec::new(), grams, target);
-        }
         let (mut tokens, target) = shown(example, weight, self.splits, self.hyper, random);
         tokens.truncate(self.shape.max_tokens());
         (tokens, grams, target)
     }
 
-    /// Loss and gradients of one batch. `keep` is the dropout mask of the features, if there is an output layer.
+    /// Loss and gradients of one batch. `keep` is the dropout mask of the features.
     fn gradients(&self, tokens: &Looked, grams: &Looked, targets: &[Target], keep: &[f32]) -> Result<Gradients> {
         let ((token_ids, tokens), (gram_ids, grams)) = (distinct(tokens), distinct(grams));
         let ids = |role: Role| if role == Role::Tokens { &token_ids } else { &gram_ids };
@@ -115,11 +111,12 @@ impl<'a> Graph<'a> {
         };
         let variables = self.parts.iter().map(variable).collect::<Result<Vec<Var>>>()?;
         let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let of_output = if self.shape.features().is_some() { 2 } else { 1 };
-        let (body, output) = tensors.split_at(tensors.len() - of_output);
+        let [body @ .., weight, bias] = &tensors[..] else {
+            return Err(Error::Bug("a network without an output layer".to_string()));
+        };
         let features = self.shape.forward(body, &Batch { tokens, grams }, Products::Fast)?;
         let smoothing = self.hyper.label_smoothing as f32;
-        let (loss, back, of_output) = output_layer(&features, output, targets, smoothing, keep)?;
+        let (loss, back, of_output) = output_layer(&features, (weight, bias), targets, smoothing, keep)?;
         // candle starts from ones; the gradient of this sum is what the output layer says.
         let gradients = (features * back)?.sum_all()?.backward()?;
         let found = |(part, variable): (&Part, &Var)| -> Result<(Vec<u32>, Tensor)> {
@@ -252,35 +249,29 @@ fn distinct(lines: &Looked) -> (Vec<u32>, Places) {
     (ids, by_place)
 }
 
-/// Loss, the gradient of the features, `[lines, features]`, and those of the output layer's tensors: weight, `[classes,
-/// features]`, and bias, or the bias alone where features are logits.
+/// Loss, the gradient of the features, `[lines, features]`, and those of the output layer's weight, `[classes, features]`, and
+/// bias.
 fn output_layer(
     features: &Tensor,
-    output: &[Tensor],
+    (weight, bias): (&Tensor, &Tensor),
     targets: &[Target],
     smoothing: f32,
     keep: &[f32],
-) -> Result<(f64, Tensor, Vec<Tensor>)> {
-    let Some((bias, weight)) = output.split_last() else { return Err(Error::Bug("no output layer".to_string())) };
+) -> Result<(f64, Tensor, [Tensor; 2])> {
     let numbers = |tensor: &Tensor| -> Result<Vec<f32>> { Ok(tensor.flatten_all()?.to_vec1::<f32>()?) };
+    let (weight, bias) = (weight.detach(), bias.detach());
     let mut hidden = numbers(&features.detach())?;
     hidden.iter_mut().zip(keep).for_each(|(x, keep)| *x *= keep);
     let hidden = tensor(hidden, targets.len())?;
-    let weight = weight.first().map(Tensor::detach);
-    let mut logits = match &weight {
-        Some(weight) => numbers(&hidden.matmul(&weight.t()?)?)?,
-        None => numbers(&hidden)?,
-    };
-    let bias = bias.detach();
+    let mut logits = numbers(&hidden.matmul(&weight.t()?)?)?;
     let loss = with_slice(&bias, |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
     let classes = bias.elem_count();
     let of_bias = Tensor::from_vec(column_sums(&logits, classes), classes, &Device::Cpu)?;
     let logits = tensor(logits, targets.len())?;
-    let Some(weight) = weight else { return Ok((loss, logits, vec![of_bias])) };
     let of_weight = logits.t()?.matmul(&hidden)?;
     let mut back = numbers(&logits.matmul(&weight)?)?;
     back.iter_mut().zip(keep).for_each(|(gradient, keep)| *gradient *= keep);
-    Ok((loss, tensor(back, targets.len())?, vec![of_weight, of_bias]))
+    Ok((loss, tensor(back, targets.len())?, [of_weight, of_bias]))
 }
 
 #[cfg(test)]
@@ -337,7 +328,8 @@ mod tests {
             .enumerate()
             .map(|(n, weight)| Target { class: n as u32, weight })
             .collect();
-        for shape in shapes(2, 6) {
+        // The linear one has a test of its own.
+        for shape in shapes(2, 6).into_iter().skip(1) {
             let hyper = Hyper { label_smoothing: 0.1, average_decay: 0.0, ..Hyper::default() };
             let mut graph = Graph::new(&shape, (&hyper, &[]), (&[], &[])).unwrap();
             let mut random = Random::new(11, 0);
@@ -370,7 +362,7 @@ mod tests {
                     telling += usize::from(expected.abs() > 4e-3);
                 }
             }
-            assert!(telling >= 50, "{}: only {telling} gradients say anything", shape.name());
+            assert!(telling > 80, "{}: only {telling} gradients say anything", shape.name());
         }
     }
 
@@ -398,7 +390,8 @@ mod tests {
     fn every_architecture_learns_a_simple_rule() {
         for shape in shapes(6, 5) {
             let hyper = Hyper { epochs: 12, batch_rows: 32, learning_rate: 0.02, dropout: 0.1, ..Hyper::default() };
-            let hyper = Hyper { average_decay: 0.9, ..hyper };
+            let learning_rate = if shape.features().is_some() { 0.02 } else { 0.5 };
+            let hyper = Hyper { average_decay: 0.9, learning_rate, ..hyper };
             let (train, stop) = (examples(600, 5, 1), examples(200, 5, 2));
             let fitted = fit_net(&shape, &hyper, &train, &stop).unwrap();
             let best = &fitted.history[fitted.best_epoch - 1];
