@@ -14,9 +14,9 @@ mod network;
 mod random;
 
 use crate::error::{Error, Result};
-use crate::model::candle::{Net, Shape};
 use crate::model::config::BagShape;
 use crate::model::config::Config;
+use crate::model::nets::{Net, Shape};
 use crate::model::weights::Weights;
 use bag::{BagNetwork, BagWeights};
 use checkpoint::Numbers;
