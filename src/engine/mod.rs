@@ -4,7 +4,7 @@
 //! any batch size, order and number of threads. Sums are integers, or floats added in a written order; there is no
 //! fused multiply-add and no library `exp`.
 //!
-//! A network of another architecture than the Text-CNN answers through `model::candle`, line by line in a written order of
+//! A network of another architecture than the Text-CNN answers through `model::nets`, line by line in a written order of
 //! floats, and from its logits on the same way.
 //!
 //! All classes are scored in bytes first, through a screen if the model has one; the likely ones are scored again in 16 bits.
@@ -17,8 +17,8 @@ mod softmax;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::model::candle::Net;
 use crate::model::forward::Line;
+use crate::model::nets::Net;
 use crate::model::{Beta, Bundle, Calibration, Network};
 use crate::text::{EncodeScratch, Tokenizer};
 use bag::BagScratch;

@@ -4,9 +4,9 @@
 //! The numbers do not add up to the logit: words that say the same take each other's place, and words that mean something
 //! together are counted in each of them. What is missing stands as the part that no word added.
 
-use super::candle::Net;
 use super::explain::{Parts, Word};
 use super::forward::Line;
+use super::nets::Net;
 use crate::error::Result;
 
 /// Logits of a line, and of the same line without each of its words.
@@ -55,7 +55,7 @@ impl LeftOut {
 
 #[cfg(test)]
 mod tests {
-    use super::super::candle::{Linear, Net, Shape};
+    use super::super::nets::{Linear, Net, Shape};
     use super::*;
     use crate::text::Grams;
 

@@ -5,12 +5,12 @@
 
 pub mod bundle;
 pub mod calibration;
-pub mod candle;
 pub mod config;
 pub mod explain;
 pub mod forward;
 mod left_out;
 pub mod manifest;
+pub mod nets;
 mod network;
 pub mod policy;
 mod tensors;

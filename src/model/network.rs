@@ -1,7 +1,7 @@
 //! What a bundle computes with: the Text-CNN that the fast engine compiles, or a network of another architecture.
 
-use super::candle::{Net, Shape};
 use super::config::{ARCHITECTURE, Config};
+use super::nets::{Net, Shape};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::text::Grams;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fit::Hyper;
 use super::recipe::{ModelRecipe, Recipe};
 use crate::error::{Error, Result};
-use crate::model::candle::{Averaged, Gru, Linear, Shape, Transformer};
+use crate::model::nets::{Averaged, Gru, Linear, Shape, Transformer};
 use crate::model::{Config, NetworkConfig};
 
 /// What computes the logits.

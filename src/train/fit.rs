@@ -15,9 +15,9 @@ mod random;
 mod together;
 
 use crate::error::{Error, Result};
-use crate::model::candle::{Net, Shape};
 use crate::model::config::BagShape;
 use crate::model::config::Config;
+use crate::model::nets::{Net, Shape};
 use crate::model::weights::Weights;
 use crate::train::ops::Target;
 use bag::{BagNetwork, BagWeights};

@@ -12,7 +12,8 @@
 //! Sums that cross lines are taken in a fixed order: the same numbers at any number of threads.
 
 use crate::error::{Error, Result};
-pub(super) use crate::model::candle::{column_sums, exp, slice};
+pub(super) use crate::model::nets::{column_sums, exp};
+use candle_core::{CpuStorage, Layout};
 use rayon::prelude::*;
 
 /// In the place of a window start: the maximum was the window on padding.
@@ -222,6 +223,14 @@ fn line_loss(class: usize, share: f32, smoothing: f32, bias: &[f32], logits: &mu
     logits[class] -= (1.0 - smoothing) * share;
     let expected = f64::from(1.0 - smoothing) * right + f64::from(even) * all;
     f64::from(share) * (sum.ln() - expected)
+}
+
+/// The numbers of a contiguous f32 tensor.
+pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
+        _ => candle_core::bail!("a contiguous f32 tensor is needed"),
+    }
 }
 
 #[cfg(test)]

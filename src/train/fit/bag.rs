@@ -2,11 +2,10 @@
 //! Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification", with a rectifier, so that the engine has features of
 //! one sort.
 
-use super::network::{dropout_mask, tensor};
+use super::network::{dropout_mask, tensor, with_slice};
 use super::random::Random;
 use super::{BagHyper, Example, Learner, Numbers};
 use crate::error::{Error, Result};
-use crate::model::candle::with_slice;
 use crate::train::ops::{Target, column_sums, softmax_loss};
 use crate::train::optimiser::{Dense, Rows, Step, clip, next_four, squares};
 use candle_core::{DType, Device, Tensor};

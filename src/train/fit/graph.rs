@@ -1,15 +1,15 @@
-//! The networks of `model::candle` while they are trained: gradients by candle's `backward` through the body, the output layer
-//! and its loss written out as for the Text-CNN, AdamW in one pass, rows of tables only when a batch holds them.
+//! The networks of `model::nets` while they are trained: a batch goes there and back along a tape, AdamW moves dense parameters in
+//! one pass, and rows of tables only when a batch holds them.
 
-use super::network::{AVERAGE_EVERY, dropout_mask, shown, tensor};
+use super::network::{AVERAGE_EVERY, dropout_mask, shown, tensor, with_slice};
 use super::random::Random;
 use super::{Example, Hyper, Learner, Numbers};
 use crate::error::{Error, Result};
-use crate::model::candle::{Batch, Net, Parameter, Places, Products, Role, Shape, Start, with_slice};
 use crate::model::forward::Line;
+use crate::model::nets::{Batch, Parameter, Places, Products, Role, Shape, Start, Tape, logits};
 use crate::train::ops::{Target, column_sums, softmax_loss};
 use crate::train::optimiser::{Average, Dense, Rows, Step, clip, next_four, squares};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -43,7 +43,7 @@ enum Part {
 struct Gradients {
     loss: f64,
     /// For each parameter: the rows that the batch touched, of a table, and their gradients.
-    parts: Vec<(Vec<u32>, Tensor)>,
+    parts: Vec<(Vec<u32>, Vec<f32>)>,
 }
 
 /// Lines by the rows that they look at in a table.
@@ -102,53 +102,46 @@ impl<'a> Graph<'a> {
     fn gradients(&self, tokens: &Looked, grams: &Looked, targets: &[Target], keep: &[f32]) -> Result<Gradients> {
         let ((token_ids, tokens), (gram_ids, grams)) = (distinct(tokens), distinct(grams));
         let ids = |role: Role| if role == Role::Tokens { &token_ids } else { &gram_ids };
-        // A variable for every table, of the rows that are touched, and the tensors themselves.
-        let variable = |part: &Part| -> Result<Var> {
-            Ok(match part {
-                Part::Table(role, rows) => Var::from_tensor(&tensor(rows.gather(ids(*role))?, ids(*role).len())?)?,
-                Part::Dense(dense) => dense.var.clone(),
-            })
-        };
-        let variables = self.parts.iter().map(variable).collect::<Result<Vec<Var>>>()?;
-        let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let [body @ .., weight, bias] = &tensors[..] else {
+        let [body @ .., Part::Dense(weight), Part::Dense(bias)] = &self.parts[..] else {
             return Err(Error::Bug("a network without an output layer".to_string()));
         };
-        let features = self.shape.forward(body, &Batch { tokens, grams }, Products::Fast)?;
-        let smoothing = self.hyper.label_smoothing as f32;
-        let (loss, back, of_output) = output_layer(&features, (weight, bias), targets, smoothing, keep)?;
-        // candle starts from ones; the gradient of this sum is what the output layer says.
-        let gradients = (features * back)?.sum_all()?.backward()?;
-        let found = |(part, variable): (&Part, &Var)| -> Result<(Vec<u32>, Tensor)> {
-            let gradient = match gradients.get(variable) {
-                Some(gradient) => gradient.contiguous()?,
-                None => variable.zeros_like()?,
-            };
-            Ok(match part {
-                Part::Table(role, _) => (ids(*role).clone(), gradient),
-                Part::Dense(_) => (Vec::new(), gradient),
-            })
+        // Of a table the rows that are touched.
+        let numbers = |part: &Part| match part {
+            Part::Table(role, rows) => rows.gather(ids(*role)),
+            Part::Dense(dense) => Ok(dense.var.flatten_all()?.to_vec1::<f32>()?),
         };
-        let body = self.parts.iter().zip(&variables).take(body.len()).map(found);
-        let mut parts = body.collect::<Result<Vec<_>>>()?;
-        parts.extend(of_output.into_iter().map(|gradient| (Vec::new(), gradient)));
+        let numbers = body.iter().map(numbers).collect::<Result<Numbers>>()?;
+        let parameters: Vec<&[f32]> = numbers.iter().map(Vec::as_slice).collect();
+        let mut tape = Tape::new(&parameters, Products::Fast);
+        let last = self.shape.forward(&mut tape, &Batch { tokens, grams })?;
+        let mut hidden = tape.rows(last).to_vec();
+        hidden.iter_mut().zip(keep).for_each(|(x, keep)| *x *= keep);
+        let smoothing = self.hyper.label_smoothing as f32;
+        let (loss, mut back, of_output) = output_layer(hidden, (&weight.var, &bias.var), targets, smoothing)?;
+        back.iter_mut().zip(keep).for_each(|(gradient, keep)| *gradient *= keep);
+        let of_body = tape.backward(last, back)?;
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for ((part, gradient), values) in body.iter().zip(of_body).zip(&numbers) {
+            let touched = if let Part::Table(role, _) = part { ids(*role).clone() } else { Vec::new() };
+            parts.push((touched, gradient.unwrap_or_else(|| vec![0.0; values.len()])));
+        }
+        parts.extend(of_output.map(|gradient| (Vec::new(), gradient)));
         Ok(Gradients { loss, parts })
     }
 
     /// Moves every parameter.
-    fn update(&mut self, found: &Gradients, rate: f64) -> Result<()> {
-        let mut norm = 0.0;
-        for (_, gradient) in &found.parts {
-            norm += with_slice(gradient, squares)?;
-        }
+    fn update(&mut self, found: Gradients, rate: f64) -> Result<()> {
+        let norm = found.parts.iter().map(|(_, gradient)| squares(gradient)).sum();
         let (hyper, scale) = (self.hyper, clip(norm, self.hyper.clip_norm));
         let step = Step { rate: rate as f32, decay: hyper.weight_decay as f32, scale };
         let row_rate = (rate * hyper.embedding_rate_ratio) as f32;
         let row_step = Step { rate: row_rate, decay: hyper.embedding_decay as f32, scale };
-        for (part, (ids, gradient)) in self.parts.iter_mut().zip(&found.parts) {
+        for (part, (ids, gradient)) in self.parts.iter_mut().zip(found.parts) {
             match part {
-                Part::Table(_, rows) => with_slice(gradient, |gradient| rows.step(ids, gradient, row_step))??,
-                Part::Dense(dense) => dense.step(gradient, step)?,
+                Part::Table(_, rows) => rows.step(&ids, &gradient, row_step)?,
+                Part::Dense(dense) => {
+                    dense.step(&Tensor::from_vec(gradient, dense.var.shape(), &Device::Cpu)?, step)?
+                }
             }
         }
         self.steps += 1;
@@ -178,8 +171,9 @@ impl Learner for Graph<'_> {
         let features = self.shape.features().unwrap_or(0);
         let keep = dropout_mask(batch.len() * features, self.hyper.dropout as f32, random);
         let found = self.gradients(&tokens, &grams, &targets, &keep)?;
-        self.update(&found, rate)?;
-        Ok(found.loss)
+        let loss = found.loss;
+        self.update(found, rate)?;
+        Ok(loss)
     }
 
     fn snapshot(&self) -> Result<Numbers> {
@@ -190,11 +184,10 @@ impl Learner for Graph<'_> {
     }
 
     fn logits(&self, weights: &Numbers, lines: &[Example]) -> Result<Vec<f32>> {
-        let net = Net::new(self.shape.clone(), weights.clone())?;
         let parts = lines.par_chunks(EVALUATED_TOGETHER).map(|lines| {
             let lines: Vec<Line<'_>> =
                 lines.iter().map(|line| Line { tokens: &line.tokens, grams: &line.grams }).collect();
-            net.logits(&lines)
+            logits(self.shape, weights, &lines)
         });
         Ok(parts.collect::<Result<Vec<_>>>()?.concat())
     }
@@ -249,36 +242,30 @@ fn distinct(lines: &Looked) -> (Vec<u32>, Places) {
     (ids, by_place)
 }
 
-/// Loss, the gradient of the features, `[lines, features]`, and those of the output layer's weight, `[classes, features]`, and
-/// bias.
+/// Loss, the gradient of the features after dropout, `[lines, features]`, and those of the output layer's weight, `[classes,
+/// features]`, and bias.
 fn output_layer(
-    features: &Tensor,
+    hidden: Vec<f32>,
     (weight, bias): (&Tensor, &Tensor),
     targets: &[Target],
     smoothing: f32,
-    keep: &[f32],
-) -> Result<(f64, Tensor, [Tensor; 2])> {
-    let numbers = |tensor: &Tensor| -> Result<Vec<f32>> { Ok(tensor.flatten_all()?.to_vec1::<f32>()?) };
-    let (weight, bias) = (weight.detach(), bias.detach());
-    let mut hidden = numbers(&features.detach())?;
-    hidden.iter_mut().zip(keep).for_each(|(x, keep)| *x *= keep);
+) -> Result<(f64, Vec<f32>, [Vec<f32>; 2])> {
     let hidden = tensor(hidden, targets.len())?;
-    let mut logits = numbers(&hidden.matmul(&weight.t()?)?)?;
-    let loss = with_slice(&bias, |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
-    let classes = bias.elem_count();
-    let of_bias = Tensor::from_vec(column_sums(&logits, classes), classes, &Device::Cpu)?;
+    let weight = weight.detach();
+    let numbers = |tensor: Tensor| -> Result<Vec<f32>> { Ok(tensor.flatten_all()?.to_vec1::<f32>()?) };
+    let mut logits = numbers(hidden.matmul(&weight.t()?)?)?;
+    let loss = with_slice(bias, |bias| softmax_loss(&mut logits, bias, targets, smoothing))??;
+    let of_bias = column_sums(&logits, bias.elem_count());
     let logits = tensor(logits, targets.len())?;
-    let of_weight = logits.t()?.matmul(&hidden)?;
-    let mut back = numbers(&logits.matmul(&weight)?)?;
-    back.iter_mut().zip(keep).for_each(|(gradient, keep)| *gradient *= keep);
-    Ok((loss, tensor(back, targets.len())?, [of_weight, of_bias]))
+    let of_weight = numbers(logits.t()?.matmul(&hidden)?)?;
+    Ok((loss, numbers(logits.matmul(&weight)?)?, [of_weight, of_bias]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{CheckpointPlace, Fitted, Progress};
     use super::*;
-    use crate::model::candle::{Averaged, Gru, Linear, Transformer};
+    use crate::model::nets::{Averaged, Gru, Linear, Net, Transformer};
     use crate::text::Grams;
     use std::ops::ControlFlow;
 
@@ -342,7 +329,6 @@ mod tests {
             let (h, mut telling) = (2e-3f32, 0);
             for (n, size) in sizes.iter().enumerate() {
                 let (ids, gradient) = &found.parts[n];
-                let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 let width = shape.parameters()[n].shape.last().copied().unwrap();
                 for at in 0..*size {
                     let of_row = |place: usize| gradient[place * width + at % width];

@@ -8,8 +8,8 @@
 use super::random::Random;
 use super::{Example, Hyper, Learner, Numbers};
 use crate::error::{Error, Result};
-use crate::model::candle::{Linear, Net, Shape, add_scaled};
 use crate::model::forward::Line;
+use crate::model::nets::{Linear, Shape, add_scaled, logits};
 use crate::train::ops::{Target, column_sums, softmax_loss};
 use crate::train::optimiser::squares;
 use rayon::prelude::*;
@@ -135,10 +135,10 @@ impl Learner for LinearNetwork<'_> {
     }
 
     fn logits(&self, weights: &Numbers, lines: &[Example]) -> Result<Vec<f32>> {
-        let net = Net::new(Shape::Linear(self.shape.clone()), weights.clone())?;
+        let shape = Shape::Linear(self.shape.clone());
         let parts = lines.par_chunks(EVALUATED_TOGETHER).map(|lines| {
             let lines: Vec<Line<'_>> = lines.iter().map(|line| Line { tokens: &[], grams: &line.grams }).collect();
-            net.logits(&lines)
+            logits(&shape, weights, &lines)
         });
         Ok(parts.collect::<Result<Vec<_>>>()?.concat())
     }

@@ -3,12 +3,11 @@
 use super::random::Random;
 use super::{Example, Hyper, Numbers};
 use crate::error::{Error, Result};
-use crate::model::candle::with_slice;
 use crate::model::config::Config;
 use crate::model::weights::{Conv, Weights};
 use crate::train::ops::{Lines, Maxima, Target, WindowMax, column_sums, softmax_loss};
 use crate::train::optimiser::{Average, Dense, Rows, Step, clip, next_four, squares};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Storage, Tensor};
 use std::collections::HashMap;
 
 /// Standard deviation of the embedding at the start.
@@ -368,6 +367,15 @@ fn distinct<'t>(lines: impl Iterator<Item = &'t [u32]>, config: &Config) -> (Vec
 pub(super) fn dropout_mask(len: usize, dropout: f32, random: &mut Random) -> Vec<f32> {
     let keep = 1.0 / (1.0 - dropout);
     (0..len).map(|_| if random.uniform() < dropout { 0.0 } else { keep }).collect()
+}
+
+/// Runs `read` on the numbers of a contiguous tensor.
+pub(super) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(read(crate::train::ops::slice(storage, layout)?)),
+        _ => Err(Error::Bug("a parameter is not in main memory".to_string())),
+    }
 }
 
 /// Tokens and target of an example as this epoch shows it: some tokens are left out, but never all, and some are

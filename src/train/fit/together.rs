@@ -4,10 +4,9 @@
 use super::bag::BagNetwork;
 use super::checkpoint::Numbers;
 use super::learner::Learner;
-use super::network::dropout_mask;
+use super::network::{dropout_mask, with_slice};
 use super::{Example, Random, Windows};
 use crate::error::{Error, Result};
-use crate::model::candle::with_slice;
 use crate::train::ops::softmax_loss;
 use crate::train::optimiser::clip;
 

@@ -3,18 +3,7 @@
 
 use super::arithmetic::{add_scaled, dot, softmax};
 use super::batch::Places;
-use super::{for_parts, slice};
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
-
-/// `[tokens, 3 dim]`, queries, keys and values side by side → `[tokens, dim]`. Heads are equal parts of `dim`.
-pub fn attention(together: &Tensor, lines: &Places, heads: usize) -> Result<Tensor> {
-    together.apply_op1(Attention { lines: lines.clone(), heads })
-}
-
-struct Attention {
-    lines: Places,
-    heads: usize,
-}
+use super::for_parts;
 
 /// One head of one line.
 #[derive(Clone, Copy)]
@@ -79,45 +68,30 @@ impl Head<'_> {
     }
 }
 
-impl Attention {
-    fn heads<'l>(&self, line: &'l [f32], dim: usize) -> impl Iterator<Item = Head<'l>> {
-        let size = dim / self.heads;
-        (0..self.heads).map(move |head| Head { line, dim, first: head * size, size })
-    }
+fn heads_of(line: &[f32], dim: usize, heads: usize) -> impl Iterator<Item = Head<'_>> {
+    let size = dim / heads;
+    (0..heads).map(move |head| Head { line, dim, first: head * size, size })
 }
 
-impl CustomOp1 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
+/// `[tokens, 3 dim]`, queries, keys and values side by side → `[tokens, dim]`. Heads are equal parts of `dim`.
+pub fn forward(together: &[f32], dim: usize, lines: &Places, heads: usize) -> Vec<f32> {
+    let mut out = vec![0f32; together.len() / 3];
+    let ranges: Vec<_> = lines.ranges().collect();
+    for_parts(&mut out, ranges.iter().map(|range| range.len() * dim), |n, out| {
+        let line = &together[ranges[n].start * 3 * dim..ranges[n].end * 3 * dim];
+        heads_of(line, dim, heads).for_each(|head| head.forward(out));
+    });
+    out
+}
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let together = slice(storage, layout)?;
-        let (tokens, three) = layout.shape().dims2()?;
-        let dim = three / 3;
-        if self.heads == 0 || dim == 0 || three % (3 * self.heads) != 0 || tokens != self.lines.rows().len() {
-            candle_core::bail!("attention of {} heads over {:?}", self.heads, layout.shape());
-        }
-        let mut out = vec![0f32; tokens * dim];
-        let ranges: Vec<_> = self.lines.ranges().collect();
-        for_parts(&mut out, ranges.iter().map(|range| range.len() * dim), |n, out| {
-            let line = &together[ranges[n].start * three..ranges[n].end * three];
-            self.heads(line, dim).for_each(|head| head.forward(out));
-        });
-        Ok((CpuStorage::F32(out), (tokens, dim).into()))
-    }
-
-    fn bwd(&self, together: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let ((tokens, three), (together, gradient)) = (together.dims2()?, (numbers(together)?, numbers(gradient)?));
-        let dim = three / 3;
-        let mut out = vec![0f32; together.len()];
-        let ranges: Vec<_> = self.lines.ranges().collect();
-        for_parts(&mut out, ranges.iter().map(|range| range.len() * three), |n, out| {
-            let line = &together[ranges[n].start * three..ranges[n].end * three];
-            let gradient = &gradient[ranges[n].start * dim..ranges[n].end * dim];
-            self.heads(line, dim).for_each(|head| head.backward(gradient, out));
-        });
-        Ok(Some(Tensor::from_vec(out, (tokens, three), &Device::Cpu)?))
-    }
+/// The gradient of queries, keys and values from that of what [`forward`] made of them.
+pub fn backward(together: &[f32], dim: usize, lines: &Places, heads: usize, gradient: &[f32]) -> Vec<f32> {
+    let mut out = vec![0f32; together.len()];
+    let ranges: Vec<_> = lines.ranges().collect();
+    for_parts(&mut out, ranges.iter().map(|range| range.len() * 3 * dim), |n, out| {
+        let line = &together[ranges[n].start * 3 * dim..ranges[n].end * 3 * dim];
+        let gradient = &gradient[ranges[n].start * dim..ranges[n].end * dim];
+        heads_of(line, dim, heads).for_each(|head| head.backward(gradient, out));
+    });
+    out
 }

@@ -2,12 +2,11 @@
 //! part: Xiong and others 2020, <https://arxiv.org/abs/2002.04745>), learned positions, and the mean and the largest of its
 //! outputs over the line.
 
-use super::attention::attention;
 use super::batch::Batch;
-use super::dense::{Products, dense, normalise};
 use super::pool::Pool;
 use super::shape::{Architecture, Parameter, Role, Start};
-use candle_core::{Result, Tensor, bail};
+use super::tape::{From, Made, Tape};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 /// Most layers.
@@ -94,40 +93,35 @@ impl Architecture for Transformer {
         all
     }
 
-    fn forward(&self, body: &[Tensor], batch: &Batch, products: Products) -> Result<Tensor> {
-        let [embedding, positions, layers @ .., gain, bias] = body else {
-            bail!("transformer: {} tensors", body.len())
-        };
-        let lines = &batch.tokens;
-        if lines.rows().is_empty() {
-            return Tensor::zeros((lines.lines(), 2 * self.embedding_dim), embedding.dtype(), embedding.device());
+    fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made> {
+        let (lines, dim) = (&batch.tokens, self.embedding_dim);
+        let tokens = tape.gather(0, dim, lines.rows().to_vec());
+        let positions = tape.gather(1, dim, lines.offsets());
+        let mut tokens = tape.sum(tokens, positions);
+        for layer in 0..self.layers {
+            tokens = self.layer(tape, tokens, 2 + layer * OF_LAYER, batch)?;
         }
-        let select = |table: &Tensor, rows: &[u32]| {
-            table.index_select(&Tensor::from_slice(rows, rows.len(), table.device())?, 0)
-        };
-        let mut tokens = (select(embedding, lines.rows())? + select(positions, &lines.offsets())?)?;
-        for layer in layers.chunks(OF_LAYER) {
-            tokens = self.layer(&tokens, layer, batch, products)?;
-        }
-        let tokens = normalise(&tokens, gain, bias)?;
-        let numbered = lines.numbered();
-        let pooled = [Pool::Mean.over(&tokens, numbered.clone())?, Pool::Max.over(&tokens, numbered)?];
-        Tensor::cat(&pooled, 1)?.contiguous()
+        let last = 2 + self.layers * OF_LAYER;
+        let tokens = From::Made(tape.normalise(tokens, last, last + 1));
+        let mean = tape.pool(tokens, dim, Pool::Mean, lines.numbered());
+        let most = tape.pool(tokens, dim, Pool::Max, lines.numbered());
+        Ok(tape.beside(mean, most))
     }
 }
 
 impl Transformer {
-    /// One layer: attention, then two products with a rectifier between them, each added to what goes into it.
-    fn layer(&self, tokens: &Tensor, tensors: &[Tensor], batch: &Batch, products: Products) -> Result<Tensor> {
-        let [gain1, bias1, in_weight, in_bias, out_weight, out_bias, gain2, bias2, weight1, of1, weight2, of2] =
-            tensors
-        else {
-            bail!("transformer: {} tensors in a layer", tensors.len())
-        };
-        let together = dense(&normalise(tokens, gain1, bias1)?, in_weight, in_bias, products)?;
-        let seen = attention(&together, &batch.tokens, self.heads)?;
-        let tokens = (tokens + dense(&seen, out_weight, out_bias, products)?)?;
-        let hidden = dense(&normalise(&tokens, gain2, bias2)?, weight1, of1, products)?.relu()?;
-        &tokens + dense(&hidden, weight2, of2, products)?
+    /// One layer, whose tensors begin at `first`: attention, then two products with a rectifier between them, each added to what
+    /// goes into it.
+    fn layer(&self, tape: &mut Tape<'_>, tokens: Made, first: usize, batch: &Batch) -> Result<Made> {
+        let normal = tape.normalise(tokens, first, first + 1);
+        let together = tape.dense(normal, first + 2, first + 3)?;
+        let seen = tape.attend(together, &batch.tokens, self.heads);
+        let seen = tape.dense(seen, first + 4, first + 5)?;
+        let tokens = tape.sum(tokens, seen);
+        let normal = tape.normalise(tokens, first + 6, first + 7);
+        let hidden = tape.dense(normal, first + 8, first + 9)?;
+        let hidden = tape.rectify(hidden);
+        let hidden = tape.dense(hidden, first + 10, first + 11)?;
+        Ok(tape.sum(tokens, hidden))
     }
 }

@@ -2,20 +2,20 @@
 
 use super::arithmetic::product;
 use super::batch::Batch;
-use super::dense::Products;
+use super::products::Products;
 use super::shape::Shape;
-use super::{slice, with_slice};
+use super::tape::Tape;
 use crate::error::{Error, Result};
 use crate::model::forward::Line;
 use crate::model::tensors::{self, Expected};
-use candle_core::{Device, Storage, Tensor};
+use std::sync::Arc;
 
 /// A network that can answer. Its numbers fit its shape and are finite; copies share them.
 #[derive(Clone, Debug)]
 pub struct Net {
     shape: Shape,
     /// Those of `Shape::parameters`, in their order.
-    tensors: Vec<Tensor>,
+    values: Arc<Vec<Vec<f32>>>,
 }
 
 impl Net {
@@ -25,13 +25,11 @@ impl Net {
     /// `Registry` when the shape is refused; `Bug` when the numbers are not those of the shape.
     pub(crate) fn new(shape: Shape, values: Vec<Vec<f32>>) -> Result<Net> {
         shape.validate()?;
-        let parameters = shape.parameters();
-        if parameters.len() != values.len() {
-            return Err(Error::Bug(format!("{} tensors where {} belong", values.len(), parameters.len())));
+        let sizes = shape.parameters().into_iter().map(|parameter| parameter.shape.iter().product::<usize>());
+        if !sizes.eq(values.iter().map(Vec::len)) {
+            return Err(Error::Bug(format!("{} tensors do not fit a {} network", values.len(), shape.name())));
         }
-        let tensors = values.into_iter().zip(parameters);
-        let tensors = tensors.map(|(values, parameter)| Tensor::from_vec(values, parameter.shape, &Device::Cpu));
-        Ok(Net { tensors: tensors.collect::<candle_core::Result<_>>()?, shape })
+        Ok(Net { values: Arc::new(values), shape })
     }
 
     /// Its dimensions.
@@ -48,14 +46,7 @@ impl Net {
     /// # Errors
     /// `Registry` when a number is not finite.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let storages: Vec<_> = self.tensors.iter().map(Tensor::storage_and_layout).collect();
-        let mut found = Vec::with_capacity(storages.len());
-        for (storage, layout) in &storages {
-            match &**storage {
-                Storage::Cpu(storage) => found.push(slice(storage, layout)?),
-                _ => return Err(Error::Bug("a tensor is not in main memory".to_string())),
-            }
-        }
+        let found: Vec<&[f32]> = self.values.iter().map(Vec::as_slice).collect();
         tensors::write(&Net::expected(&self.shape), &found)
     }
 
@@ -75,33 +66,35 @@ impl Net {
     /// # Errors
     /// `Bug`: a network that was read fits every line.
     pub fn logits(&self, lines: &[Line<'_>]) -> Result<Vec<f32>> {
-        let of_output = if self.shape.features().is_some() { 2 } else { 1 };
-        let (body, output) = self.tensors.split_at(self.tensors.len() - of_output);
-        let (vocab_size, max_tokens) = (self.shape.vocab_size(), self.shape.max_tokens());
-        let buckets = self.shape.grams().map_or(0, |grams| grams.buckets);
-        let mut features = Vec::new();
-        for &line in lines {
-            let batch = Batch::of_line(line, max_tokens, vocab_size, buckets);
-            let found = self.shape.forward(body, &batch, Products::Exact)?;
-            with_slice(&found, |found| features.extend_from_slice(found))?;
-        }
-        let classes = self.shape.classes();
-        let mut logits = match (output, self.shape.features()) {
-            ([weight, _], Some(width)) => {
-                let mut logits = vec![0f32; lines.len() * classes];
-                with_slice(weight, |weight| product(&features, weight, width, &mut logits))?;
-                logits
-            }
-            _ => features,
-        };
-        let Some(bias) = output.last() else { return Err(Error::Bug("no output layer".to_string())) };
-        with_slice(bias, |bias| {
-            for logits in logits.chunks_exact_mut(classes) {
-                logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
-            }
-        })?;
-        Ok(logits)
+        logits(&self.shape, &self.values, lines)
     }
+}
+
+/// [`Net::logits`] of a network of this shape with these numbers, which fit it.
+pub(crate) fn logits(shape: &Shape, values: &[Vec<f32>], lines: &[Line<'_>]) -> Result<Vec<f32>> {
+    let parameters: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    let Some((bias, body)) = parameters.split_last() else { return Err(Error::Bug("no output layer".to_string())) };
+    let (vocab_size, max_tokens) = (shape.vocab_size(), shape.max_tokens());
+    let buckets = shape.grams().map_or(0, |grams| grams.buckets);
+    let mut features = Vec::new();
+    for &line in lines {
+        let batch = Batch::of_line(line, max_tokens, vocab_size, buckets);
+        let mut tape = Tape::new(body, Products::Exact);
+        let last = shape.forward(&mut tape, &batch)?;
+        features.extend_from_slice(tape.rows(last));
+    }
+    let mut logits = match (shape.features(), body.last()) {
+        (Some(width), Some(weight)) => {
+            let mut logits = vec![0f32; lines.len() * bias.len()];
+            product(&features, weight, width, &mut logits);
+            logits
+        }
+        _ => features,
+    };
+    for logits in logits.chunks_exact_mut(bias.len()) {
+        logits.iter_mut().zip(*bias).for_each(|(logit, bias)| *logit += bias);
+    }
+    Ok(logits)
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! `config.json` of the other architectures: every dimension of their weights, and the bounds that these must keep.
 
 use super::batch::Batch;
-use super::dense::Products;
+use super::tape::{Made, Tape};
 use super::{Averaged, Gru, Linear, Transformer};
 use crate::error::{Error, Result};
 use crate::model::config::{MAX_DIMENSION, MAX_FEATURES, grams_fit};
 use crate::text::Grams;
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Most numbers of a network: as 32-bit floats they fit the largest file of weights that is read, with its header.
@@ -93,8 +92,9 @@ pub(super) trait Architecture {
     /// Its tensors before the output layer.
     fn body(&self) -> Vec<Parameter>;
 
-    /// From lines to their features, `[lines, features]`; `body` has the tensors of [`Architecture::body`] in their order.
-    fn forward(&self, body: &[Tensor], batch: &Batch, products: Products) -> candle_core::Result<Tensor>;
+    /// From lines to their features, `[lines, features]`. The tape's parameters are those of [`Architecture::body`] in their
+    /// order.
+    fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made>;
 }
 
 impl Shape {
@@ -201,10 +201,10 @@ impl Shape {
         all
     }
 
-    /// From lines to their features, `[lines, features]`; `body` has the tensors before the output layer. Places of the batch
-    /// are rows of the tables in `body`, which may hold a part of all rows.
-    pub(crate) fn forward(&self, body: &[Tensor], batch: &Batch, products: Products) -> Result<Tensor> {
-        Ok(self.architecture().forward(body, batch, products)?)
+    /// From lines to their features, `[lines, features]`. The tape's parameters are the tensors before the output layer. Places of
+    /// the batch are rows of their tables, which may hold a part of all rows.
+    pub(crate) fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made> {
+        self.architecture().forward(tape, batch)
     }
 }
 

@@ -3,11 +3,11 @@
 //! Composition Rivals Syntactic Methods for Text Classification".
 
 use super::batch::Batch;
-use super::dense::{Products, dense};
 use super::pool::Pool;
 use super::shape::{Architecture, Parameter, Role, Start};
+use super::tape::{From, Made, Tape};
+use crate::error::Result;
 use crate::text::Grams;
-use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 /// Its dimensions.
@@ -56,9 +56,11 @@ impl Architecture for Averaged {
         ]
     }
 
-    fn forward(&self, body: &[Tensor], batch: &Batch, products: Products) -> Result<Tensor> {
-        let [grams, tokens, weight, bias] = body else { bail!("averaged: {} tensors", body.len()) };
-        let means = [Pool::Mean.over(grams, batch.grams.clone())?, Pool::Mean.over(tokens, batch.tokens.clone())?];
-        dense(&Tensor::cat(&means, 1)?.contiguous()?, weight, bias, products)?.relu()
+    fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made> {
+        let grams = tape.pool(From::Parameter(0), self.bag_dim, Pool::Mean, batch.grams.clone());
+        let tokens = tape.pool(From::Parameter(1), self.embedding_dim, Pool::Mean, batch.tokens.clone());
+        let means = tape.beside(grams, tokens);
+        let layer = tape.dense(means, 2, 3)?;
+        Ok(tape.rectify(layer))
     }
 }

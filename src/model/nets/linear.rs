@@ -3,11 +3,11 @@
 //! calibrated.
 
 use super::batch::Batch;
-use super::dense::Products;
 use super::pool::Pool;
 use super::shape::{Architecture, Parameter, Role, Start};
+use super::tape::{From, Made, Tape};
+use crate::error::Result;
 use crate::text::Grams;
-use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 /// Its dimensions.
@@ -35,8 +35,7 @@ impl Architecture for Linear {
         vec![Parameter::new("bag.weight", &[self.grams.buckets, self.classes], Role::Grams, Start::Value(0.0))]
     }
 
-    fn forward(&self, body: &[Tensor], batch: &Batch, _: Products) -> Result<Tensor> {
-        let [table] = body else { bail!("linear: {} tensors", body.len()) };
-        Pool::Root.over(table, batch.grams.clone())
+    fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made> {
+        Ok(tape.pool(From::Parameter(0), self.classes, Pool::Root, batch.grams.clone()))
     }
 }

@@ -2,12 +2,15 @@
 //! line.
 
 use super::batch::Batch;
-use super::dense::{Products, dense};
 use super::pool::Pool;
-use super::recurrence::recurrence;
+use super::recurrence::steps;
 use super::shape::{Architecture, Parameter, Role, Start};
-use candle_core::{Result, Tensor, bail};
+use super::tape::{From, Made, Tape};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
+
+/// Tensors of each direction.
+const OF_DIRECTION: usize = 4;
 
 /// Its dimensions.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -49,23 +52,15 @@ impl Architecture for Gru {
         all
     }
 
-    fn forward(&self, body: &[Tensor], batch: &Batch, products: Products) -> Result<Tensor> {
-        let Some((embedding, directions)) = body.split_first() else { bail!("gru: no tensors") };
+    fn forward(&self, tape: &mut Tape<'_>, batch: &Batch) -> Result<Made> {
         let lines = &batch.tokens;
-        if lines.rows().is_empty() {
-            // candle refuses products without rows.
-            return Tensor::zeros((lines.lines(), 2 * self.hidden_dim), embedding.dtype(), embedding.device());
-        }
-        let rows = Tensor::from_slice(lines.rows(), lines.rows().len(), embedding.device())?;
-        let tokens = embedding.index_select(&rows, 0)?;
-        let numbered = lines.numbered();
-        let mut largest = Vec::with_capacity(2);
-        for (n, tensors) in directions.chunks(4).enumerate() {
-            let [of_input, of_state, input_bias, state_bias] = tensors else { bail!("gru: {} tensors", body.len()) };
-            let inputs = dense(&tokens, of_input, input_bias, products)?;
-            let states = recurrence(&inputs, (of_state, state_bias), lines, n == 1, products)?;
-            largest.push(Pool::Max.over(&states, numbered.clone())?);
-        }
-        Tensor::cat(&largest, 1)?.contiguous()
+        let tokens = tape.gather(0, self.embedding_dim, lines.rows().to_vec());
+        let mut largest = |first: usize, backwards: bool| -> Result<Made> {
+            let inputs = tape.dense(tokens, first, first + 2)?;
+            let states = tape.recur(inputs, (first + 1, first + 3), steps(lines, backwards))?;
+            Ok(tape.pool(From::Made(states), self.hidden_dim, Pool::Max, lines.numbered()))
+        };
+        let (onwards, backwards) = (largest(1, false)?, largest(1 + OF_DIRECTION, true)?);
+        Ok(tape.beside(onwards, backwards))
     }
 }
