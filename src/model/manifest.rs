@@ -325,8 +325,8 @@ mod tests {
 
     #[test]
     fn keys_given_twice_deep_inside_are_refused() {
-        assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2,"c":3}}]}"#, 100).is_err());
-        assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2.5}},{"b":null}]}"#, 100).is_ok());
+        assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2,"c":3}}]}"#, 1000).is_err());
+        assert!(check_json("metrics.json", br#"{"a":[{"b":{"c":1,"d":2.5}},{"b":null}]}"#, 1000).is_ok());
     }
 
     #[test]

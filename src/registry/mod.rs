@@ -272,6 +272,9 @@ mod tests {
         assert!(refusal(&registry, "hs@1").await.starts_with("hs@1: model.safetensors: it is missing; "));
 
         std::fs::write(dir.path().join("hs/versions/1/manifest.json"), "{}").unwrap();
+        let why = refusal(&registry, "hs@1").await;
+        assert!(why.starts_with("hs@1: its digest is ") && why.contains("the events say "), "{why}");
+        std::fs::remove_dir_all(dir.path().join("hs/events")).unwrap();
         assert!(refusal(&registry, "hs@1").await.starts_with("hs@1: manifest.json: missing field"));
     }
 
