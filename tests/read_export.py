@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens a folder as Hugging Face's libraries do.
+"""Opens a folder with Hugging Face's libraries.
 
     read_export.py DIR
 
@@ -11,19 +11,18 @@ import pathlib
 import sys
 
 import yaml
-from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 folder = pathlib.Path(sys.argv[1])
-card = ModelCard.load(folder / "README.md")
-front = (folder / "README.md").read_text().split("---\n")[1]
+before, front, card = (folder / "README.md").read_text().split("---\n", 2)
+if before:
+    sys.exit("read_export: README.md does not begin with YAML")
 print(
     json.dumps(
         {
-            "card": card.data.to_dict(),
             "yaml": yaml.safe_load(front),
-            "title": card.text.strip().splitlines()[0],
+            "title": card.splitlines()[0],
             "config": json.loads((folder / "config.json").read_text()),
             "tensors": sorted(load_file(folder / "model.safetensors")),
             "ids": Tokenizer.from_file(str(folder / "tokenizer.json")).encode("steel bolts").ids,

@@ -370,8 +370,8 @@ fn an_exported_version_is_opened_by_hugging_face_and_imported_with_its_digest() 
     let (out, other) = (path(dir.path(), "out"), path(dir.path(), "other"));
     assert!(models.ok(&["export", "hs@1", &out]).contains("hs@1 is in"));
     let read = python("read_export.py", &[&out], &[]);
-    assert_eq!(read["card"]["library_name"], "harmonize");
-    assert_eq!(read["card"]["pipeline_tag"], "text-classification");
+    assert_eq!(read["yaml"]["library_name"], "harmonize");
+    assert_eq!(read["yaml"]["pipeline_tag"], "text-classification");
     assert_eq!(read["yaml"]["harmonize_version"], 1);
     assert_eq!(read["yaml"]["tags"], serde_json::json!(["harmonized-system", "hs-2022"]));
     assert_eq!(read["title"], "# Model card: hs");

@@ -41,8 +41,6 @@ impl Behind {
             assert!(began.elapsed() < Duration::from_secs(60), "{args:?} never came to {words:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // A request that went through is done before its answer is thrown away.
-        std::thread::sleep(Duration::from_millis(if fault == Fault::Silence { 0 } else { 200 }));
         child.kill().unwrap();
         child.wait().unwrap();
         self.proxy.heal();

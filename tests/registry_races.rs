@@ -1,7 +1,7 @@
 //! Eight processes that promote at once. `HARMONIZE_RACE_PROMOTIONS` asks for more than the few of a usual test run.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use harmonize::Error;
 use harmonize::lake::Place;
@@ -52,6 +52,19 @@ fn racer() {
     println!("told {told} unknown {unknown}");
 }
 
+fn start(url: &str, env: &[(String, String)], first: u64, count: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "registry_races::racer", "--ignored", "--nocapture"])
+        .envs(env.iter().cloned())
+        .env("RACE_REGISTRY", url)
+        .env("RACE_FIRST", first.to_string())
+        .env("RACE_COUNT", count.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
 /// Numbers behind a word in what the racers printed.
 fn numbers(printed: &str, word: &str) -> Vec<u64> {
     let words: Vec<&str> = printed.split_whitespace().collect();
@@ -62,20 +75,7 @@ fn numbers(printed: &str, word: &str) -> Vec<u64> {
 fn race(url: &str, env: &[(String, String)]) {
     let began = std::time::Instant::now();
     let share = promotions().div_ceil(PROCESSES);
-    let racers: Vec<_> = (0..PROCESSES)
-        .map(|racer| {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "registry_races::racer", "--ignored", "--nocapture"])
-                .envs(env.iter().cloned())
-                .env("RACE_REGISTRY", url)
-                .env("RACE_FIRST", (1 + racer * share).to_string())
-                .env("RACE_COUNT", share.to_string())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
+    let racers: Vec<Child> = (0..PROCESSES).map(|racer| start(url, env, 1 + racer * share, share)).collect();
     let (mut acknowledged, mut told, mut unknown) = (BTreeSet::new(), 0, 0);
     for racer in racers {
         let ended = racer.wait_with_output().unwrap();
@@ -123,6 +123,36 @@ fn eight_processes_that_promote_at_once_leave_a_serial_history_on_ceph() {
     if let Some(s3) = S3::ceph() {
         race(&s3.url("models"), &s3.env());
     }
+}
+
+/// Killed in the middle of it, on disk: what was acknowledged is there, and the chain holds together.
+#[test]
+fn writers_that_are_killed_leave_a_whole_chain_with_all_that_they_acknowledged() {
+    let dir = folder();
+    let url = path(dir.path(), "models");
+    let models = Models { url: url.clone(), env: Vec::new() };
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..5 {
+        let mut racers: Vec<Child> =
+            (0..4).map(|racer| start(&url, &[], 1 + 1_000_000 * (round * 4 + racer), 1_000_000)).collect();
+        let events = dir.path().join("models/hs/events");
+        let wanted = 10 * (round as usize + 1);
+        while std::fs::read_dir(&events).map_or(0, Iterator::count) < wanted {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        racers.iter_mut().for_each(|racer| racer.kill().unwrap());
+        for racer in racers {
+            let printed = racer.wait_with_output().unwrap().stdout;
+            // The last line may be cut.
+            let whole =
+                String::from_utf8_lossy(&printed).rsplit_once('\n').map_or(String::new(), |(all, _)| all.to_owned());
+            acknowledged.extend(numbers(&whole, "acknowledged"));
+        }
+        let ended = models.run(&["verify", "hs", "--format", "json"]);
+        assert!(ended.out.lines().all(|line| line.contains("events speak of it")), "{}", ended.out);
+    }
+    let in_chain: BTreeSet<u64> = models.events().iter().map(|event| event["version"].as_u64().unwrap()).collect();
+    assert!(acknowledged.len() >= 20 && acknowledged.is_subset(&in_chain), "{acknowledged:?} {in_chain:?}");
 }
 
 /// The command itself, eight times at once, each with a version of its own.

@@ -11,6 +11,7 @@ use super::reference::{CHAMPION, ModelRef, Selector};
 use super::state::State;
 use super::{Loaded, Registry, signature, version};
 use crate::error::{Context, Error, Result};
+use crate::model::Manifest;
 
 /// Which version a reference means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,7 @@ impl Registry {
         };
         let is = digest_of(&manifest);
         if let Some(digest) = digest.filter(|digest| *digest != is) {
+            Manifest::parse(&manifest).context(named)?;
             return Err(Error::Registry(format!(
                 "{}: its digest is {is}, the events say {digest}; restore it from a backup or use another version",
                 named()

@@ -87,23 +87,25 @@ fn forward(client: &TcpStream, server: &str, state: &Mutex<State>) -> Option<()>
     }
     let mut body = vec![0; length];
     from.read_exact(&mut body).ok()?;
-    let (lose_answer, lose_request) = {
+    let (lose_answer, lose_request, struck) = {
         let mut state = state.lock().unwrap();
         let struck = state.fault.as_ref().filter(|(_, words)| words.iter().all(|w| head[0].contains(w.as_str())));
         match struck.map(|(fault, _)| *fault) {
-            _ if state.silent => (true, true),
-            None => (false, false),
+            _ if state.silent => (true, true, false),
+            None => (false, false, false),
             Some(fault) => {
-                state.hits += 1;
                 state.silent = matches!(fault, Fault::AnswerLostThenSilence | Fault::Silence);
                 if fault == Fault::AnswerLost {
                     state.fault = None;
                 }
-                (true, matches!(fault, Fault::Silence | Fault::Lost))
+                (true, matches!(fault, Fault::Silence | Fault::Lost), true)
             }
         }
     };
+    // A strike counts once the server has done what it is to do.
+    let count = || state.lock().unwrap().hits += usize::from(struck);
     if lose_request {
+        count();
         return None;
     }
     let mut to = TcpStream::connect(server).ok()?;
@@ -113,6 +115,7 @@ fn forward(client: &TcpStream, server: &str, state: &Mutex<State>) -> Option<()>
     let mut answer = Vec::new();
     to.read_to_end(&mut answer).ok()?;
     if lose_answer {
+        count();
         return None;
     }
     (&*client).write_all(&answer).ok()
