@@ -264,7 +264,17 @@ fn meaning(bundle: &Bundle) -> (Value, Vec<u8>) {
         "tokenizer": bundle.tokenizer_json,
         "edition": bundle.manifest.edition,
     });
-    (said, bundle.network.to_safetensors().unwrap())
+    (rounded(&said), bundle.network.to_safetensors().unwrap())
+}
+
+/// Numbers to nine digits: reading JSON may round the last one of sixteen.
+fn rounded(value: &Value) -> Value {
+    match value {
+        Value::Number(n) if n.is_f64() => json!(format!("{:.8e}", n.as_f64().unwrap())),
+        Value::Array(items) => items.iter().map(rounded).collect(),
+        Value::Object(fields) => Value::Object(fields.iter().map(|(key, x)| (key.clone(), rounded(x))).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Written again and read again, it says the same.

@@ -407,7 +407,12 @@ fn where_a_signature_is_required_only_signed_versions_are_used() {
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(models.ok(&["sign", "hs@1", "--key", &key]).contains("hs@1 is signed by key "));
-    assert_eq!(models.run(&["sign", "hs@1", "--key", &key]).code, 21, "a signature is never replaced");
+    let (other, its_public) = (at("other.pem"), at("other-public.pem"));
+    ok(&["models", "keygen", "--key", &other, "--public", &its_public]);
+    let signature = std::fs::read(models.folder("versions/1/signature.json")).unwrap();
+    assert_eq!(models.run(&["sign", "hs@1", "--key", &other]).code, 21, "a signature is never replaced");
+    assert_eq!(models.run(&["sign", "hs@1", "--key", &key]).code, 0, "the same signature again changes nothing");
+    assert_eq!(std::fs::read(models.folder("versions/1/signature.json")).unwrap(), signature);
     let bundle = models.folder("versions/1");
     assert_eq!(python("verify_signature.py", &[bundle.to_str().unwrap(), &public], &[]), true);
 

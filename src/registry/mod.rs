@@ -89,7 +89,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Usage`] for a bad name, [`Error::Registry`] when its history is damaged, and those of the store.
     pub async fn try_writing(&self, name: &str) -> Result<()> {
-        self.history(name).await?;
+        check_name(name)?;
+        self.history(name).await.context(|| "the registry")?;
         self.place.try_writing().await.context(|| "the registry")
     }
 
@@ -273,9 +274,7 @@ mod tests {
 
         std::fs::write(dir.path().join("hs/versions/1/manifest.json"), "{}").unwrap();
         let why = refusal(&registry, "hs@1").await;
-        assert!(why.starts_with("hs@1: its digest is ") && why.contains("the events say "), "{why}");
-        std::fs::remove_dir_all(dir.path().join("hs/events")).unwrap();
-        assert!(refusal(&registry, "hs@1").await.starts_with("hs@1: manifest.json: missing field"));
+        assert!(why.starts_with("hs@1: manifest.json: missing field"), "{why}");
     }
 
     #[tokio::test]
