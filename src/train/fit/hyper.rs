@@ -83,7 +83,7 @@ pub struct BagHyper {
 impl Default for BagHyper {
     fn default() -> Self {
         BagHyper {
-            together: true,
+            together: false,
             epochs: 9,
             learning_rate: 2e-3,
             row_rate_ratio: 8.0,
@@ -98,7 +98,7 @@ impl Default for BagHyper {
 impl Default for Hyper {
     fn default() -> Self {
         Hyper {
-            epochs: 18,
+            epochs: 14,
             batch_rows: 64,
             learning_rate: 2e-3,
             embedding_rate_ratio: 2.0,
@@ -116,7 +116,7 @@ impl Default for Hyper {
             average_decay: 0.998,
             rarity_power: 0.0,
             patience: 8,
-            members: 3,
+            members: 2,
             seed: 17,
             max_secs: None,
             bag: BagHyper::default(),
