@@ -46,9 +46,9 @@ impl Registry {
         };
         let is = digest_of(&manifest);
         if let Some(digest) = digest.filter(|digest| *digest != is) {
-            Manifest::parse(&manifest).context(named)?;
+            let damage = Manifest::parse(&manifest).err().map_or(String::new(), |e| format!("{e}; "));
             return Err(Error::Registry(format!(
-                "{}: its digest is {is}, the events say {digest}; restore it from a backup or use another version",
+                "{}: {damage}its digest is {is}, the events say {digest}; restore it from a backup or use another version",
                 named()
             )));
         }
