@@ -100,7 +100,7 @@ fn normal() -> Result<Normal> {
     Normal::new(0.0, 1.0).map_err(|e| Error::Bug(format!("normal distribution: {e}")))
 }
 
-/// The interval of [`adjusted`] that holds the true difference with a probability of about `level`.
+/// The interval of Agresti and Min (2005) that holds the true difference with a probability of about `level`.
 ///
 /// # Errors
 /// As [`mcnemar`].

@@ -1,8 +1,8 @@
 //! The other architectures: linear, averaged, recurrent and attending networks.
 //!
 //! Each file holds one architecture: its dimensions, its tensors by name and shape, and its way from a batch of lines to their
-//! features, as steps on a [`Tape`]. Training and serving share that way; what differs is the product of matrices
-//! ([`Products`]). An output layer makes logits of the features: those of a line depend on its tokens, its n-grams and the
+//! features, as steps on a `Tape`. Training and serving share that way; what differs is the product of matrices
+//! (`Products`). An output layer makes logits of the features: those of a line depend on its tokens, its n-grams and the
 //! weights alone, bit for bit, on every machine, whatever is computed beside it.
 
 mod arithmetic;
