@@ -49,6 +49,10 @@ fn vague_texts_are_refused_by_the_list_and_beyond_it_by_what_was_learned() {
         );
         assert!(answer.get("hs6").is_none_or(Value::is_null), "{answer}");
     }
+    let why = ok(&["explain", "--registry", &registry, "--format", "json", "44 ctns stuff for the shop urgent"]);
+    let why: Value = serde_json::from_str(&why).unwrap();
+    assert_eq!((&why["vague"], &why["hs6"]), (&true.into(), &Value::Null), "{why}");
+    assert!(why["second"]["hs6"].is_string(), "{why}");
     let goods = of("cotton shirts 12 pcs");
     assert_ne!(goods["decision"], "refuse", "{goods}");
     let alternatives = goods["alternatives"].as_array().unwrap();

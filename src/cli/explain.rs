@@ -9,6 +9,7 @@ use serde_json::json;
 use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::text;
 use crate::error::{Error, Result};
+use crate::model::VAGUE_CODE;
 use crate::model::explain::Method;
 use crate::sql::{Classifier, Explainer, Explanation};
 
@@ -84,6 +85,11 @@ pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
     Ok(0)
 }
 
+/// The code; `None` for the class of texts that name no goods.
+fn code(class: &str) -> Option<&str> {
+    (class != VAGUE_CODE).then_some(class)
+}
+
 fn as_json(found: Option<&Explanation>) -> serde_json::Value {
     let Some(e) = found else { return serde_json::Value::Null };
     let words: Vec<_> = e
@@ -98,12 +104,13 @@ fn as_json(found: Option<&Explanation>) -> serde_json::Value {
     json!({
         "text": e.normalised,
         "method": e.method.as_str(),
-        "hs6": e.first.0,
+        "hs6": code(&e.first.0),
+        "vague": code(&e.first.0).is_none(),
         "confidence": short(e.first.1),
         "logit_over_mean": e.parts.logit(),
         "bias_over_mean": e.parts.bias,
         "second": e.second.as_ref().map(|(code, confidence, parts)| json!({
-            "hs6": code,
+            "hs6": self::code(code),
             "confidence": short(*confidence),
             "logit_difference": parts.logit(),
             "bias_difference": parts.bias,
@@ -129,16 +136,16 @@ fn page(e: &Explanation, colour: bool) -> String {
         .enumerate()
         .map(|(n, word)| painted(word, over(n).unwrap_or(e.parts.words[n]), colour))
         .collect();
-    let mut page = format!("{}\n\n  {}  confidence {:.3}\n", shown.join(" "), e.first.0, e.first.1);
+    let mut page = format!("{}\n\n  {}  confidence {:.3}\n", shown.join(" "), named(&e.first.0), e.first.1);
     if let Some((code, confidence, _)) = second {
-        page += &format!("  {code}  confidence {confidence:.3}, the second choice\n");
+        page += &format!("  {}  confidence {confidence:.3}, the second choice\n", named(code));
     }
     page += match e.method {
         Method::Exact => "  what each word added, exactly\n",
         Method::LeaveOneOut => "  what is lost without each word (leave-one-out)\n",
     };
     let width = e.words.iter().map(|word| word.chars().count()).chain([10]).max().unwrap_or(10);
-    let head = second.map_or(String::new(), |(code, ..)| format!("  {:>12}", format!("over {code}")));
+    let head = second.map_or(String::new(), |(code, ..)| format!("  {:>12}", format!("over {}", named(code))));
     page += &format!("\n  {:width$}  {:>12}{head}\n", "word", "over all");
     let rest = match e.method {
         Method::Exact => "(bias)",
@@ -154,6 +161,10 @@ fn page(e: &Explanation, colour: bool) -> String {
     row(rest, e.parts.bias, second.map(|(_, _, parts)| parts.bias));
     row("sum", e.parts.logit(), second.map(|(_, _, parts)| parts.logit()));
     page
+}
+
+fn named(class: &str) -> &str {
+    code(class).unwrap_or("no goods: vague")
 }
 
 /// Green for what speaks for the code, red for what speaks against it, stronger for more.
