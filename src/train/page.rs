@@ -175,14 +175,18 @@ impl Page {
         for row in &grid.rows {
             self.body += "<tr>";
             for (at, cell) in row.iter().enumerate() {
-                self.body += &match cell {
-                    Cell::Words(text) => format!("<td>{}</td>", escaped(text)),
-                    Cell::Number(text) => format!("<td class=\"number\">{}</td>", escaped(text)),
-                    Cell::Share(None) => "<td class=\"number\">–</td>".to_string(),
+                let (class, inside) = match cell {
+                    Cell::Words(text) => ("", escaped(text)),
+                    Cell::Number(text) => (" class=\"number\"", escaped(text)),
+                    Cell::Share(None) => (" class=\"number\"", "–".to_string()),
                     Cell::Share(Some(share)) => {
-                        format!("<td class=\"number\">{}<small>{}</small></td>", tenths(share.ratio), interval(share))
+                        let inside = format!("{}<small>{}</small>", tenths(share.ratio), interval(share));
+                        (" class=\"number\"", inside)
                     }
                 };
+                // Where there is no room for the header, each cell says what it is.
+                let name = escaped(grid.header.get(at).map_or("", String::as_str));
+                self.body += &format!("<td{class} data-name=\"{name}\">{inside}</td>");
                 if drawn == Some(at) {
                     self.body += &format!("<td class=\"range\">{}</td>", drawing_of(cell));
                 }
@@ -296,6 +300,7 @@ mod tests {
         let row = vec![Cell::Share(Some(share)), Cell::Share(Some(share)), Cell::Share(None)];
         let html = Page::new("t").grid(&Grid { rows: vec![row], ..Grid::new(["a", "b", "c"]) }).html();
         assert_eq!(html.matches("50.0 %<small>25.0 to 87.5</small>").count(), 2);
+        assert!(html.contains("<td class=\"number\" data-name=\"c\">–</td>"), "{html}");
         assert_eq!(html.matches("<i style=\"left:25.0%;width:62.5%\"></i><b style=\"left:50.0%\"></b>").count(), 1);
     }
 }

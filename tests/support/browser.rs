@@ -31,6 +31,7 @@ pub fn looked_at(pages: &[(&str, &str)]) -> Option<Vec<Value>> {
         for seen in look(&browser, dir.path(), pages, dark) {
             assert_eq!((&seen["outside"], &seen["faint"]), (&json!([]), &json!([])), "{seen}");
             assert!(seen["scroll_width"].as_f64() <= seen["width"].as_f64(), "{seen}");
+            assert_eq!(seen["unnamed"], 0, "{seen}");
             assert_eq!((&seen["dark"], &seen["requests"]), (&json!(dark), &json!([])), "{seen}");
             assert_eq!(seen["background"] == "rgb(255, 255, 255)", !dark, "{seen}");
             all.push(seen);

@@ -18,6 +18,12 @@
     return "rgb(255, 255, 255)";
   };
   const inside = (box) => box.width === 0 || (box.left >= -0.5 && box.right <= innerWidth + 0.5);
+  // Cells of tables whose header is not in sight, that do not say what they are either.
+  const unnamed = () => {
+    const cells = [...document.querySelectorAll(".grid td:not(:first-child):not(.range)")];
+    const name = (cell) => getComputedStyle(cell, "::before").content.replace(/none|["\s]/g, "");
+    return cells.filter((cell) => cell.closest("table").tHead.getClientRects().length === 0 && !name(cell)).length;
+  };
   const look = () => {
     document.querySelectorAll("details").forEach((details) => (details.open = true));
     const faint = [];
@@ -49,6 +55,7 @@
       background: getComputedStyle(document.body).backgroundColor,
       scroll_width: document.documentElement.scrollWidth,
       headings: [...document.querySelectorAll("h1, h2, h3")].map((heading) => heading.textContent),
+      unnamed: unnamed(),
       tables: document.querySelectorAll("table").length,
       drawings: [...document.querySelectorAll("svg")].map((svg) => svg.getBoundingClientRect().width),
       texts: seen,

@@ -251,6 +251,11 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
         }
         Value::Null => "–".to_string(),
         Value::String(text) => text.clone(),
+        // A number of single precision is told as such, not with the digits that double precision adds.
+        Value::Number(number) => match number.as_f64() {
+            Some(single) if number.is_f64() && f64::from(single as f32) == single => format!("{:?}", single as f32),
+            _ => number.to_string(),
+        },
         other => other.to_string(),
     };
     rows.push([name.to_string(), text]);
@@ -308,7 +313,7 @@ mod tests {
             classes: 3,
             files: &[file, further],
             architecture: json!({"filters": 256, "widths": [3, 4, 5], "pool": {"kind": "max"}}),
-            calibration: json!({"temperature": 1.25}),
+            calibration: json!({"temperature": 1.25, "share": 1.01_f32, "bound": 0.95}),
             threshold: json!({"confidence": 0.9, "note": "line one\nline | two"}),
             target_precision: Some(0.98),
             record: &record,
@@ -350,6 +355,8 @@ mod tests {
             "| pool.kind | max |",
             "| widths | [3,4,5] |",
             "| warmup | – |",
+            "| share | 1.01 |",
+            "| bound | 0.95 |",
             "| train | 1,044 | 88.00 % | fits the weights |",
             "with seed 42",
             "1 of them are right (100.00 %; 95 % interval 2.50 % to 100.00 %",
