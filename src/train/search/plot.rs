@@ -15,6 +15,8 @@ pub struct Scatter<'a> {
     pub line: Vec<(f64, f64)>,
     /// What stands below a place across.
     pub label: &'a dyn Fn(f64) -> String,
+    /// From where to where; `None` for as far as there are points.
+    pub across: Option<(f64, f64)>,
     /// How many places across there are, where there are no others.
     pub places: Option<usize>,
 }
@@ -30,10 +32,7 @@ impl Scatter<'_> {
 
     fn draw(&self, area: &Area<'_>) -> Drawing {
         let all = || self.points.iter().chain(&self.line);
-        let across = match self.places {
-            Some(places) => (-0.5, places as f64 - 0.5),
-            None => around(all().map(|p| p.0)),
-        };
+        let across = self.across.unwrap_or_else(|| around(all().map(|p| p.0)));
         let upwards = around(all().map(|p| p.1));
         let text = TextStyle::from(("sans-serif", 14).into_font()).color(&INK);
         let mut chart = ChartBuilder::on(area)
@@ -78,7 +77,9 @@ mod tests {
     fn a_drawing_has_its_points_and_its_line_in_the_colours_of_the_page() {
         let points = vec![(1.0, 0.2), (2.0, 0.4), (3.0, 0.3)];
         let line = vec![(1.0, 0.2), (3.0, 0.4)];
-        let svg = Scatter { name: "a <b>", points, line, label: &|x| format!("at {x}"), places: None }.svg().unwrap();
+        let svg = Scatter { name: "a <b>", points, line, label: &|x| format!("at {x}"), across: None, places: None }
+            .svg()
+            .unwrap();
         assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
         assert!(svg.contains("<polyline") && svg.contains("at 2") && svg.contains("a &lt;b&gt;"), "{svg}");
         assert!(!svg.contains("http") && !svg.contains('#') && svg.ends_with("</svg>"), "{svg}");
@@ -87,10 +88,9 @@ mod tests {
     #[test]
     fn one_point_none_and_a_choice_of_places_can_be_drawn() {
         for points in [vec![], vec![(1.0, 0.0)]] {
-            for places in [None, Some(2)] {
-                let label = |_| String::new();
-                let scatter =
-                    Scatter { name: "n", line: points.clone(), points: points.clone(), label: &label, places };
+            for (across, places) in [(None, None), (Some((-0.5, 1.5)), Some(2))] {
+                let (label, line) = (|_: f64| String::new(), points.clone());
+                let scatter = Scatter { name: "n", line, points: points.clone(), label: &label, across, places };
                 assert!(scatter.svg().unwrap().ends_with("</svg>"));
             }
         }

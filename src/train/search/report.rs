@@ -1,10 +1,7 @@
 //! A search as rows of text and as a self-contained page.
 
-use std::collections::BTreeSet;
-
-use toml::Value;
-
 use super::plot::Scatter;
+use super::space::{Axis, Parameter};
 use super::trials::Trial;
 use super::{Found, SearchOptions};
 use crate::error::Result;
@@ -27,8 +24,11 @@ impl Found {
     /// In a sentence.
     fn says(&self) -> String {
         let failed = self.trials.iter().filter(|t| t.figure.is_none()).count();
-        let mut says =
-            format!("{} trials, {} on the part of the split that ends the fit", self.trials.len(), self.objective);
+        let mut says = format!(
+            "{} trials, judged by {} on the part of the split that ends the fit",
+            self.trials.len(),
+            self.objective
+        );
         if failed > 0 {
             says += &format!("; {failed} failed");
         }
@@ -49,7 +49,7 @@ impl Found {
     pub(super) fn html(&self, options: &SearchOptions) -> Result<String> {
         let mut drawings = vec![self.by_trial()?];
         for parameter in options.space.parameters() {
-            drawings.push(self.against(&parameter.key)?);
+            drawings.push(self.against(parameter)?);
         }
         let mut best = Grid::new(["trial", "figure", "seconds", "parameters"]);
         for trial in self.ranked().into_iter().take(TOLD) {
@@ -82,52 +82,24 @@ impl Found {
             line.push((*number, best));
         }
         let title = "Figure by trial".to_string();
-        let svg = Scatter { name: &title, points, line, label: &|x| format!("{x:.0}"), places: None }.svg()?;
+        let svg =
+            Scatter { name: &title, points, line, label: &|x| format!("{x:.0}"), across: None, places: None }.svg()?;
         let marks = [("●", "a trial"), ("━", "the best so far")].map(|(sign, meaning)| (sign, meaning.to_string()));
         Ok(Figure { title, svg, marks: marks.to_vec(), says: String::new() })
     }
 
-    /// The figure against a parameter.
-    fn against(&self, key: &str) -> Result<Figure> {
-        let figure = |scatter: Scatter<'_>| {
-            let marks = vec![("●", "a trial".to_string())];
-            Ok(Figure { title: key.to_string(), svg: scatter.svg()?, marks, says: String::new() })
+    /// The figure against a parameter, over all that it may be.
+    fn against(&self, parameter: &Parameter) -> Result<Figure> {
+        let (key, range) = (&parameter.key, &parameter.range);
+        let point = |trial: &Trial| Some((range.coordinate(trial.parameters.get(key)?)?, trial.figure?));
+        let points = self.trials.iter().filter_map(point).collect();
+        let (across, places) = match range.axis() {
+            Axis::Line(low, high) => ((low, high), None),
+            Axis::Places(places) => ((-0.5, places as f64 - 0.5), Some(places)),
         };
-        let values = || self.trials.iter().filter_map(|t| Some((t.parameters.get(key)?, t.figure?)));
-        let number = |value: &Value| match value {
-            Value::Float(x) => Some(*x),
-            Value::Integer(n) => Some(*n as f64),
-            _ => None,
-        };
-        let numbers: Option<Vec<(f64, f64)>> = values().map(|(value, figure)| Some((number(value)?, figure))).collect();
-        let Some(points) = numbers else {
-            let places: Vec<String> =
-                values().map(|(v, _)| v.to_string()).collect::<BTreeSet<_>>().into_iter().collect();
-            let place = |value: &Value| places.binary_search(&value.to_string()).unwrap_or_default() as f64;
-            let points = values().map(|(value, figure)| (place(value), figure)).collect();
-            let label = |x: f64| {
-                let whole = (x - x.round()).abs() < 1e-6 && x > -0.5;
-                if whole { places.get(x.round() as usize).cloned().unwrap_or_default() } else { String::new() }
-            };
-            return figure(Scatter { name: key, points, line: vec![], label: &label, places: Some(places.len()) });
-        };
-        // Over factors where the values span more than ten.
-        let (low, high) = points.iter().fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p.0), h.max(p.0)));
-        let log = low > 0.0 && high >= 5.0 * low;
-        let points = points.into_iter().map(|(x, y)| (if log { x.ln() } else { x }, y)).collect();
-        let label = |x: f64| short(if log { x.exp() } else { x });
-        figure(Scatter { name: key, points, line: vec![], label: &label, places: None })
-    }
-}
-
-/// A number in few characters.
-fn short(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".into(),
-        a if a < 0.001 => format!("{x:.1e}"),
-        a if a < 1.0 => format!("{x:.3}"),
-        a if a < 10.0 => format!("{x:.1}"),
-        _ => format!("{x:.0}"),
+        let label = |x: f64| range.label(x);
+        let svg = Scatter { name: key, points, line: vec![], label: &label, across: Some(across), places }.svg()?;
+        Ok(Figure { title: key.clone(), svg, marks: vec![("●", "a trial".to_string())], says: String::new() })
     }
 }
 

@@ -158,7 +158,8 @@ impl fmt::Display for Space {
 }
 
 impl Range {
-    fn axis(&self) -> Axis {
+    /// As a sampler sees it.
+    pub fn axis(&self) -> Axis {
         match self {
             Range::Number { low, high, log: false } => Axis::Line(*low, *high),
             Range::Number { low, high, log: true } => Axis::Line(low.ln(), high.ln()),
@@ -179,7 +180,22 @@ impl Range {
         }
     }
 
-    fn coordinate(&self, value: &Value) -> Option<f64> {
+    /// What stands at a coordinate of a drawing: a number, or a choice that has its place there.
+    pub fn label(&self, coordinate: f64) -> String {
+        match self {
+            Range::Number { log, .. } | Range::Integer { log, .. } => {
+                short(if *log { coordinate.exp() } else { coordinate })
+            }
+            Range::Choices(choices) => {
+                let here = (coordinate - coordinate.round()).abs() < 1e-6 && coordinate > -0.5;
+                let choice = here.then(|| choices.get(coordinate.round() as usize)).flatten();
+                choice.map_or_else(String::new, Value::to_string)
+            }
+        }
+    }
+
+    /// Where a value is; `None` for one that it cannot be.
+    pub fn coordinate(&self, value: &Value) -> Option<f64> {
         let of = |x: f64, log: bool| if log { x.ln() } else { x };
         match (self, value) {
             (Range::Number { low, high, log }, Value::Float(x)) if (*low..=*high).contains(x) => Some(of(*x, *log)),
@@ -189,6 +205,17 @@ impl Range {
             (Range::Choices(choices), value) => Some(choices.iter().position(|c| c == value)? as f64),
             _ => None,
         }
+    }
+}
+
+/// A number in few characters.
+fn short(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".into(),
+        a if a < 0.001 => format!("{x:.1e}"),
+        // Two digits that say something.
+        a if a < 10.0 => format!("{x:.*}", (1.0 - a.log10().floor()) as usize),
+        _ => format!("{x:.0}"),
     }
 }
 
@@ -330,6 +357,16 @@ epochs = { low = 2, high = 9, int = true }
         let outside =
             [Value::Integer(10), Value::Float(0.3), Value::Float(1e-3), Value::Integer(64), Value::Integer(1)];
         assert_eq!(space.coordinates(&outside), None);
+    }
+
+    #[test]
+    fn coordinates_are_labelled_by_what_stands_there() {
+        let space = Space::parse(TEXT).unwrap();
+        let label = |n: usize, x: f64| space.parameters()[n].range.label(x);
+        assert_eq!([label(0, 5.0), label(1, 0.25), label(1, 0.0)], ["5.0", "0.25", "0"]);
+        // ln 0.0067, ln 0.0005 and ln 128 by a calculator.
+        assert_eq!([label(2, -5.0056477), label(2, -7.6009025), label(3, 4.8520303)], ["0.0067", "5.0e-4", "128"]);
+        assert_eq!([label(4, 1.0), label(4, 0.5), label(4, -1.0), label(4, 2.0)], ["[1, 2, 3]", "", "", ""]);
     }
 
     #[test]
