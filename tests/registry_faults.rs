@@ -60,14 +60,16 @@ fn killed_at_any_write_of_a_registration_the_champion_stays_served() {
             let args = ["import", &folder];
             at.kill_at(&args, fault, &["PUT", write]);
             assert_eq!(at.models.answers("hs@champion"), "hs@1", "{write} {fault:?}");
-            let verified = at.models.run(&["verify", "hs"]);
-            assert_eq!(verified.code, 0, "{write} {fault:?}: {}{}", verified.out, verified.err);
             at.models.ok(&args);
             let version = at.models.answers("hs@latest");
             let out = at.models.ok(&args);
             assert!(out.contains(&format!("nothing to do: {version}")), "{write} {fault:?}: {out}");
         }
     }
+    // Numbers that were taken and left are notes; nothing is damaged.
+    let verified = at.models.run(&["verify", "hs"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+    assert!(verified.out.contains("never completed"), "{}", verified.out);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From a reference to a version, and from its folder to a bundle.
 //!
-//! Always holds: what is loaded by an alias has the digest that the alias was given, and is not retired; what is loaded by
-//! its number has the digest of the events, where they can be read. Refuses: a version without a trusted signature where
-//! one is required.
+//! Always holds: what is loaded by an alias has the digest that the alias was given; what is loaded by its number has the
+//! digest of the events, where they can be read. A retired version comes by its number or as of a time, with a warning.
+//! Refuses: a version without a trusted signature where one is required.
 
 use super::event::digest_of;
 use super::history::History;
@@ -11,7 +11,7 @@ use super::reference::{CHAMPION, ModelRef, Selector};
 use super::state::State;
 use super::{Loaded, Registry, signature, version};
 use crate::error::{Context, Error, Result};
-use crate::model::Manifest;
+use crate::model::{Bundle, Manifest};
 
 /// Which version a reference means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,46 +19,53 @@ pub(super) struct Meant {
     pub version: u64,
     /// The digest that the events give it.
     pub digest: Option<String>,
+    /// The alias that names it, where it is named by one.
+    pub alias: Option<String>,
 }
 
 impl Registry {
     /// Reads a version and checks all of it.
     ///
     /// # Errors
-    /// [`Error::Registry`] when there is no such version, it is not whole, it is retired and was not named by its number,
-    /// or a signature is required and missing; and those of the store.
+    /// [`Error::Registry`] when there is no such version, it is not whole, every version is retired, or a signature is
+    /// required and missing; and those of the store.
     pub async fn load(&self, model: &ModelRef) -> Result<Loaded> {
-        let Meant { version, digest } = self.meant(model).await?;
+        let Meant { version, digest, alias } = self.meant(model).await?;
         let name = model.name();
-        let named = || match model.selector() {
-            Selector::Version(_) => format!("{name}@{version}"),
-            _ => format!("{name}@{version} (named by {model})"),
+        let named = || match &alias {
+            Some(_) => format!("{name}@{version} (named by {model})"),
+            None => format!("{name}@{version}"),
         };
+        // What an alias named at another time is nothing that a rollback could change.
+        let live = alias.as_deref().filter(|_| !matches!(model.selector(), Selector::AliasAt(..)));
         let Some(manifest) = self.manifest(name, version).await.context(named)? else {
             return Err(match digest {
                 None => self.absent(model).await,
-                Some(_) => Error::Registry(format!(
-                    "{}: it is gone from {}; restore it from a backup, or roll back with harmonize models rollback {name}",
-                    named(),
-                    self.place().url()
-                )),
+                Some(_) => {
+                    let gone = format!("it is gone from {}; restore it from a backup", self.place().url());
+                    back(Error::Registry(gone), name, live).context(named())
+                }
             });
         };
-        let is = digest_of(&manifest);
+        let read = self.read_trusted(name, version, &manifest, digest.as_deref()).await;
+        let bundle = read.map_err(|e| back(e, name, live)).context(named)?;
+        Ok(Loaded { name: name.to_owned(), version, bundle })
+    }
+
+    /// Reads a version whose manifest is here, if its digest is the one of the events and its signature is trusted.
+    async fn read_trusted(&self, name: &str, version: u64, manifest: &[u8], digest: Option<&str>) -> Result<Bundle> {
+        let is = digest_of(manifest);
         if let Some(digest) = digest.filter(|digest| *digest != is) {
-            let damage = Manifest::parse(&manifest).err().map_or(String::new(), |e| format!("{e}; "));
+            let damage = Manifest::parse(manifest).err().map_or(String::new(), |e| format!("{e}; "));
             return Err(Error::Registry(format!(
-                "{}: {damage}its digest is {is}, the events say {digest}; restore it from a backup or use another version",
-                named()
+                "{damage}its digest is {is}, the events say {digest}; restore it from a backup or use another version"
             )));
         }
         let folder = self.folder(name, version);
         if let Some(trusted) = &self.trusted {
-            let signature = signature::read(&folder).await.context(named)?;
-            trusted.verify(&manifest, signature.as_ref()).context(named)?;
+            trusted.verify(manifest, signature::read(&folder).await?.as_ref())?;
         }
-        let bundle = version::read(&folder, name, &manifest).await.context(named)?;
-        Ok(Loaded { name: name.to_owned(), version, bundle })
+        version::read(&folder, name, manifest).await
     }
 
     /// A version as the events know it, else as its manifest is; its other files are not read.
@@ -80,7 +87,9 @@ impl Registry {
         let name = model.name();
         let history = self.history(name).await;
         let named = |state: &State, alias: &str| {
-            state.named(alias).map(|held| Meant { version: held.version, digest: Some(held.digest.clone()) })
+            let held = state.named(alias)?;
+            let (digest, alias) = (Some(held.digest.clone()), Some(alias.to_owned()));
+            Some(Meant { version: held.version, digest, alias })
         };
         match model.selector() {
             Selector::Version(version) => Ok(numbered(model, *version, history)),
@@ -116,7 +125,8 @@ impl Registry {
         let all = self.numbers(model.name()).await?.complete;
         match all.iter().rev().find(|version| !state.is_retired(**version)) {
             Some(version) => {
-                Ok(Meant { version: *version, digest: state.versions().get(version).map(|known| known.digest.clone()) })
+                let digest = state.versions().get(version).map(|known| known.digest.clone());
+                Ok(Meant { version: *version, digest, alias: None })
             }
             None if all.is_empty() => Err(self.absent(model).await),
             None => Err(Error::Registry(format!(
@@ -175,5 +185,15 @@ fn numbered(model: &ModelRef, version: u64, history: Result<History>) -> Meant {
     if known.is_some_and(|known| known.retired.is_some()) {
         tracing::warn!("{model} is retired");
     }
-    Meant { version, digest: known.map(|known| known.digest.clone()) }
+    Meant { version, digest: known.map(|known| known.digest.clone()), alias: None }
+}
+
+/// A refusal of what an alias names, with the way back behind it.
+fn back(e: Error, name: &str, alias: Option<&str>) -> Error {
+    match (e, alias) {
+        (Error::Registry(why), Some(alias)) => Error::Registry(format!(
+            "{why}; back to the version before: harmonize models rollback {name} --alias {alias}"
+        )),
+        (e, _) => e,
+    }
 }
