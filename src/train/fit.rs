@@ -109,7 +109,7 @@ pub struct Fitted<W = Weights> {
 /// filter looks only at its own network's part of the embedding, and each output layer is scaled by its share. So
 /// the engine that serves one network serves them all.
 ///
-/// A bag is one more member, whose features stand behind the others'.
+/// Bags are further members, whose features stand behind the others'.
 ///
 /// `history` is that of all members in turn; `best_epoch` that of the last network.
 pub fn fit_members(
@@ -127,8 +127,8 @@ pub fn fit_members(
     let windows = Config { bag: None, ..config.clone() };
     let steps_per_epoch = train.len().div_ceil(hyper.batch_rows.max(1));
     let together = config.bag.filter(|_| hyper.bag.together);
-    let bag_epochs = if config.bag.is_some() && together.is_none() { hyper.bag.epochs } else { 0 };
-    let all_steps = (hyper.members * hyper.epochs + bag_epochs) * steps_per_epoch;
+    let bags_alone = if config.bag.is_some() { hyper.bag.members - usize::from(together.is_some()) } else { 0 };
+    let all_steps = (hyper.members * hyper.epochs + bags_alone * hyper.bag.epochs) * steps_per_epoch;
     let mut tell = |p: Progress, before: usize| {
         progress(match p {
             Progress::Step { epoch, step, loss, .. } => {
@@ -137,7 +137,7 @@ pub fn fit_members(
             epoch => epoch,
         })
     };
-    let mut bag = None;
+    let mut bags = Vec::new();
     for member in 0..hyper.members {
         let seed = hyper.seed.wrapping_add(member as u64);
         // A single network is never plain.
@@ -154,7 +154,7 @@ pub fn fit_members(
             history.extend(all);
             best_epoch = best;
             members.push(weights);
-            bag = Some(of_bag);
+            bags.push(of_bag);
             continue;
         }
         let fitted = fit_with_splits(&windows, &alike, splits, (train, stop), (kept, &name), &mut |p| tell(p, before))?;
@@ -163,17 +163,25 @@ pub fn fit_members(
         best_epoch = fitted.best_epoch;
         members.push(fitted.weights);
     }
-    if bag.is_some() {
-        // What was trained as one counts as one.
-        parts.push(parts[0]);
-    } else if let Some(shape) = config.bag {
+    // What was trained as one counts as one.
+    let together = parts[0];
+    parts.extend(bags.iter().map(|_| together));
+    let alone = if config.bag.is_some() { bags.len()..hyper.bag.members } else { 0..0 };
+    for (shape, member) in config.bag.into_iter().cycle().zip(alone) {
+        let plain = member > 0 && member + hyper.bag.plain_members >= hyper.bag.members;
+        let (weight, label_smoothing) =
+            if plain { (hyper.bag.plain_weight, 0.0) } else { (1.0, hyper.bag.label_smoothing) };
+        let alike = Hyper { bag: BagHyper { label_smoothing, ..hyper.bag.clone() }, ..hyper.clone() };
+        let name = if member == 0 { "n-grams".to_string() } else { format!("n-grams {}", member + 1) };
+        let kept = (&mut kept, name.as_str());
         let (weights, of_bag) =
-            fit_bag(config, shape, hyper, (train, stop), (&mut kept, "n-grams"), &mut |p| tell(p, before))?;
-        parts.push(hyper.bag.weight);
+            fit_bag(config, (shape, member), &alike, (train, stop), kept, &mut |p| tell(p, before))?;
+        before += hyper.bag.epochs * steps_per_epoch;
+        parts.push(hyper.bag.weight * weight);
         history.extend(of_bag);
-        bag = Some(weights);
+        bags.push(weights);
     }
-    let (config, weights) = join(config, &members, bag, &parts);
+    let (config, weights) = join(config, &members, &bags, &parts);
     Ok((config, Fitted { weights, history, best_epoch, checkpoints: kept }))
 }
 
@@ -276,7 +284,7 @@ fn fit_together(
 /// The bag's own numbers, trained by themselves.
 fn fit_bag(
     config: &Config,
-    shape: BagShape,
+    (shape, member): (BagShape, usize),
     hyper: &Hyper,
     (train, stop): (&[Example], &[Example]),
     kept: (&mut Checkpoints, &str),
@@ -285,7 +293,7 @@ fn fit_bag(
     check_grams(shape.grams.buckets, train, stop)?;
     let weights = weights(config.classes, hyper, train);
     // Draws of its own.
-    let seed = hyper.seed ^ 1 << 32;
+    let seed = hyper.seed.wrapping_add(member as u64) ^ 1 << 32;
     let sizes = (shape.grams.buckets, shape.dim, config.classes);
     let settings = (&hyper.bag, hyper.clip_norm);
     let mut network = BagNetwork::new(sizes, settings, (train, &weights), &mut Random::new(seed, 0))?;
@@ -434,7 +442,7 @@ mod tests {
     fn an_interrupted_training_goes_on_and_ends_with_the_same_weights() {
         let bag = BagShape { dim: 6, grams: crate::text::Grams { buckets: 50, shortest: 2, longest: 3, pairs: false } };
         let config = Config { bag: Some(bag), ..config() };
-        let bag = BagHyper { epochs: 3, ..BagHyper::default() };
+        let bag = BagHyper { epochs: 3, members: 2, plain_members: 1, ..BagHyper::default() };
         let hyper = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };
         let with_grams = |seed| {
             let with = |e: Example| Example { grams: e.tokens.iter().map(|t| t * 7 % 50).collect(), ..e };

@@ -265,6 +265,9 @@ mod tests {
     use super::*;
 
     const HYPER: BagHyper = BagHyper {
+        members: 1,
+        plain_members: 0,
+        plain_weight: 0.5,
         together: false,
         epochs: 1,
         learning_rate: 0.01,

@@ -76,8 +76,14 @@ pub struct BagHyper {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// How much its logits count beside those of a network of windows.
+    /// How much its logits count beside those of a network of windows, when it is trained apart.
     pub weight: f64,
+    /// How many are trained alike but for seed and smoothing, and joined.
+    pub members: usize,
+    /// Of these, how many learn without smoothing.
+    pub plain_members: usize,
+    /// How much the logits of a plain one count beside those of another.
+    pub plain_weight: f64,
 }
 
 impl Default for BagHyper {
@@ -91,6 +97,9 @@ impl Default for BagHyper {
             dropout: 0.3,
             label_smoothing: 0.1,
             weight: 1.0,
+            members: 1,
+            plain_members: 0,
+            plain_weight: 0.5,
         }
     }
 }
@@ -153,12 +162,15 @@ impl Hyper {
             ("bag.row_rate_ratio", self.bag.row_rate_ratio, 0.0),
             ("bag.weight_decay", self.bag.weight_decay, 0.0),
             ("bag.weight", self.bag.weight, f64::MIN_POSITIVE),
+            ("bag.plain_weight", self.bag.plain_weight, f64::MIN_POSITIVE),
         ];
         if let Some((name, value, least)) = amounts.into_iter().find(|(_, v, least)| !(v.is_finite() && v >= least)) {
             return Err(Error::Usage(format!("{name} is {value}, it must be a number of at least {least}")));
         }
-        if !(1..=MAX_MEMBERS).contains(&self.members) {
-            return Err(Error::Usage(format!("members is {}, it must be 1 to {MAX_MEMBERS}", self.members)));
+        for (name, members) in [("members", self.members), ("bag.members", self.bag.members)] {
+            if !(1..=MAX_MEMBERS).contains(&members) {
+                return Err(Error::Usage(format!("{name} is {members}, it must be 1 to {MAX_MEMBERS}")));
+            }
         }
         match (self.epochs.min(self.bag.epochs), self.batch_rows, self.patience) {
             (0, _, _) | (_, 0, _) | (_, _, 0) => {

@@ -1,16 +1,18 @@
 //! Networks that were trained apart, as one network whose logits are the weighted mean of theirs.
 
 use super::bag::BagWeights;
-use crate::model::config::Config;
+use crate::model::config::{BagShape, Config};
 use crate::model::weights::{Bag, Conv, Weights};
 
-/// One network whose logits are the mean of the members' and the bag's, each counted `parts` times.
-pub(super) fn join(config: &Config, members: &[Weights], bag: Option<BagWeights>, parts: &[f64]) -> (Config, Weights) {
+/// One network whose logits are the mean of the members' and then the bags', each counted `parts` times. Rows of several bags
+/// stand side by side.
+pub(super) fn join(config: &Config, members: &[Weights], bags: &[BagWeights], parts: &[f64]) -> (Config, Weights) {
     let count = members.len();
     let all: f64 = parts.iter().sum();
     let shares: Vec<f32> = parts.iter().map(|part| (part / all) as f32).collect();
     let (dim, filters) = (config.embedding_dim, config.filters);
-    let joined = Config { embedding_dim: dim * count, filters: filters * count, ..config.clone() };
+    let bag_shape = config.bag.map(|shape| BagShape { dim: shape.dim * bags.len(), ..shape });
+    let joined = Config { embedding_dim: dim * count, filters: filters * count, bag: bag_shape, ..config.clone() };
     let mut embedding = Vec::with_capacity(config.vocab_size * dim * count);
     for token in 0..config.vocab_size {
         members.iter().for_each(|m| embedding.extend_from_slice(&m.embedding[token * dim..(token + 1) * dim]));
@@ -41,13 +43,20 @@ pub(super) fn join(config: &Config, members: &[Weights], bag: Option<BagWeights>
     }
     let mut output_bias: Vec<f32> =
         (0..config.classes).map(|c| members.iter().zip(&shares).map(|(m, s)| m.output_bias[c] * s).sum()).collect();
-    let bag = bag.map(|bag| {
-        let share = shares[count];
+    let bag_dim = config.bag.map_or(0, |shape| shape.dim);
+    for (b, (bag, share)) in bags.iter().zip(&shares[count..]).enumerate() {
+        let from = features * count + b * bag_dim;
         for (at, &x) in bag.output.iter().enumerate() {
-            output[(at % config.classes) * row + features * count + at / config.classes] = x * share;
+            output[(at % config.classes) * row + from + at / config.classes] = x * share;
         }
         output_bias.iter_mut().zip(&bag.output_bias).for_each(|(sum, b)| *sum += b * share);
-        Bag { table: bag.table.into(), bias: bag.bias }
+    }
+    let bag = config.bag.map(|shape| {
+        let mut table = Vec::with_capacity(shape.grams.buckets * bag_dim * bags.len());
+        for gram in 0..shape.grams.buckets {
+            bags.iter().for_each(|bag| table.extend_from_slice(&bag.table[gram * bag_dim..(gram + 1) * bag_dim]));
+        }
+        Bag { table: table.into(), bias: bags.iter().flat_map(|bag| bag.bias.iter().copied()).collect() }
     });
     (joined, Weights { embedding: embedding.into(), convs, output, output_bias, ranges: None, screen: None, bag })
 }
@@ -86,5 +95,59 @@ mod tests {
                 assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
             }
         }
+    }
+
+    /// Numbers that look random, around 0.
+    fn numbers(len: usize, seed: u32) -> Vec<f32> {
+        (0..len as u32).map(|n| ((n * 37 + seed * 101) % 64) as f32 / 32.0 - 1.0).collect()
+    }
+
+    /// The mean of two lines' worth of rows by hand: rectified, through each bag's own output layer, counted by its part.
+    #[test]
+    fn joined_bags_answer_with_the_mean_of_their_logits() {
+        let grams = crate::text::Grams { buckets: 9, shortest: 2, longest: 3, pairs: false };
+        let (dim, classes) = (4, 5);
+        let config = Config {
+            embedding_dim: 2,
+            widths: vec![1],
+            filters: 2,
+            bag: Some(BagShape { dim, grams }),
+            ..Config::default_text_cnn(6, classes)
+        };
+        let silent = Weights {
+            embedding: vec![0.0; 12].into(),
+            convs: vec![Conv { width: 1, weight: vec![0.0; 4], bias: vec![0.0; 2] }],
+            output: vec![0.0; 2 * classes],
+            output_bias: vec![0.0; classes],
+            ranges: None,
+            screen: None,
+            bag: None,
+        };
+        let bag = |seed| BagWeights {
+            table: numbers(9 * dim, seed),
+            bias: numbers(dim, seed + 1),
+            output: numbers(dim * classes, seed + 2),
+            output_bias: numbers(classes, seed + 3),
+        };
+        let (bags, parts) = ([bag(5), bag(11), bag(17)], [0.5, 2.0, 1.0, 0.5]);
+        let (joined, weights) = join(&config, &[silent], &bags, &parts);
+        joined.validate().unwrap();
+        assert_eq!(joined.bag.unwrap().dim, 3 * dim);
+        let line = [2u32, 7, 7, 0];
+        let mut expected = vec![0f64; classes];
+        for (bag, part) in bags.iter().zip(&parts[1..]) {
+            let at = |row: u32, d: usize| f64::from(bag.table[row as usize * dim + d]);
+            let feature = |d| (line.iter().map(|&row| at(row, d)).sum::<f64>() / 4.0 + f64::from(bag.bias[d])).max(0.0);
+            for (class, sum) in expected.iter_mut().enumerate() {
+                let through = |d: usize| feature(d) * f64::from(bag.output[d * classes + class]);
+                let logit = (0..dim).map(through).sum::<f64>() + f64::from(bag.output_bias[class]);
+                *sum += logit * part / 4.0;
+            }
+        }
+        let found = forward(&joined, &weights, Line { tokens: &[3, 4], grams: &line });
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((f64::from(*a) - b).abs() < 1e-5, "{found:?} {expected:?}");
+        }
+        assert!(expected.iter().any(|x| x.abs() > 0.1));
     }
 }
