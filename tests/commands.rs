@@ -53,6 +53,9 @@ fn settings_come_from_flags_then_environment_then_file_and_check_says_which() {
     assert!(line("text").ends_with("default"));
     assert_eq!(ended.out.matches("  ok   ").count(), 4, "{}", ended.out);
     assert!(!dir.path().join("deep").exists(), "check leaves nothing behind");
+    let ended = run_with(&["classify", "--config", "nowhere.toml"], &env);
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    assert!(ended.err.contains("--config nowhere.toml"), "{}", ended.err);
     let ended = run_with(&["classify", "--config", &job], &env);
     assert_eq!(ended.code, 0, "{}", ended.err);
     std::fs::write(&job, format!("{text}colour = 1\n")).unwrap();

@@ -74,7 +74,11 @@ fn a_training_reports_its_checks_before_it_fits_and_its_figures_after() {
     assert!(evidence["accepted"].as_u64().unwrap() > 0);
     // A second training is another version beside it; the first is untouched.
     let first = std::fs::read(version.join("manifest.json")).unwrap();
-    ok(&["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe]);
+    let again =
+        ["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe];
+    let ended = run(&[&again[..], &["--threads", "1", "--log", "info"]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("computing threads=1"), "{}", ended.err);
     assert!(dir.path().join("models/hs/versions/2/manifest.json").exists());
     assert_eq!(std::fs::read(version.join("manifest.json")).unwrap(), first);
 }

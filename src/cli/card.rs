@@ -35,7 +35,7 @@ pub async fn run(args: CardArgs, matches: &ArgMatches) -> Result<u8> {
     let model = settings.model(args.model)?;
     let loaded = registry.load(&model).await?;
     let card = match args.format {
-        Form::Html => Card::of_version(&loaded, &Record::of(&loaded.bundle)?).html()?,
+        Form::Html => Card::of_version(&loaded, &Record::of(&loaded.bundle)?)?.html()?,
         Form::Markdown => loaded.bundle.card.clone(),
     };
     text(card.as_bytes())?;

@@ -120,6 +120,7 @@ pub async fn run(args: CompareArgs, matches: &ArgMatches) -> Result<u8> {
         score_secs: args.score_secs,
         out: args.out.as_deref().map(Place::open).transpose()?,
     };
+    super::threads::bound(&settings);
     let mut watcher = Screen::new(true);
     let compared = compare(&options, &mut watcher).await;
     watcher.finish();

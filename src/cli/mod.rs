@@ -21,6 +21,7 @@ mod search;
 mod settings;
 mod sql;
 mod table;
+mod threads;
 mod train;
 
 use std::io::IsTerminal;

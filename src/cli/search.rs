@@ -97,6 +97,7 @@ pub async fn run(args: SearchArgs, matches: &ArgMatches) -> Result<u8> {
         seed: args.seed,
         out: args.out,
     };
+    super::threads::bound(&settings);
     let mut watcher = Screen::new(true);
     let found = search(&options, &mut watcher).await;
     watcher.finish();

@@ -130,7 +130,8 @@ impl<'a> Settings<'a> {
     pub fn new(matches: &'a ArgMatches, config: Option<&Path>) -> Result<Settings<'a>> {
         let mut file = toml::Table::new();
         if let Some(path) = config {
-            let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
+            let text =
+                std::fs::read_to_string(path).map_err(|e| Error::Usage(format!("--config {}: {e}", path.display())))?;
             file = toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
             if let Some(key) = file.keys().find(|k| !KEYS.contains(&k.as_str())) {
                 return Err(Error::Usage(format!(

@@ -106,6 +106,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         created_by: args.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into()),
         command: command_line(),
     };
+    super::threads::bound(&settings);
     let mut watcher = Screen::new(true);
     let trained = train(&options, &registry, &mut watcher).await;
     watcher.finish();

@@ -345,7 +345,7 @@ fn measured(
         command: options.command.clone(),
     };
     draft.metrics = json!(record);
-    draft.card = Card::of_draft(&draft, &record).markdown();
+    draft.card = Card::of_draft(&draft, &record)?.markdown();
     Ok((draft, measured_on, metrics))
 }
 
@@ -379,9 +379,11 @@ impl<'a> Parts<'a> {
         }
         for (name, part) in [("stop", &parts.stop), ("calibrate", &parts.calibrate), ("threshold", &parts.threshold)] {
             if part.is_empty() {
+                let texts: HashSet<&str> = lines.iter().map(|line| line.text.as_str()).collect();
                 return Err(Error::Input(format!(
-                    "no line fell into the part \"{name}\" of the split; give more lines, or raise [split] {name} in \
-                     the recipe"
+                    "of {} different descriptions none fell into the part \"{name}\" of the split; give more of them, or \
+                     raise [split] {name} in the recipe",
+                    texts.iter().filter(|text| !text.is_empty()).count()
                 )));
             }
         }

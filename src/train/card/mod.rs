@@ -13,6 +13,7 @@ use super::inspect::DataReport;
 use super::record::{Record, SplitRecord};
 use super::split::{Grouping, Part};
 use super::table::{Cell, Grid, percent, thousands};
+use crate::error::Result;
 use crate::model::{DataFile, Draft, Policy};
 use crate::registry::Loaded;
 
@@ -43,8 +44,11 @@ pub struct Card<'a> {
 
 impl<'a> Card<'a> {
     /// Of a bundle that is being built.
-    pub fn of_draft(draft: &'a Draft, record: &'a Record) -> Card<'a> {
-        Card {
+    ///
+    /// # Errors
+    /// `Bug` when its network cannot be described.
+    pub fn of_draft(draft: &'a Draft, record: &'a Record) -> Result<Card<'a>> {
+        Ok(Card {
             name: &draft.name,
             version: String::new(),
             digest: "",
@@ -54,18 +58,21 @@ impl<'a> Card<'a> {
             edition: &draft.labels.edition,
             classes: draft.labels.codes.len(),
             files: &draft.data,
-            architecture: draft.network.config().unwrap_or_default(),
+            architecture: draft.network.config()?,
             calibration: json!(draft.calibration),
             threshold: threshold(&draft.policy),
             target_precision: target(&draft.policy),
             record,
-        }
+        })
     }
 
     /// Of a version of a registry; `record` is that of its bundle.
-    pub fn of_version(loaded: &'a Loaded, record: &'a Record) -> Card<'a> {
+    ///
+    /// # Errors
+    /// As for [`Card::of_draft`].
+    pub fn of_version(loaded: &'a Loaded, record: &'a Record) -> Result<Card<'a>> {
         let (bundle, manifest) = (&loaded.bundle, &loaded.bundle.manifest);
-        Card {
+        Ok(Card {
             name: &loaded.name,
             version: loaded.version.to_string(),
             digest: &bundle.digest,
@@ -75,12 +82,12 @@ impl<'a> Card<'a> {
             edition: &bundle.labels.edition,
             classes: bundle.labels.codes.len(),
             files: &manifest.data,
-            architecture: bundle.network.config().unwrap_or_default(),
+            architecture: bundle.network.config()?,
             calibration: json!(bundle.calibration),
             threshold: threshold(&bundle.policy),
             target_precision: target(&bundle.policy),
             record,
-        }
+        })
     }
 
     /// The name with the version, if there is one.
