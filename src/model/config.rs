@@ -66,7 +66,7 @@ impl Config {
             vocab_size,
             embedding_dim: 128,
             widths: vec![1, 2, 3, 4],
-            filters: 192,
+            filters: 160,
             max_tokens: 48,
             classes,
             screen_dim: None,

@@ -61,7 +61,7 @@ pub struct Shares {
 
 impl Default for Shares {
     fn default() -> Self {
-        Shares { stop: 0.02, calibrate: 0.05, threshold: 0.05, test: 0.0 }
+        Shares { stop: 0.01, calibrate: 0.03, threshold: 0.03, test: 0.0 }
     }
 }
 

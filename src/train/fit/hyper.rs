@@ -90,13 +90,13 @@ impl Default for BagHyper {
     fn default() -> Self {
         BagHyper {
             together: false,
-            epochs: 9,
+            epochs: 12,
             learning_rate: 2e-3,
             row_rate_ratio: 8.0,
             weight_decay: 0.01,
             dropout: 0.3,
             label_smoothing: 0.1,
-            weight: 1.0,
+            weight: 3.0,
             members: 1,
             plain_members: 0,
             plain_weight: 0.5,
@@ -107,7 +107,7 @@ impl Default for BagHyper {
 impl Default for Hyper {
     fn default() -> Self {
         Hyper {
-            epochs: 14,
+            epochs: 10,
             batch_rows: 64,
             learning_rate: 2e-3,
             embedding_rate_ratio: 2.0,
@@ -115,7 +115,7 @@ impl Default for Hyper {
             final_rate_ratio: 0.02,
             weight_decay: 0.02,
             embedding_decay: 0.0,
-            dropout: 0.5,
+            dropout: 0.3,
             token_dropout: 0.1,
             split_ratio: 0.03,
             label_smoothing: 0.1,
