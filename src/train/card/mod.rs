@@ -364,7 +364,7 @@ mod tests {
             "| warmup | – |",
             "| share | 1.01 |",
             "| bound | 0.95 |",
-            "| train | 1,044 | 88.00 % | fits the weights |",
+            "| train | 1,044 | 93.00 % | fits the weights |",
             "with seed 42",
             "1 of them are right (100.00 %; 95 % interval 2.50 % to 100.00 %",
             "| 84 | 1 | 100.00 % | 100.00 % | 100.00 % |",
