@@ -41,7 +41,7 @@ fn predict(array: ArrayRef) -> StructArray {
 fn random_model(screen_dim: Option<usize>) -> (Config, Weights) {
     let small = Config::default_text_cnn(3000, 700);
     let config = Config { embedding_dim: 24, filters: 40, widths: vec![1, 2, 3], max_tokens: 40, screen_dim, ..small };
-    let grams = harmonize::text::Grams { buckets: 500, shortest: 2, longest: 4, pairs: true };
+    let grams = harmonize::text::Grams { buckets: 500, shortest: 2, longest: 4, pairs: true, whole: false };
     let bag = screen_dim.map(|_| harmonize::model::BagShape { dim: 17, grams });
     let config = Config { bag, ..config };
     let mut draw = Random(5);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Kernel;
 use crate::model::{Config, Weights};
-use crate::text::{Grams, MAX_GRAMS, word_key, word_place, words};
+use crate::text::{Grams, MAX_GRAMS, word_key, word_place};
 
 /// Words that one thread remembers, at most: each has one place, and takes it from the one before.
 const SLOTS: usize = 1 << 16;
@@ -77,7 +77,7 @@ impl Bag {
         let (one, line) = (&mut one[..self.dim], &mut line[..self.dim]);
         line.fill(0);
         let (mut count, mut last) = (0, None);
-        for word in words(normalised).take(self.max_words) {
+        for word in self.grams.words(normalised).take(self.max_words) {
             let key = word_key(word);
             let place = key.map_or(0, |key| word_place(key) % self.slots);
             let (word_sums, word_count) = match key {

@@ -229,7 +229,7 @@ mod tests {
 
     fn model(bag: bool) -> (Config, Weights) {
         let mut state = 7;
-        let grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true };
+        let grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true, whole: false };
         let bag = bag.then_some(BagShape { dim: 5, grams });
         let config = Config {
             embedding_dim: 6,

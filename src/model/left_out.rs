@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_word_has_what_the_line_loses_without_it() {
-        let grams = Grams { buckets: 4, shortest: 2, longest: 3, pairs: false };
+        let grams = Grams { buckets: 4, shortest: 2, longest: 3, pairs: false, whole: false };
         let shape = Shape::Linear(Linear { grams, max_tokens: 9, classes: 2 });
         // Rows of the n-grams 0 to 3, then the biases.
         let table = vec![1.0, 0.0, 2.0, 1.0, 3.0, -1.0, 4.0, 2.0];

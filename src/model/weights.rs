@@ -151,7 +151,7 @@ mod tests {
 
     fn config() -> Config {
         let small = Config { embedding_dim: 3, filters: 2, widths: vec![1, 3], ..Config::default_text_cnn(5, 4) };
-        let grams = crate::text::Grams { buckets: 7, shortest: 2, longest: 3, pairs: false };
+        let grams = crate::text::Grams { buckets: 7, shortest: 2, longest: 3, pairs: false, whole: false };
         Config { screen_dim: Some(2), bag: Some(crate::model::BagShape { dim: 3, grams }), ..small }
     }
 

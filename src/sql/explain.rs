@@ -82,7 +82,9 @@ impl Explainer {
     fn words(&self, normalised: &str) -> Result<(Vec<String>, Vec<Word>)> {
         let (network, tokenizer) = (&self.loaded.bundle.network, self.classifier.engine().tokenizer());
         let (mut scratch, mut names, mut seen) = (EncodeScratch::new(), Vec::new(), Vec::new());
-        for word in text::words(normalised).take(network.max_tokens()) {
+        // Words of the n-grams may be several of the tokenizer's.
+        let whole = network.grams().is_some_and(|grams| grams.whole);
+        for word in text::words_cut(normalised, whole).take(network.max_tokens()) {
             let mut one = Word { text: word.to_string(), ..Word::default() };
             tokenizer.encode(word, &mut scratch, &mut one.tokens)?;
             if let Some(grams) = network.grams() {

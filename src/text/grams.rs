@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tokenizer::words;
+use super::tokenizer::words_cut;
 
 /// N-grams of a text that count, at most; more are cut off.
 pub const MAX_GRAMS: usize = 1 << 14;
@@ -23,6 +23,9 @@ pub struct Grams {
     /// Whether each two neighbouring words have a row too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pairs: bool,
+    /// Whether letters and digits that touch are one word, with all its digits; otherwise words are those of the tokenizer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// FNV-1a of 32 bits (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -34,6 +37,11 @@ fn fnv(hash: u32, bytes: &[u8]) -> u32 {
 }
 
 impl Grams {
+    /// The words of a normalised text whose n-grams count.
+    pub fn words<'t>(&self, normalised: &'t str) -> impl Iterator<Item = &'t str> + use<'t> {
+        words_cut(normalised, self.whole)
+    }
+
     /// Appends the rows of a word: of the word itself, then of its n-grams from the left, shorter ones first.
     pub fn of_word(&self, word: &str, rows: &mut Vec<u32>) {
         let row = |hash: u32| hash % self.buckets as u32;
@@ -64,7 +72,7 @@ impl Grams {
     pub fn of_text(&self, normalised: &str, max_words: usize) -> Vec<u32> {
         let mut rows = Vec::new();
         let mut last = None;
-        for word in words(normalised).take(max_words) {
+        for word in self.words(normalised).take(max_words) {
             let before = rows.len();
             self.of_word(word, &mut rows);
             rows.extend(last.filter(|_| self.pairs).map(|last| self.of_pair(last, word)));
@@ -86,7 +94,7 @@ fn characters(word: &str) -> impl Iterator<Item = &str> + Clone {
 mod tests {
     use super::*;
 
-    const SHAPE: Grams = Grams { buckets: 1 << 20, shortest: 2, longest: 3, pairs: false };
+    const SHAPE: Grams = Grams { buckets: 1 << 20, shortest: 2, longest: 3, pairs: false, whole: false };
 
     fn rows(text: &str) -> Vec<u32> {
         SHAPE.of_text(text, 100)
@@ -123,6 +131,18 @@ mod tests {
         assert_eq!(found, [tin, box_, pair("tin", "box"), of, pair("box", "of")].concat());
         assert_ne!(pairs.of_pair("tin", "box"), pairs.of_pair("box", "tin"));
         assert_eq!(pairs.of_pair("tin", "box"), fnv(FNV_OFFSET, b"\0tin\0box") % SHAPE.buckets as u32);
+    }
+
+    #[test]
+    fn whole_words_keep_letters_and_digits_together() {
+        let whole = Grams { whole: true, ..SHAPE };
+        let mut expected = Vec::new();
+        whole.of_word("m8x123456", &mut expected);
+        assert_eq!(whole.of_text("m8x123456", 100), expected);
+        assert_ne!(SHAPE.of_text("m8x123456", 100), expected);
+        let json = r#"{"buckets":7,"shortest":2,"longest":3}"#;
+        assert!(!serde_json::from_str::<Grams>(json).unwrap().whole);
+        assert_eq!(serde_json::to_string(&Grams { buckets: 7, ..SHAPE }).unwrap(), json);
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod tokenizer;
 
 pub use grams::{Grams, MAX_GRAMS};
 pub use normalise::{MAX_CHARS, Normalised, TextDigest, digest, normalise};
-pub use tokenizer::{EncodeScratch, PAD_ID, Tokenizer, UNKNOWN_ID, word_key, word_place, words};
+pub use tokenizer::{EncodeScratch, PAD_ID, Tokenizer, UNKNOWN_ID, word_key, word_place, words, words_cut};

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokenizers::Model;
 
 pub use remembered::{EncodeScratch, word_key, word_place};
-pub use words::words;
+pub use words::{words, words_cut};
 
 /// Id of the padding token; no text gives it.
 pub const PAD_ID: u32 = 0;

@@ -27,7 +27,7 @@ pub enum Architecture {
 }
 
 /// Keys of `[model]` that not every architecture has, with those that have them.
-const MODEL_KEYS: [(&str, &[Architecture]); 10] = {
+const MODEL_KEYS: [(&str, &[Architecture]); 11] = {
     use Architecture::{Averaged, Gru, Linear, TextCnn, Transformer};
     [
         ("embedding_dim", &[TextCnn, Averaged, Gru, Transformer]),
@@ -36,6 +36,7 @@ const MODEL_KEYS: [(&str, &[Architecture]); 10] = {
         ("bag_dim", &[TextCnn, Averaged]),
         ("bag_buckets", &[TextCnn, Linear, Averaged]),
         ("bag_pairs", &[TextCnn, Linear, Averaged]),
+        ("bag_whole", &[TextCnn, Linear, Averaged]),
         ("screen_dim", &[TextCnn]),
         ("hidden_dim", &[Averaged, Gru, Transformer]),
         ("layers", &[Transformer]),

@@ -440,7 +440,10 @@ mod tests {
     /// Broken off at each of some places: inside an epoch, between two, in each network and in the n-grams.
     #[test]
     fn an_interrupted_training_goes_on_and_ends_with_the_same_weights() {
-        let bag = BagShape { dim: 6, grams: crate::text::Grams { buckets: 50, shortest: 2, longest: 3, pairs: false } };
+        let bag = BagShape {
+            dim: 6,
+            grams: crate::text::Grams { buckets: 50, shortest: 2, longest: 3, pairs: false, whole: false },
+        };
         let config = Config { bag: Some(bag), ..config() };
         let bag = BagHyper { epochs: 3, members: 2, plain_members: 1, ..BagHyper::default() };
         let hyper = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };

@@ -18,6 +18,9 @@ const EPSILON: f32 = 1e-8;
 /// Numbers that one task updates.
 const CHUNK: usize = 1 << 14;
 
+/// Rows of a table that one task updates.
+const BLOCK: usize = 1 << 9;
+
 /// What all parameters of one step share.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -206,12 +209,22 @@ impl Rows {
         if gradients.len() != ids.len() * self.dim || ids.iter().any(|&id| id as usize >= self.steps.len()) {
             return Err(Error::Bug(format!("{} gradients for {} rows", gradients.len(), ids.len())));
         }
-        for (&id, gradients) in ids.iter().zip(gradients.chunks_exact(self.dim)) {
-            let (id, range) = (id as usize, id as usize * self.dim..(id as usize + 1) * self.dim);
-            self.steps[id] = self.steps[id].saturating_add(1);
-            let (first, second) = (&mut self.moments.first[range.clone()], &mut self.moments.second[range.clone()]);
-            update(&mut self.values[range], gradients, first, second, self.steps[id], step);
-        }
+        let dim = self.dim;
+        // Each task has rows of its own.
+        let mut places = vec![Vec::new(); self.steps.len().div_ceil(BLOCK)];
+        ids.iter().enumerate().for_each(|(place, &id)| places[id as usize / BLOCK].push((place, id as usize % BLOCK)));
+        let Moments { first, second } = &mut self.moments;
+        let moments = first.par_chunks_mut(BLOCK * dim).zip(second.par_chunks_mut(BLOCK * dim));
+        let rows = self.values.par_chunks_mut(BLOCK * dim).zip(self.steps.par_chunks_mut(BLOCK));
+        rows.zip(moments).zip(places).for_each(|(((values, steps), (first, second)), places)| {
+            for (place, row) in places {
+                let range = row * dim..(row + 1) * dim;
+                steps[row] = steps[row].saturating_add(1);
+                let gradients = &gradients[place * dim..(place + 1) * dim];
+                let (first, second) = (&mut first[range.clone()], &mut second[range.clone()]);
+                update(&mut values[range], gradients, first, second, steps[row], step);
+            }
+        });
         Ok(())
     }
 }

@@ -54,6 +54,8 @@ pub struct ModelRecipe {
     pub bag_buckets: usize,
     /// Whether each two neighbouring words have a row in it too.
     pub bag_pairs: bool,
+    /// Whether letters and digits that touch are one word of it.
+    pub bag_whole: bool,
     /// Dimensions of the screen that picks the classes to be scored exactly; 0 for none. There is none either when there
     /// are not more than four times as many classes.
     pub screen_dim: usize,
@@ -79,6 +81,7 @@ impl Default for ModelRecipe {
             bag_dim: 256,
             bag_buckets: 1 << 17,
             bag_pairs: true,
+            bag_whole: true,
             screen_dim: screen::DEFAULT_DIM,
             hidden_dim: 256,
             layers: 2,
@@ -90,7 +93,8 @@ impl Default for ModelRecipe {
 impl ModelRecipe {
     /// The n-grams.
     pub(super) fn grams(&self) -> Grams {
-        Grams { buckets: self.bag_buckets, shortest: 2, longest: 5, pairs: self.bag_pairs }
+        let (buckets, pairs, whole) = (self.bag_buckets, self.bag_pairs, self.bag_whole);
+        Grams { buckets, shortest: 2, longest: 5, pairs, whole }
     }
 
     /// The averaged n-grams of a Text-CNN, if there are any.

@@ -212,7 +212,7 @@ impl Shape {
 pub(crate) mod tests {
     use super::*;
 
-    const GRAMS: Grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true };
+    const GRAMS: Grams = Grams { buckets: 40, shortest: 2, longest: 3, pairs: true, whole: false };
 
     /// A small one of each.
     pub(crate) fn shapes() -> [Shape; 4] {

@@ -11,7 +11,16 @@ pub(super) const GAPS: &str = r"\x00-/:-@\[-`{-\x{BF}\x{D7}\x{F7}\x{1680}\x{2000
 
 /// The words of a normalised text; see the head of the file.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    spans(text).map(|span| at(text, span))
+    words_cut(text, false)
+}
+
+/// The words of a normalised text, or, as `whole` ones, what stands between gaps: a part number is one word, with its digits.
+pub fn words_cut(text: &str, whole: bool) -> impl Iterator<Item = &str> {
+    let mut spans = spans(text);
+    std::iter::from_fn(move || match whole {
+        true => spans.whole().map(|(from, to)| &text[from..to]),
+        false => spans.next().map(|span| at(text, span)),
+    })
 }
 
 /// The word at a place that [`spans`] gave.
@@ -50,6 +59,16 @@ impl Spans<'_> {
                 }
             }
         }
+    }
+}
+
+impl Spans<'_> {
+    /// The next run of what is no gap.
+    fn whole(&mut self) -> Option<(usize, usize)> {
+        self.pass(|b| !b.is_ascii_alphanumeric(), is_gap);
+        let from = self.at;
+        self.pass(|b| b.is_ascii_alphanumeric(), |c| !is_gap(c));
+        (from < self.at).then_some((from, self.at))
     }
 }
 
@@ -92,6 +111,14 @@ mod tests {
         assert_eq!(cut("0.75kw 1998 no:jtd923771012345x"), ["0", "75", "kw", "1998", "no", "jtd", SERIAL, "x"]);
         assert_eq!(cut("1234 12345"), ["1234", SERIAL]);
         assert_eq!(cut("créme – 日本 ٣٤"), ["créme", "日本", "٣٤"]);
+        assert_eq!(cut("... "), [""; 0]);
+    }
+
+    #[test]
+    fn whole_words_end_at_gaps_alone() {
+        let cut = |text| words_cut(text, true).collect::<Vec<_>>();
+        assert_eq!(cut("0.75kw no:jtd923771012345x m8x30"), ["0", "75kw", "no", "jtd923771012345x", "m8x30"]);
+        assert_eq!(cut(" créme4 – 日本12, 12345 "), ["créme4", "日本12", "12345"]);
         assert_eq!(cut("... "), [""; 0]);
     }
 }

@@ -73,6 +73,15 @@ fn distinct<'e>(lines: impl Iterator<Item = &'e [u32]>) -> Distinct {
     Distinct { ids, lines }
 }
 
+/// The lines that hold each of the distinct rows, in their order, as often as they hold it.
+fn holders(lines: &[Vec<u32>], rows: usize) -> Vec<Vec<u32>> {
+    let mut holders = vec![Vec::new(); rows];
+    for (n, line) in lines.iter().enumerate() {
+        line.iter().for_each(|&place| holders[place as usize].push(n as u32));
+    }
+    holders
+}
+
 /// `relu(mean of the rows + bias)` of every line, `[lines, dim]`.
 fn features(lines: &[Vec<u32>], rows: &[f32], bias: &[f32]) -> Vec<f32> {
     let dim = bias.len();
@@ -153,16 +162,15 @@ impl<'a> BagNetwork<'a> {
             *gradient = if *hidden > 0.0 { *gradient * keep } else { 0.0 };
         }
         let bias = Tensor::from_vec(column_sums(&back, self.dim), self.dim, &Device::Cpu)?;
-        // A line's gradient goes to each of its n-grams; lines in their order, so threads change nothing.
         let mut of_rows = vec![0f32; numbers];
-        for (line, gradient) in lines.iter().zip(back.chunks_exact(self.dim)) {
-            let share = 1.0 / line.len().max(1) as f32;
-            let shared: Vec<f32> = gradient.iter().map(|g| g * share).collect();
-            for &place in line {
-                let row = &mut of_rows[place as usize * self.dim..][..self.dim];
-                row.iter_mut().zip(&shared).for_each(|(sum, g)| *sum += g);
+        let shares: Vec<f32> = lines.iter().map(|line| 1.0 / line.len().max(1) as f32).collect();
+        // A line's gradient goes to each of its n-grams; a row takes lines in their order, so threads change nothing.
+        of_rows.par_chunks_mut(self.dim).zip(holders(&lines, ids.len())).for_each(|(row, lines)| {
+            for line in lines {
+                let gradient = &back[line as usize * self.dim..][..self.dim];
+                row.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g * shares[line as usize]);
             }
-        }
+        });
         Ok(Gradients { loss, ids, rows: of_rows, dense: vec![bias, output, output_bias] })
     }
 

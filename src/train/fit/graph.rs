@@ -270,7 +270,7 @@ mod tests {
     use std::ops::ControlFlow;
 
     fn grams(buckets: usize) -> Grams {
-        Grams { buckets, shortest: 2, longest: 3, pairs: false }
+        Grams { buckets, shortest: 2, longest: 3, pairs: false, whole: false }
     }
 
     /// One of each, of dimensions that grow with `size`.

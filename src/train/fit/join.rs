@@ -105,7 +105,7 @@ mod tests {
     /// The mean of two lines' worth of rows by hand: rectified, through each bag's own output layer, counted by its part.
     #[test]
     fn joined_bags_answer_with_the_mean_of_their_logits() {
-        let grams = crate::text::Grams { buckets: 9, shortest: 2, longest: 3, pairs: false };
+        let grams = crate::text::Grams { buckets: 9, shortest: 2, longest: 3, pairs: false, whole: false };
         let (dim, classes) = (4, 5);
         let config = Config {
             embedding_dim: 2,

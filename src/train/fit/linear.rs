@@ -167,7 +167,7 @@ mod tests {
     const CLASSES: usize = 4;
 
     fn shape() -> Linear {
-        let grams = Grams { buckets: 9, shortest: 2, longest: 3, pairs: false };
+        let grams = Grams { buckets: 9, shortest: 2, longest: 3, pairs: false, whole: false };
         Linear { grams, max_tokens: 9, classes: CLASSES }
     }
 
