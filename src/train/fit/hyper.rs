@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Most networks that are joined.
 const MAX_MEMBERS: usize = 8;
 
+/// Most rows that a class is repeated to.
+const MAX_UPSAMPLED: usize = 10_000;
+
 /// Settings of the training; [`Hyper::default`] holds what measured best.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +48,9 @@ pub struct Hyper {
     pub average_decay: f64,
     /// Rare classes count more, by (rows of the largest class / rows of the class) to this power, training part only.
     pub rarity_power: f64,
+    /// Lines of a class with fewer are repeated in turns until it has so many, of the labelled lines that are learned alone:
+    /// after the split. 0 for none.
+    pub upsample_to: usize,
     /// Epochs without a better `stop_accuracy` after which training ends.
     pub patience: usize,
     /// Networks that are trained alike but for seed and smoothing and joined into one, whose logits are the weighted mean
@@ -124,6 +130,7 @@ impl Default for Hyper {
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
+            upsample_to: 0,
             patience: 8,
             members: 2,
             seed: 17,
@@ -171,6 +178,10 @@ impl Hyper {
             if !(1..=MAX_MEMBERS).contains(&members) {
                 return Err(Error::Usage(format!("{name} is {members}, it must be 1 to {MAX_MEMBERS}")));
             }
+        }
+        if self.upsample_to > MAX_UPSAMPLED {
+            let rows = self.upsample_to;
+            return Err(Error::Usage(format!("upsample_to is {rows}, it must be at most {MAX_UPSAMPLED}")));
         }
         match (self.epochs.min(self.bag.epochs), self.batch_rows, self.patience) {
             (0, _, _) | (_, 0, _) | (_, _, 0) => {
