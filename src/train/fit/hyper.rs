@@ -17,7 +17,7 @@ pub struct Hyper {
     pub epochs: usize,
     /// Lines of one step.
     pub batch_rows: usize,
-    /// Highest learning rate of AdamW.
+    /// Highest learning rate, of AdamW or of the AdaGrad of a linear model.
     pub learning_rate: f64,
     /// The embedding's learning rate as a multiple: a rare token is in few batches, and must move in those.
     pub embedding_rate_ratio: f64,
