@@ -208,6 +208,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn classes_are_not_repeated_without_bound() {
+        let of = |upsample_to| Hyper { upsample_to, ..Hyper::default() }.validate();
+        assert!(of(0).is_ok() && of(10_000).is_ok());
+        assert!(of(10_001).unwrap_err().to_string().contains("upsample_to is 10001"));
+    }
+
+    #[test]
     fn the_learning_rate_rises_and_falls() {
         let hyper = Hyper { learning_rate: 1.0, warmup_ratio: 0.1, final_rate_ratio: 0.25, ..Hyper::default() };
         let rates: Vec<f64> = (0..100).map(|step| hyper.rate(hyper.learning_rate, step, 100)).collect();
