@@ -55,17 +55,29 @@ def nearest(train, test):
 
 def shares(answers, test):
     right = lambda digits: sum(bool(a) and a[0][:digits] == c[:digits] for a, (_, c) in zip(answers, test)) / len(test)
+    five = lambda digits: sum(c[:digits] in [o[:digits] for o in a[:5]] for a, (_, c) in zip(answers, test)) / len(test)
     return {
         "hs6": right(6),
         "hs4": right(4),
         "hs2": right(2),
-        "hs6_top_five": sum(c in a for a, (_, c) in zip(answers, test)) / len(test),
+        "hs6_top_five": five(6),
+        "hs4_top_five": five(4),
+        "hs2_top_five": five(2),
     }
 
 
 def most(train, digits):
     counts = collections.Counter(code[:digits] for _, code in train)
     return sorted(counts, key=lambda code: (-counts[code], code))
+
+
+def upsampled(train, cap):
+    """Lines of each class again and again until there are as many as of the largest one, but at most the cap."""
+    classes = collections.defaultdict(list)
+    for line in train:
+        classes[line[1]].append(line)
+    rows = min(cap, max(map(len, classes.values())))
+    return [lines[n % len(lines)] for _, lines in sorted(classes.items()) for n in range(max(rows, len(lines)))]
 
 
 def main():
@@ -75,7 +87,14 @@ def main():
     answers = list(nearest(train, test))
     majority = shares([most(train, 6)[:5]] * len(test), test)
     for digits in (4, 2):
-        majority[f"hs{digits}"] = sum(c[:digits] == most(train, digits)[0] for _, c in test) / len(test)
+        ranked = most(train, digits)
+        majority[f"hs{digits}"] = sum(c[:digits] == ranked[0] for _, c in test) / len(test)
+        majority[f"hs{digits}_top_five"] = sum(c[:digits] in ranked[:5] for _, c in test) / len(test)
+    # Distinct texts by their first line.
+    texts = {}
+    for (text, code), answer in zip(test, answers):
+        texts.setdefault(text, int(bool(answer) and answer[0] == code))
+    copies = list(nearest(upsampled(train, 100), test))
     support = collections.Counter(code for _, code in train)
     buckets = {}
     for name, least, end in (
@@ -84,7 +103,13 @@ def main():
         inside = [(a, c) for a, (_, c) in zip(answers, test) if least <= support[c] < end]
         right = sum(bool(a) and a[0] == c for a, c in inside)
         buckets[name] = [len(inside), right / len(inside) if inside else None]
-    print(json.dumps({"majority": majority, "nearest": shares(answers, test), "support": buckets}))
+    print(json.dumps({
+        "majority": majority,
+        "nearest": shares(answers, test),
+        "nearest_after": shares(copies, test),
+        "nearest_texts": list(texts.values()),
+        "support": buckets,
+    }))
 
 
 main()

@@ -13,7 +13,7 @@ use crate::lake::Place;
 use crate::tariff::Edition;
 use crate::train::{
     CheckLimits, CheckpointPlace, CompareOptions, CompareWatcher, ComparedKind, ComparedRow, Leak, TrainOptions,
-    Wanted, compare,
+    Upsampled, Wanted, compare,
 };
 
 #[derive(Args)]
@@ -42,10 +42,10 @@ pub struct CompareArgs {
     /// Share of the accepted lines that must be right
     #[arg(long, value_name = "RATIO", default_value_t = 0.98)]
     target_precision: f64,
-    /// Whether to show what up-sampling before the split would have claimed
+    /// Whether to show what up-sampling before the split would have claimed, and what it does after the split
     #[arg(long, value_enum, default_value_t = Shown::On)]
     show_leak: Shown,
-    /// Show it of the first recipe, too: one more training, on more lines
+    /// Show it of the first recipe, too: two more trainings, on more lines
     #[arg(long)]
     leak_model: bool,
     /// Rows that a class is repeated to there, at most
@@ -145,13 +145,17 @@ fn name(file: &Path, all: &[PathBuf]) -> String {
 
 impl CompareWatcher for Screen {
     fn row(&mut self, row: &ComparedRow, again: bool) {
-        let leaky = if row.leaks { " (LEAKY: up-sampled before the split)" } else { "" };
+        let copies = match row.upsampled {
+            Upsampled::No => "",
+            Upsampled::AfterSplit => " (up-sampled after the split)",
+            Upsampled::BeforeSplit => " (LEAKY: up-sampled before the split)",
+        };
         let when = match (again, row.kind) {
             (true, _) => ", done before".to_string(),
             (false, ComparedKind::Recipe) => format!(", trained in {:.0} s", row.train_secs),
             (false, _) => String::new(),
         };
-        self.say(&format!("{}{leaky}: {:.1} % right at six digits{when}", row.name, 100.0 * row.hs6));
+        self.say(&format!("{}{copies}: {:.1} % right at six digits{when}", row.name, 100.0 * row.hs6));
     }
 }
 

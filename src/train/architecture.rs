@@ -82,7 +82,7 @@ impl Architecture {
         let (model, fit) = match self {
             Architecture::TextCnn => (model, fit),
             Architecture::Linear => {
-                let fit = Hyper { epochs: 6, batch_rows: 128, learning_rate: 0.5, label_smoothing: 0.0, ..alone };
+                let fit = Hyper { epochs: 6, batch_rows: 128, learning_rate: 4.0, label_smoothing: 0.0, ..alone };
                 (ModelRecipe { bag_buckets: 1 << 15, ..model }, fit)
             }
             Architecture::Averaged => {
@@ -175,5 +175,41 @@ impl Architecture {
         };
         shape.validate().map_err(|e| Error::Usage(e.to_string()))?;
         Ok(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::fit::{CheckpointPlace, Example, Random, fit_net};
+    use std::ops::ControlFlow;
+
+    /// One class has most of the lines, and every row of the small table is in hundreds of them, as with hashed n-grams: what three
+    /// rows say of a class of six lines is learned all the same.
+    #[test]
+    fn a_linear_model_learns_classes_of_few_lines_among_many_of_another() {
+        const CLASSES: usize = 60;
+        let mut random = Random::new(5, 0);
+        let own: Vec<Vec<u32>> = (0..CLASSES).map(|_| (0..3).map(|_| random.below(128) as u32).collect()).collect();
+        let mut lines = |of_first: usize, of_others: usize| -> Vec<Example> {
+            let of = |class| if class == 0 { of_first } else { of_others };
+            let classes = (0..CLASSES).flat_map(|class| vec![class; of(class)]);
+            let line = |class: usize| {
+                let noise = (0..9).map(|_| random.below(128) as u32);
+                let grams = own[class].iter().copied().chain(noise).collect();
+                Example { tokens: vec![], grams, class: class as u32, weight: 1.0 }
+            };
+            classes.map(line).collect()
+        };
+        let (train, stop) = (lines(2000, 6), lines(0, 4));
+        let Recipe { mut model, fit, .. } = Architecture::Linear.defaults();
+        model.bag_buckets = 128;
+        let NetworkConfig::Other(shape) = Architecture::shape(&model, 2, CLASSES).unwrap() else {
+            panic!("no network")
+        };
+        let (lines, place) = ((&train[..], &stop[..]), CheckpointPlace::default());
+        let fitted = fit_net(&shape, &fit, &[], lines, &place, &mut |_| ControlFlow::Continue(())).unwrap();
+        let right = fitted.history[fitted.best_epoch - 1].stop_accuracy;
+        assert!(right > 0.3, "{right} of lines of small classes: {:?}", fitted.history);
     }
 }

@@ -43,10 +43,10 @@ impl Answer {
 pub(super) struct Majority {
     /// Subheadings, the five most frequent ones; of equals the lower code.
     pub codes: Vec<(Subheading, f32)>,
-    /// The most frequent heading, which need not be that of the first subheading.
-    pub heading: (String, f32),
-    /// The most frequent chapter.
-    pub chapter: (String, f32),
+    /// The five most frequent headings, which need not be those of the subheadings.
+    pub headings: Vec<(String, f32)>,
+    /// The five most frequent chapters.
+    pub chapters: Vec<(String, f32)>,
 }
 
 impl Majority {
@@ -62,33 +62,30 @@ impl Majority {
             rows.truncate(5);
             rows
         };
-        let first =
-            |digits: usize| most(digits).first().map_or_else(Default::default, |(c, n)| (c.to_string(), share(*n)));
+        let level = |digits: usize| most(digits).into_iter().map(|(c, n)| (c.to_string(), share(n))).collect();
         Majority {
             // What comes from a subheading's digits is one.
             codes: most(6).into_iter().filter_map(|(code, rows)| Some((code.parse().ok()?, share(rows)))).collect(),
-            heading: first(4),
-            chapter: first(2),
+            headings: level(4),
+            chapters: level(2),
         }
     }
 
     /// The answer to any line.
     pub(super) fn answer(&self) -> Answer {
-        Answer { top: self.codes.clone(), heading: self.heading.1, chapter: self.chapter.1 }
+        let first = |level: &[(String, f32)]| level.first().map_or(0.0, |(_, share)| *share);
+        Answer { top: self.codes.clone(), heading: first(&self.headings), chapter: first(&self.chapters) }
     }
 
     /// Bytes that it keeps.
     pub(super) fn size_bytes(&self) -> u64 {
-        size_of_val(&self.codes[..]) as u64 + size_of_val(&self.heading) as u64 + size_of_val(&self.chapter) as u64
+        (size_of_val(&self.codes[..]) + size_of_val(&self.headings[..]) + size_of_val(&self.chapters[..])) as u64
     }
 
-    /// Whether the most frequent heading (4 digits) or chapter (2) is that of a code.
-    pub(super) fn right(&self, digits: usize, code: Subheading) -> bool {
-        match digits {
-            4 => self.heading.0 == code.heading(),
-            2 => self.chapter.0 == code.chapter(),
-            _ => self.codes.first().is_some_and(|(most, _)| *most == code),
-        }
+    /// Whether one of the `first` most frequent headings (4 digits) or chapters (2) is that of a code.
+    pub(super) fn right(&self, digits: usize, first: usize, code: Subheading) -> bool {
+        let level = if digits == 4 { &self.headings } else { &self.chapters };
+        level.iter().take(first).any(|(most, _)| *most == code.as_str()[..digits])
     }
 }
 
@@ -148,10 +145,10 @@ mod tests {
         let found: Vec<(String, f32)> = majority.codes.iter().map(|(c, share)| (c.to_string(), *share)).collect();
         let expected = [("871120", 0.3), ("848180", 0.2), ("010121", 0.1), ("847130", 0.1), ("847141", 0.1)];
         assert_eq!(found, expected.map(|(c, share)| (c.to_string(), share)));
-        assert_eq!((&majority.heading, &majority.chapter), (&("8471".into(), 0.4), &("84".into(), 0.6)));
-        assert!(majority.right(6, code("871120")) && !majority.right(6, code("847130")));
-        assert!(majority.right(4, code("847130")) && !majority.right(4, code("871120")));
-        assert!(majority.right(2, code("848180")) && !majority.right(2, code("871120")));
+        assert_eq!((&majority.headings[0], &majority.chapters[0]), (&("8471".into(), 0.4), &("84".into(), 0.6)));
+        assert!(majority.right(4, 1, code("847130")) && !majority.right(4, 1, code("871120")));
+        assert!(majority.right(2, 1, code("848180")) && !majority.right(2, 1, code("871120")));
+        assert!(majority.right(4, 2, code("871120")) && !majority.right(4, 5, code("010200")));
     }
 
     /// A curve of one level by hand: p = 0.5, a = 2, b = 1, c = 0.3 gives z = -2 ln 2 + ln 2 + 0.3 = -0.393147 and 0.402960.

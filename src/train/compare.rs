@@ -5,6 +5,7 @@
 
 mod leak;
 mod measured;
+mod paired;
 mod report;
 mod row;
 
@@ -17,10 +18,11 @@ use super::labels::Label;
 use super::pipeline::{Further, Parts, Prepared, TrainOptions, Watcher};
 use super::recipe::Recipe;
 use super::split::Part;
+use super::upsample::{largest, upsampled};
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use measured::Sides;
-pub use row::{Kind, Row};
+pub use row::{Kind, Row, Upsampled};
 
 /// Test lines that a baseline is asked about when classes were up-sampled, at most: there are many, and most are copies.
 const LEAK_TEST_ROWS: usize = 5_000;
@@ -34,7 +36,7 @@ pub struct CompareOptions {
     pub recipes: Vec<(String, Recipe)>,
     /// SQL filter of the lines to measure on, in place of the split's test part.
     pub test_where: Option<String>,
-    /// What to show of up-sampling before the split.
+    /// What to show of up-sampling before and after the split.
     pub leak: Leak,
     /// Rows that a class is repeated to there, at most.
     pub leak_cap: usize,
@@ -44,14 +46,14 @@ pub struct CompareOptions {
     pub out: Option<Place>,
 }
 
-/// What to show of up-sampling before the split.
+/// What to show of up-sampling before and after the split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leak {
     /// Nothing.
     Hidden,
-    /// What the baselines would have claimed.
+    /// What the baselines would have claimed, and the nearest neighbour up-sampled after the split.
     Baselines,
-    /// That, and what the first recipe would have claimed, which is one more and longer training.
+    /// That, and the same of the first recipe: two more and longer trainings.
     FirstRecipe,
 }
 
@@ -60,7 +62,7 @@ pub enum Leak {
 pub struct Comparison {
     /// The lines.
     pub lines: Lines,
-    /// Recipes in their order, the baselines, and then those that leak.
+    /// Recipes in their order, the baselines, those that were up-sampled after the split, and those that leak.
     pub rows: Vec<Row>,
 }
 
@@ -114,20 +116,27 @@ pub async fn compare(options: &CompareOptions, watcher: &mut dyn CompareWatcher)
         recipes.push((name, train, further));
     }
     let mut book = Book::new(options, &parts, &honest, watcher);
-    book.baselines(&honest, None).await?;
+    book.majority(&honest, Upsampled::No).await?;
+    book.nearest(&honest, Upsampled::No).await?;
+    let rows = largest(&honest.train, options.leak_cap);
     let (dealt, leaky);
     let mut leaks = None;
     if options.leak != Leak::Hidden {
+        book.nearest(&honest.upsampled(rows), Upsampled::AfterSplit).await?;
         dealt = prepared.dealt(upsampled_and_dealt(&parts, options));
         leaky = dealt.parts()?;
         leaks = Some(&dealt);
         let sides = Sides::of(&leaky).limited(LEAK_TEST_ROWS);
-        book.baselines(&sides, Some(options.leak_cap)).await?;
+        book.majority(&sides, Upsampled::BeforeSplit).await?;
+        book.nearest(&sides, Upsampled::BeforeSplit).await?;
     }
     for (n, (name, train, further)) in recipes.iter().enumerate() {
-        book.recipe(name, train, (&prepared, further), None).await?;
+        book.recipe(name, train, (&prepared, further), Upsampled::No).await?;
         if let (0, Leak::FirstRecipe, Some(dealt)) = (n, options.leak, leaks) {
-            book.recipe(name, train, (dealt, further), Some(options.leak_cap)).await?;
+            let mut after = train.clone();
+            after.recipe.fit.upsample_to = rows;
+            book.recipe(name, &after, (&prepared, further), Upsampled::AfterSplit).await?;
+            book.recipe(name, train, (dealt, further), Upsampled::BeforeSplit).await?;
         }
     }
     Ok(book.comparison)
@@ -154,6 +163,12 @@ impl CompareOptions {
         if !(self.score_secs.is_finite() && self.score_secs > 0.0) || self.leak_cap == 0 {
             return Err(Error::Usage("--score-secs and --leak-cap must be above 0".into()));
         }
+        if self.leak == Leak::FirstRecipe && self.recipes[0].1.fit.upsample_to > 0 {
+            return Err(Error::Usage(
+                "--leak-model shows the first recipe with and without up-sampling: take [fit] upsample_to out of it"
+                    .into(),
+            ));
+        }
         Ok(())
     }
 }
@@ -161,7 +176,7 @@ impl CompareOptions {
 /// All usable lines, their small classes repeated, each in a part at random: what must not be done.
 fn upsampled_and_dealt(parts: &Parts<'_>, options: &CompareOptions) -> Vec<(Line, Part)> {
     let all: Vec<_> = parts.each().flat_map(|(_, lines)| measured::goods(lines)).collect();
-    let rows = leak::upsampled(&all, options.leak_cap);
+    let rows = upsampled(&all, largest(&all, options.leak_cap));
     let dealt = leak::at_random(rows.len(), &parts.rows(), options.train.recipe.fit.seed);
     let line =
         |(text, code): (&str, _)| Line { text: text.to_string(), label: Label::Valid(code), columns: Vec::new() };
@@ -195,26 +210,25 @@ impl<'a> Book<'a> {
         Book { options, comparison: Comparison { lines, rows: Vec::new() }, watcher }
     }
 
-    /// Both baselines; `leak_cap` when `sides` come from up-sampling before the split.
-    async fn baselines(&mut self, sides: &Sides<'_>, leak_cap: Option<usize>) -> Result<()> {
-        let basis = json!({ "leak_cap": leak_cap, "seed": leak_cap.map(|_| self.options.train.recipe.fit.seed) });
+    async fn majority(&mut self, sides: &Sides<'_>, upsampled: Upsampled) -> Result<()> {
+        self.enter(Kind::Majority, "majority class", upsampled, Value::Null, |_| Ok(measured::majority(sides))).await
+    }
+
+    async fn nearest(&mut self, sides: &Sides<'_>, upsampled: Upsampled) -> Result<()> {
         let score_secs = self.options.score_secs;
-        self.enter(Kind::Majority, "majority class", leak_cap, basis.clone(), |_| Ok(measured::majority(sides)))
-            .await?;
-        let nearest = |watcher: &mut dyn Watcher| {
+        let work = |watcher: &mut dyn Watcher| {
             watcher.step("nearest neighbour");
             measured::nearest(sides, score_secs)
         };
-        self.enter(Kind::Nearest, "nearest neighbour", leak_cap, basis, nearest).await
+        self.enter(Kind::Nearest, "nearest neighbour", upsampled, Value::Null, work).await
     }
 
-    /// A recipe; `leak_cap` when the lines come from up-sampling before the split.
     async fn recipe(
         &mut self,
         name: &str,
         train: &TrainOptions,
         (prepared, further): (&Prepared, &Further),
-        leak_cap: Option<usize>,
+        upsampled: Upsampled,
     ) -> Result<()> {
         let basis = json!({
             "recipe": train.recipe,
@@ -223,11 +237,10 @@ impl<'a> Book<'a> {
             "review_budget": train.wanted.review_budget,
             "audit_ratio": train.wanted.audit_ratio,
             "split_seed": self.options.train.recipe.fit.seed,
-            "leak_cap": leak_cap,
         });
         let score_secs = self.options.score_secs;
         let work = |watcher: &mut dyn Watcher| measured::recipe(prepared, further, train, score_secs, watcher);
-        self.enter(Kind::Recipe, name, leak_cap, basis, work).await
+        self.enter(Kind::Recipe, name, upsampled, basis, work).await
     }
 
     /// Takes a row from where results are kept, or makes it and keeps it.
@@ -235,13 +248,17 @@ impl<'a> Book<'a> {
         &mut self,
         kind: Kind,
         name: &str,
-        leak_cap: Option<usize>,
+        upsampled: Upsampled,
         basis: Value,
         work: impl FnOnce(&mut dyn Watcher) -> Result<Row>,
     ) -> Result<()> {
+        let copies =
+            (upsampled != Upsampled::No).then_some((self.options.leak_cap, self.options.train.recipe.fit.seed));
         let basis = json!({
             "kind": kind,
             "lines": self.comparison.lines,
+            "upsampled": upsampled,
+            "cap_and_seed": copies,
             "basis": basis,
             "program": env!("CARGO_PKG_VERSION"),
         });
@@ -257,7 +274,7 @@ impl<'a> Book<'a> {
             None => work(self.watcher).context(|| name)?,
         };
         // The same recipe under another name is the same work.
-        let row = Row { name: name.to_string(), leaks: leak_cap.is_some(), key, ..row };
+        let row = Row { name: name.to_string(), upsampled, key, ..row };
         self.watcher.row(&row, again);
         if let Some(out) = self.options.out.as_ref().filter(|_| !again) {
             let bytes = serde_json::to_vec_pretty(&row).map_err(|e| Error::Bug(e.to_string()))?;
@@ -265,8 +282,19 @@ impl<'a> Book<'a> {
         }
         self.comparison.rows.push(row);
         let place = |kind: Kind| [Kind::Recipe, Kind::Nearest, Kind::Majority].iter().position(|k| *k == kind);
-        self.comparison.rows.sort_by_key(|row| (row.leaks, place(row.kind)));
+        self.comparison.rows.sort_by_key(|row| (row.upsampled, place(row.kind)));
+        self.pair()?;
         self.save().await
+    }
+
+    /// Sets every row that was measured on the same lines beside the first one.
+    fn pair(&mut self) -> Result<()> {
+        let Some((first, others)) = self.comparison.rows.split_first_mut() else { return Ok(()) };
+        first.paired = None;
+        for row in others.iter_mut().filter(|row| row.upsampled != Upsampled::BeforeSplit) {
+            row.paired = row.right.against(&first.right)?;
+        }
+        Ok(())
     }
 
     /// Writes the table in every form, as far as it goes.

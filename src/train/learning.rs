@@ -31,6 +31,8 @@ pub(super) struct Learnt {
     pub(super) network: Network,
     /// How the fit went.
     pub(super) history: Value,
+    /// Epochs that ran, of all members.
+    pub(super) epochs: usize,
     /// What can be removed once the network is safe.
     pub(super) checkpoints: Checkpoints,
 }
@@ -80,13 +82,14 @@ impl Learning<'_> {
                 let (config, mut fitted) = found;
                 fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
                 let network = self.screened(Network::text_cnn(config, fitted.weights), recipe, watcher)?;
-                let history = history(fitted.best_epoch, &fitted.history);
-                Ok(Learnt { network, history, checkpoints: fitted.checkpoints })
+                let (epochs, history) = (fitted.history.len(), history(fitted.best_epoch, &fitted.history));
+                Ok(Learnt { network, history, epochs, checkpoints: fitted.checkpoints })
             }
             NetworkConfig::Other(shape) => {
                 let fitted = fit::fit_net(&shape, &recipe.fit, &splits, lines, place, &mut tell)?;
-                let history = history(fitted.best_epoch, &fitted.history);
-                Ok(Learnt { network: Network::Other(fitted.weights), history, checkpoints: fitted.checkpoints })
+                let (epochs, history) = (fitted.history.len(), history(fitted.best_epoch, &fitted.history));
+                let network = Network::Other(fitted.weights);
+                Ok(Learnt { network, history, epochs, checkpoints: fitted.checkpoints })
             }
         }
     }

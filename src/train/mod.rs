@@ -31,6 +31,7 @@ mod screen;
 mod search;
 mod split;
 mod table;
+mod upsample;
 pub mod usage;
 mod vague;
 
@@ -39,7 +40,7 @@ pub use architecture::Architecture;
 pub use card::Card;
 pub use checks::Limits as CheckLimits;
 pub use compare::{
-    CompareOptions, CompareWatcher, Comparison, Kind as ComparedKind, Leak, Row as ComparedRow, compare,
+    CompareOptions, CompareWatcher, Comparison, Kind as ComparedKind, Leak, Row as ComparedRow, Upsampled, compare,
 };
 pub use data::Labelled;
 pub use evaluate::{By, Metrics};

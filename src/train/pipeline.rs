@@ -20,6 +20,7 @@ use super::learning::{Learning, Learnt, examples};
 use super::recipe::Recipe;
 use super::record::{Record, SplitRecord};
 use super::split::{Grouping, Part, Split};
+use super::upsample::upsampled;
 use super::vague;
 use crate::error::{Error, Result};
 use crate::lake::Source;
@@ -251,6 +252,8 @@ pub struct FittedBundle {
     pub measured_on: String,
     /// The figures.
     pub metrics: Metrics,
+    /// Epochs that ran, of all members.
+    pub epochs: usize,
     /// What can be removed once the model is safe.
     pub checkpoints: Checkpoints,
 }
@@ -273,13 +276,17 @@ pub fn fit_bundle(
     let tokenizer = Tokenizer::learn(texts.clone(), options.recipe.model.vocab_size, max_tokens)?;
     let labels = labels(&parts.train, extra);
     let shape = Architecture::shape(&options.recipe.model, tokenizer.vocab_size(), labels.len())?;
-    let weighed = parts.train.iter().map(|(text, code)| (*text, *code, 1.0));
+    let learned = match options.recipe.fit.upsample_to {
+        0 => parts.train.clone(),
+        rows => upsampled(&parts.train, rows),
+    };
+    let weighed = learned.iter().map(|(text, code)| (*text, *code, 1.0));
     let more = extra.iter().map(|(text, code, weight)| (text.as_str(), *code, *weight));
     let train = examples(weighed.chain(more), &tokenizer, &shape, &labels)?;
     let stop = parts.stop.iter().map(|(text, code)| (*text, *code, 1.0));
     let stop = examples(stop, &tokenizer, &shape, &labels)?;
     let learning = Learning { texts: texts.collect(), labels: &labels, tokenizer: &tokenizer, train, stop };
-    let Learnt { network, history, checkpoints } = learning.fit(shape, options, watcher)?;
+    let Learnt { network, history, epochs, checkpoints } = learning.fit(shape, options, watcher)?;
     let tokenizer_json = tokenizer.to_json()?;
     watcher.step("calibration");
     let judge = Judging { network: &network, tokenizer_json: &tokenizer_json, labels: &labels };
@@ -306,7 +313,7 @@ pub fn fit_bundle(
         card: String::new(),
     };
     let (draft, measured_on, metrics) = measured(draft, prepared, &parts, &further.counts, &history, options)?;
-    Ok(FittedBundle { draft, measured_on, metrics, checkpoints })
+    Ok(FittedBundle { draft, measured_on, metrics, epochs, checkpoints })
 }
 
 /// The draft with its figures and its card.

@@ -20,16 +20,18 @@ use super::evaluate::Metrics;
 use super::fit::Random;
 use super::pipeline::{Further, Prepared, TrainOptions, Watcher, fit_bundle};
 use super::recipe::Recipe;
+use super::table::nine;
+use super::usage;
 use crate::error::{Context, Error, Result};
 use crate::model::Bundle;
 use crate::registry::Loaded;
 use crate::sql::Classifier;
 pub use space::Space;
 pub use trials::Trial;
-use trials::{Plan, Trials};
+use trials::{Measured, Plan, Trials};
 
 /// Of `trials.jsonl`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What to search.
 #[derive(Clone, Debug)]
@@ -87,17 +89,14 @@ impl Objective {
     }
 
     fn of(self, m: &Metrics) -> f64 {
-        let coverage = |precision: f64| {
-            m.coverage_at.iter().find(|at| at.precision == precision).map_or(0.0, |at| at.coverage_ratio)
-        };
         match self {
             Objective::Hs6 => m.accuracy.hs6,
             Objective::Hs4 => m.accuracy.hs4,
             Objective::Hs2 => m.accuracy.hs2,
             Objective::TopFive => m.accuracy.hs6_top_five,
             Objective::MacroF1 => m.macro_f1,
-            Objective::Coverage98 => coverage(0.98),
-            Objective::Coverage95 => coverage(0.95),
+            Objective::Coverage98 => m.coverage(0.98),
+            Objective::Coverage95 => m.coverage(0.95),
         }
     }
 }
@@ -155,16 +154,21 @@ pub async fn search(options: &SearchOptions, watcher: &mut dyn SearchWatcher) ->
             break;
         };
         watcher.step(&format!("trial {} of {}", trial.number, options.trials));
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), usage::cpu_secs());
         let train = TrainOptions { recipe: options.recipe(&trial)?, ..options.train.clone() };
+        trial.fit_seed = train.recipe.fit.seed;
         // What texts that name no goods are made from may be searched, too.
         let further = prepared.further(&train, watcher).await?;
-        match figure_of(&prepared, &further, &train, options.objective, watcher) {
-            Ok(figure) => trial.figure = Some((figure * 1e9).round() / 1e9),
+        match figures_of(&prepared, &further, &train, watcher) {
+            Ok((metrics, epochs)) => {
+                trial.figure = Some(nine(options.objective.of(&metrics)));
+                trial.measured = Some(Measured::new(&metrics, epochs));
+            }
             Err(e @ (Error::Usage(_) | Error::Registry(_))) => trial.failed = Some(e.to_string()),
             Err(e) => return Err(e.context(format!("trial {}", trial.number))),
         }
         trial.secs = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        trial.cpu_secs = usage::cpu_secs().zip(cpu).map(|(after, before)| nine(after - before));
         found.trials.push(trials.add(&trial)?.clone());
         found.save(options)?;
         watcher.trial(&found);
@@ -173,19 +177,19 @@ pub async fn search(options: &SearchOptions, watcher: &mut dyn SearchWatcher) ->
     Ok(found)
 }
 
-/// The figure of a recipe on the stop part.
-fn figure_of(
+/// The figures of a recipe on the stop part, and the epochs that its fit took.
+fn figures_of(
     prepared: &Prepared,
     further: &Further,
     train: &TrainOptions,
-    objective: Objective,
     watcher: &mut dyn Watcher,
-) -> Result<f64> {
+) -> Result<(Metrics, usize)> {
     train.recipe.validate()?;
-    let (bundle, _) = Bundle::build(fit_bundle(prepared, further, train, watcher)?.draft)?;
+    let fitted = fit_bundle(prepared, further, train, watcher)?;
+    let (bundle, _) = Bundle::build(fitted.draft)?;
     let policy = bundle.policy.clone();
     let classifier = Classifier::new(&Loaded { name: train.name.clone(), version: 0, bundle }, &policy)?;
-    Ok(objective.of(&measure(&classifier, &prepared.parts()?.stop)?))
+    Ok((measure(&classifier, &prepared.parts()?.stop)?, fitted.epochs))
 }
 
 impl SearchOptions {
@@ -228,7 +232,9 @@ impl SearchOptions {
         let Some(coordinates) = tpe::propose(&self.space.axes(), &told, seed, known)? else { return Ok(None) };
         let keys = self.space.parameters().iter().map(|p| p.key.clone());
         let parameters = keys.zip(self.space.values(&coordinates)).collect();
-        Ok(Some(Trial { number, seed, parameters, figure: None, failed: None, secs: 0.0 }))
+        let (figure, measured, failed) = (None, None, None);
+        let fit_seed = self.train.recipe.fit.seed;
+        Ok(Some(Trial { number, seed, fit_seed, parameters, figure, measured, failed, secs: 0.0, cpu_secs: None }))
     }
 
     /// The recipe of a trial, in the form of a file.

@@ -130,6 +130,11 @@ pub fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// To nine decimals: so short a number survives printing and parsing bit for bit, and what was kept is what was made.
+pub fn nine(x: f64) -> f64 {
+    (x * 1e9).round() / 1e9
+}
+
 /// `0.0714` as `7.14 %`.
 pub fn percent(ratio: f64) -> String {
     format!("{:.2} %", 100.0 * ratio)

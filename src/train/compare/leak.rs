@@ -4,24 +4,8 @@
 //! row fall on both sides, and what is measured is memory. The figures stand in a comparison to be seen through, never to be
 //! believed (Kaufman and others 2012, "Leakage in data mining: formulation, detection, and avoidance").
 
-use std::collections::BTreeMap;
-
-use crate::tariff::Subheading;
 use crate::train::fit::Random;
 use crate::train::split::Part;
-
-/// Rows with each class repeated, in turns, until it has as many as the largest one, but at most `cap`; a class that has more
-/// keeps them. Classes by code, their rows in the order of `lines`.
-pub fn upsampled<'t>(lines: &[(&'t str, Subheading)], cap: usize) -> Vec<(&'t str, Subheading)> {
-    let mut classes: BTreeMap<Subheading, Vec<&str>> = BTreeMap::new();
-    lines.iter().for_each(|(text, code)| classes.entry(*code).or_default().push(text));
-    let wanted = classes.values().map(Vec::len).max().unwrap_or(0).min(cap);
-    let rows = |(code, texts): (&Subheading, &Vec<&'t str>)| {
-        let rows = texts.len().max(wanted);
-        texts.iter().copied().cycle().take(rows).map(|text| (text, *code)).collect::<Vec<_>>()
-    };
-    classes.iter().flat_map(rows).collect()
-}
 
 /// A part for each of so many rows, at random, in the proportions of `shares`.
 pub fn at_random(rows: usize, shares: &[(Part, usize)], seed: u64) -> Vec<Part> {
@@ -43,18 +27,6 @@ const LEAK_STREAM: u64 = 0x6c65_616b;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_classes_are_repeated_up_to_the_largest_or_the_cap() {
-        let code = |text: &str| -> Subheading { text.parse().unwrap() };
-        let lines =
-            [("a", "610510"), ("b", "610510"), ("c", "010121"), ("d", "610510"), ("e", "847130"), ("f", "847130")]
-                .map(|(text, label)| (text, code(label)));
-        let texts = |cap: usize| upsampled(&lines, cap).iter().map(|(text, _)| *text).collect::<String>();
-        assert_eq!(texts(100), "cccabdefe");
-        assert_eq!(texts(2), "ccabdef");
-        assert_eq!(upsampled(&[], 5), []);
-    }
 
     #[test]
     fn parts_have_their_shares_and_any_row_may_be_in_any() {

@@ -5,17 +5,20 @@ use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 
-use super::row::{Cost, Kind, Row, by_support};
+use super::row::{Cost, Kind, Row};
 use crate::error::{Error, Result};
 use crate::model::{Bundle, VAGUE_CODE};
 use crate::registry::Loaded;
 use crate::sql::Classifier;
 use crate::tariff::Subheading;
+use crate::text::{EncodeScratch, Tokenizer};
+use crate::train::architecture::Architecture;
 use crate::train::baseline::{Answer, Curves, Majority, Nearest, Scratch};
 use crate::train::evaluate::{Metrics, evaluate};
 use crate::train::fit::Random;
 use crate::train::pipeline::{Further, Parts, Prepared, TrainOptions, Watcher, fit_bundle};
-use crate::train::table::ratio;
+use crate::train::table::{nine, ratio};
+use crate::train::upsample::upsampled;
 use crate::train::usage;
 
 /// Lines that are scored at once while the time is taken.
@@ -27,6 +30,8 @@ const TIMING_STREAM: u64 = 0x74_69_6d_65;
 /// Lines with a subheading, as the baselines need them.
 pub struct Sides<'a> {
     pub train: Vec<(&'a str, Subheading)>,
+    /// These lines, or with copies of them.
+    pub learned: Vec<(&'a str, Subheading)>,
     pub calibrate: Vec<(&'a str, Subheading)>,
     pub test: Vec<(&'a str, Subheading)>,
 }
@@ -34,7 +39,15 @@ pub struct Sides<'a> {
 impl<'a> Sides<'a> {
     /// Of parts, without the lines that are labelled as naming no goods.
     pub fn of(parts: &Parts<'a>) -> Sides<'a> {
-        Sides { train: goods(&parts.train), calibrate: goods(&parts.calibrate), test: goods(&parts.test) }
+        let train = goods(&parts.train);
+        let learned = train.clone();
+        Sides { train, learned, calibrate: goods(&parts.calibrate), test: goods(&parts.test) }
+    }
+
+    /// With every class repeated to so many rows, in what is learned alone.
+    pub fn upsampled(mut self, rows: usize) -> Sides<'a> {
+        self.learned = upsampled(&self.train, rows);
+        self
     }
 
     /// With at most so many test lines, evenly over all of them.
@@ -61,17 +74,19 @@ pub fn goods<'a>(lines: &[(&'a str, Subheading)]) -> Vec<(&'a str, Subheading)> 
 /// Always the most frequent class of each level.
 pub fn majority(sides: &Sides<'_>) -> Row {
     let began = Instant::now();
-    let majority = Majority::fit(&sides.train);
+    let majority = Majority::fit(&sides.learned);
     let train_secs = began.elapsed().as_secs_f64();
     let answers = vec![majority.answer(); sides.test.len()];
-    let right = |digits: usize| {
-        ratio(sides.test.iter().filter(|(_, code)| majority.right(digits, *code)).count(), sides.test.len())
+    let right = |digits: usize, first: usize| {
+        ratio(sides.test.iter().filter(|(_, code)| majority.right(digits, first, *code)).count(), sides.test.len())
     };
     let mut metrics = figures(&answers, sides);
     // Each level has its own most frequent class, which is always said with the same confidence.
-    (metrics.accuracy.hs4, metrics.accuracy.hs2) = (right(4), right(2));
-    metrics.calibration_error.hs4 = (right(4) - f64::from(majority.heading.1)).abs();
-    metrics.calibration_error.hs2 = (right(2) - f64::from(majority.chapter.1)).abs();
+    let answer = majority.answer();
+    (metrics.accuracy.hs4, metrics.accuracy.hs2) = (right(4, 1), right(2, 1));
+    (metrics.accuracy.hs4_top_five, metrics.accuracy.hs2_top_five) = (right(4, 5), right(2, 5));
+    metrics.calibration_error.hs4 = (right(4, 1) - f64::from(answer.heading)).abs();
+    metrics.calibration_error.hs2 = (right(2, 1) - f64::from(answer.chapter)).abs();
     let cost = Cost { train_secs, size_bytes: majority.size_bytes(), ..Cost::default() };
     baseline_row(Kind::Majority, &metrics, &answers, sides, cost)
 }
@@ -80,7 +95,7 @@ pub fn majority(sides: &Sides<'_>) -> Row {
 pub fn nearest(sides: &Sides<'_>, score_secs: f64) -> Result<Row> {
     usage::forget_peak();
     let (began, cpu) = (Instant::now(), usage::cpu_secs());
-    let nearest = Nearest::fit(&sides.train);
+    let nearest = Nearest::fit(&sides.learned);
     let held_out: Vec<&str> = sides.calibrate.iter().map(|(text, _)| *text).collect();
     let curves = Curves::fit(&nearest.answers(&held_out), &sides.calibrate);
     let (train_secs, train_cpu_secs) = (began.elapsed().as_secs_f64(), since(cpu));
@@ -119,6 +134,7 @@ pub fn recipe(
     let (bundle, _) = Bundle::build(fitted.draft)?;
     let size_bytes = bundle.manifest.files.iter().map(|file| file.size_bytes).sum();
     let policy = bundle.policy.clone();
+    let tokenizer = Tokenizer::from_json(&bundle.tokenizer_json)?;
     let loaded = Loaded { name: options.name.clone(), version: 0, bundle };
     let classifier = Classifier::new(&loaded, &policy)?.forgetting();
     let parts = prepared.parts()?;
@@ -135,13 +151,17 @@ pub fn recipe(
         score_cpu_secs_per_million: per_million,
         peak_memory_bytes: usage::peak_memory_bytes(),
     };
-    let by_support = by_support(&train, &test, first.into_iter());
-    Ok(Row { recipe: Some(options.recipe.clone()), ..Row::new(Kind::Recipe, &fitted.metrics, by_support, cost) })
+    let row = Row::new(Kind::Recipe, &fitted.metrics, (&train, &test), &first, cost);
+    let tokens_per_line = match options.recipe.model.architecture {
+        Architecture::Linear => None,
+        _ => Some(tokens_per_line(&tokenizer, &texts)?),
+    };
+    Ok(Row { recipe: Some(options.recipe.clone()), tokens_per_line, ..row })
 }
 
 fn baseline_row(kind: Kind, metrics: &Metrics, answers: &[Answer], sides: &Sides<'_>, cost: Cost) -> Row {
-    let first = answers.iter().map(|answer| Some(answer.top.first()?.0));
-    Row::new(kind, metrics, by_support(&sides.train, &sides.test, first), cost)
+    let first: Vec<Option<Subheading>> = answers.iter().map(|answer| Some(answer.top.first()?.0)).collect();
+    Row::new(kind, metrics, (&sides.train, &sides.test), &first, cost)
 }
 
 /// The figures of a baseline's answers to the test lines.
@@ -157,6 +177,16 @@ fn first_choices(classifier: &Classifier, texts: &[&str]) -> Result<Vec<Option<S
     let codes = predictions.column_by_name("hs6").ok_or_else(|| Error::Bug("hs_predict gives no hs6".into()))?;
     let codes = codes.as_string::<i32>();
     (0..codes.len()).map(|row| codes.is_valid(row).then(|| codes.value(row).parse()).transpose()).collect()
+}
+
+/// Mean number of tokens that are looked at.
+fn tokens_per_line(tokenizer: &Tokenizer, texts: &[&str]) -> Result<f64> {
+    let (mut scratch, mut ids, mut tokens) = (EncodeScratch::default(), Vec::new(), 0);
+    for text in texts {
+        tokenizer.encode(text, &mut scratch, &mut ids)?;
+        tokens += ids.len();
+    }
+    Ok(nine(ratio(tokens, texts.len())))
 }
 
 fn array(texts: &[&str]) -> ArrayRef {

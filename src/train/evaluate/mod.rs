@@ -44,7 +44,16 @@ pub struct Scored<'a> {
 impl Scored<'_> {
     /// Whether the best code agrees with the known one in its first `digits` digits.
     fn right(&self, digits: usize) -> bool {
-        self.top.first().is_some_and(|(code, _)| code.as_str()[..digits] == self.truth.as_str()[..digits])
+        self.top.first().is_some_and(|(code, _)| self.agrees(code, digits))
+    }
+
+    /// Whether one of the best five does.
+    fn among_five(&self, digits: usize) -> bool {
+        self.top.iter().take(5).any(|(code, _)| self.agrees(code, digits))
+    }
+
+    fn agrees(&self, code: &Subheading, digits: usize) -> bool {
+        code.as_str()[..digits] == self.truth.as_str()[..digits]
     }
 }
 
@@ -87,6 +96,13 @@ pub struct Metrics {
     pub chapters: Vec<Chapter>,
     /// How well texts that name no goods are told from the others; their rows are not among the figures above.
     pub vague: Vague,
+}
+
+impl Metrics {
+    /// Share of the rows that can do without a person at one of the precisions that are told; 0 at another.
+    pub fn coverage(&self, precision: f64) -> f64 {
+        self.coverage_at.iter().find(|at| at.precision == precision).map_or(0.0, |at| at.coverage_ratio)
+    }
 }
 
 /// Refusals of texts that name no goods.
@@ -132,6 +148,10 @@ pub struct Accuracy {
     pub hs2: f64,
     /// The right code is among the best five.
     pub hs6_top_five: f64,
+    /// The first four digits of one of the best five are right.
+    pub hs4_top_five: f64,
+    /// The first two digits of one of the best five are right.
+    pub hs2_top_five: f64,
     /// As `hs6`, with each distinct description counted once, by its first row.
     pub hs6_of_texts: f64,
 }
@@ -186,7 +206,9 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
             hs6: share(&|r| r.right(6)),
             hs4: share(&|r| r.right(4)),
             hs2: share(&|r| r.right(2)),
-            hs6_top_five: share(&|r| r.top.iter().take(5).any(|(code, _)| *code == r.truth)),
+            hs6_top_five: share(&|r| r.among_five(6)),
+            hs4_top_five: share(&|r| r.among_five(4)),
+            hs2_top_five: share(&|r| r.among_five(2)),
             hs6_of_texts: ratio(right_texts, texts),
         },
         coverage_at: PRECISIONS.iter().map(|p| curve::coverage_at(&hs6, *p, rows.len())).collect(),
@@ -302,8 +324,15 @@ mod tests {
     fn accuracy_counts_rows_without_a_prediction_as_not_right() {
         let metrics = by_hand();
         assert_eq!((metrics.rows, metrics.texts, metrics.unscored_rows), (6, 5, 1));
-        let expected =
-            Accuracy { hs6: 2.0 / 6.0, hs4: 4.0 / 6.0, hs2: 4.0 / 6.0, hs6_top_five: 0.5, hs6_of_texts: 0.4 };
+        let expected = Accuracy {
+            hs6: 2.0 / 6.0,
+            hs4: 4.0 / 6.0,
+            hs2: 4.0 / 6.0,
+            hs6_top_five: 0.5,
+            hs4_top_five: 4.0 / 6.0,
+            hs2_top_five: 4.0 / 6.0,
+            hs6_of_texts: 0.4,
+        };
         assert_eq!(metrics.accuracy, expected);
     }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Most networks that are joined.
 const MAX_MEMBERS: usize = 8;
 
+/// Most rows that a class is repeated to.
+const MAX_UPSAMPLED: usize = 10_000;
+
 /// Settings of the training; [`Hyper::default`] holds what measured best.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -14,7 +17,7 @@ pub struct Hyper {
     pub epochs: usize,
     /// Lines of one step.
     pub batch_rows: usize,
-    /// Highest learning rate of AdamW.
+    /// Highest learning rate, of AdamW or of the AdaGrad of a linear model.
     pub learning_rate: f64,
     /// The embedding's learning rate as a multiple: a rare token is in few batches, and must move in those.
     pub embedding_rate_ratio: f64,
@@ -45,6 +48,9 @@ pub struct Hyper {
     pub average_decay: f64,
     /// Rare classes count more, by (rows of the largest class / rows of the class) to this power, training part only.
     pub rarity_power: f64,
+    /// Lines of a class with fewer are repeated in turns until it has so many, of the labelled lines that are learned alone:
+    /// after the split. 0 for none.
+    pub upsample_to: usize,
     /// Epochs without a better `stop_accuracy` after which training ends.
     pub patience: usize,
     /// Networks that are trained alike but for seed and smoothing and joined into one, whose logits are the weighted mean
@@ -124,6 +130,7 @@ impl Default for Hyper {
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
+            upsample_to: 0,
             patience: 8,
             members: 2,
             seed: 17,
@@ -172,6 +179,10 @@ impl Hyper {
                 return Err(Error::Usage(format!("{name} is {members}, it must be 1 to {MAX_MEMBERS}")));
             }
         }
+        if self.upsample_to > MAX_UPSAMPLED {
+            let rows = self.upsample_to;
+            return Err(Error::Usage(format!("upsample_to is {rows}, it must be at most {MAX_UPSAMPLED}")));
+        }
         match (self.epochs.min(self.bag.epochs), self.batch_rows, self.patience) {
             (0, _, _) | (_, 0, _) | (_, _, 0) => {
                 Err(Error::Usage("epochs, batch_rows and patience must be at least 1".to_string()))
@@ -195,6 +206,13 @@ impl Hyper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_not_repeated_without_bound() {
+        let of = |upsample_to| Hyper { upsample_to, ..Hyper::default() }.validate();
+        assert!(of(0).is_ok() && of(10_000).is_ok());
+        assert!(of(10_001).unwrap_err().to_string().contains("upsample_to is 10001"));
+    }
 
     #[test]
     fn the_learning_rate_rises_and_falls() {

@@ -2,11 +2,11 @@
 
 use super::plot::Scatter;
 use super::space::{Axis, Parameter};
-use super::trials::Trial;
+use super::trials::{Measured, Trial};
 use super::{Found, SearchOptions};
 use crate::error::Result;
 use crate::train::page::{Figure, Page};
-use crate::train::table::{Cell, Grid};
+use crate::train::table::{Cell, Grid, tenths};
 
 /// Trials that are told by name, the best ones.
 const TOLD: usize = 20;
@@ -51,11 +51,21 @@ impl Found {
         for parameter in options.space.parameters() {
             drawings.push(self.against(parameter)?);
         }
-        let mut best = Grid::new(["trial", "figure", "seconds", "parameters"]);
+        let mut best = Grid::new([
+            "trial",
+            "figure",
+            "right at 6 / 4 / 2 digits",
+            "among five",
+            "macro F1",
+            "coverage at 98 / 95 %",
+            "calibration error",
+            "epochs",
+            "seconds",
+            "CPU-seconds",
+            "parameters",
+        ]);
         for trial in self.ranked().into_iter().take(TOLD) {
-            let cells =
-                [trial.number.to_string(), shown(trial.figure), format!("{:.1}", trial.secs), parameters(trial)];
-            best.rows.push(cells.map(Cell::Words).to_vec());
+            best.rows.push(cells(trial).map(Cell::Words).to_vec());
         }
         let failed = self.trials.iter().filter_map(|t| Some((t, t.failed.as_ref()?)));
         let failed: Vec<[String; 3]> =
@@ -105,6 +115,24 @@ impl Found {
 
 fn shown(figure: Option<f64>) -> String {
     figure.map_or_else(|| "-".into(), |f| format!("{:.2} %", 100.0 * f))
+}
+
+/// A row of the table of the best trials.
+fn cells(trial: &Trial) -> [String; 11] {
+    let of = |figure: &dyn Fn(&Measured) -> String| trial.measured.as_ref().map_or_else(|| "-".into(), figure);
+    [
+        trial.number.to_string(),
+        shown(trial.figure),
+        of(&|m| format!("{} / {} / {}", tenths(m.hs6), tenths(m.hs4), tenths(m.hs2))),
+        of(&|m| tenths(m.hs6_top_five)),
+        of(&|m| tenths(m.macro_f1)),
+        of(&|m| format!("{} / {}", tenths(m.coverage_at_98), tenths(m.coverage_at_95))),
+        of(&|m| format!("{:.3}", m.calibration_error_hs6)),
+        of(&|m| m.epochs.to_string()),
+        format!("{:.1}", trial.secs),
+        trial.cpu_secs.map_or_else(|| "-".into(), |secs| format!("{secs:.1}")),
+        parameters(trial),
+    ]
 }
 
 fn parameters(trial: &Trial) -> String {

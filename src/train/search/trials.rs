@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::error::{Context, Error, Result};
+use crate::train::evaluate::Metrics;
+use crate::train::table::nine;
 
 /// What is searched; two searches with equal plans propose the same trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,15 +42,66 @@ pub struct Trial {
     pub number: usize,
     /// Where the random numbers of its proposal begin.
     pub seed: u64,
+    /// Where those of its training begin.
+    pub fit_seed: u64,
     /// Recipe keys and their values.
     pub parameters: BTreeMap<String, Value>,
     /// The figure, the larger the better, to nine decimals; `None` when the trial failed.
     pub figure: Option<f64>,
+    /// What else was measured; `None` when the trial failed.
+    pub measured: Option<Measured>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Wall time.
     pub secs: f64,
+    /// CPU time of all threads, where the system tells it.
+    pub cpu_secs: Option<f64>,
+}
+
+/// Figures of a trial on the lines that judge it, to nine decimals; see [`Metrics`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Lines.
+    pub rows: usize,
+    /// Share right at six digits.
+    pub hs6: f64,
+    /// At four.
+    pub hs4: f64,
+    /// At two.
+    pub hs2: f64,
+    /// Share with the right code among the best five.
+    pub hs6_top_five: f64,
+    /// Macro F1.
+    pub macro_f1: f64,
+    /// Coverage at 98 % precision.
+    pub coverage_at_98: f64,
+    /// At 95 %.
+    pub coverage_at_95: f64,
+    /// Calibration error of six digits.
+    pub calibration_error_hs6: f64,
+    /// Epochs that ran, of all members.
+    pub epochs: usize,
+}
+
+impl Measured {
+    /// From the figures.
+    pub fn new(m: &Metrics, epochs: usize) -> Measured {
+        let accuracy = &m.accuracy;
+        Measured {
+            rows: m.rows,
+            hs6: nine(accuracy.hs6),
+            hs4: nine(accuracy.hs4),
+            hs2: nine(accuracy.hs2),
+            hs6_top_five: nine(accuracy.hs6_top_five),
+            macro_f1: nine(m.macro_f1),
+            coverage_at_98: nine(m.coverage(0.98)),
+            coverage_at_95: nine(m.coverage(0.95)),
+            calibration_error_hs6: nine(m.calibration_error.hs6),
+            epochs,
+        }
+    }
 }
 
 /// The file, held by one process.
@@ -164,20 +217,22 @@ mod tests {
     use super::*;
 
     fn plan(seed: u64) -> Plan {
-        Plan { format: 1, objective: "o".into(), seed, space: "s".into(), recipe: "r".into(), lines: "l".into() }
+        Plan { format: 2, objective: "o".into(), seed, space: "s".into(), recipe: "r".into(), lines: "l".into() }
     }
 
     fn trial(number: usize) -> Trial {
         let parameters = [("fit.dropout", Value::Float(0.25)), ("model.widths", Value::Array(vec![Value::Integer(1)]))];
         let parameters = parameters.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
-        Trial { number, seed: u64::MAX - 1, parameters, figure: Some(0.634_285_714), failed: None, secs: 1.5 }
+        let measured = Some(Measured::new(&Metrics { rows: 7, macro_f1: 0.1 + 0.2, ..Metrics::default() }, 3));
+        let (seed, fit_seed, figure) = (u64::MAX - 1, 17, Some(0.634_285_714));
+        Trial { number, seed, fit_seed, parameters, figure, measured, failed: None, secs: 1.5, cpu_secs: Some(2.25) }
     }
 
     #[test]
     fn what_was_added_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("trials.jsonl");
-        let failed = Trial { figure: None, failed: Some("no".into()), ..trial(2) };
+        let failed = Trial { figure: None, measured: None, failed: Some("no".into()), cpu_secs: None, ..trial(2) };
         let mut trials = Trials::open(&path, &plan(1)).unwrap();
         assert_eq!(trials.add(&trial(1)).unwrap(), &trial(1));
         trials.add(&failed).unwrap();
@@ -225,6 +280,11 @@ mod tests {
         let (code, said) = refused(&Plan { lines: "m".into(), ..plan(2) });
         assert!(code == 2 && said.contains("seed, set of lines"), "{said}");
         let text = std::fs::read_to_string(&path).unwrap();
+        // The folder of an earlier program: its trials have other fields, and are not looked at.
+        let earlier = text.replace("\"format\":2", "\"format\":1").replace("\"fit_seed\":17,", "");
+        std::fs::write(&path, earlier).unwrap();
+        let (code, said) = refused(&plan(1));
+        assert!(code == 2 && said.contains("another program version") && said.contains("another --out"), "{said}");
         for (broken, line) in
             [(format!("{text}{{\n"), "line 3"), (text.replace("\"number\":1", "\"number\":7"), "line 2")]
         {
