@@ -13,8 +13,8 @@ use crate::train::{CheckLimits, CheckOptions, InspectOptions, inspect};
 
 #[derive(Args)]
 #[command(
-    after_help = "The same checks come before every training, but for the near duplicates. Ends with 20 when a limit is \
-                        passed; the report is printed all the same, and every reason goes to standard error. Example:\n\n  \
+    after_help = "The same checks come before every training. Ends with 20 when a limit is passed; the report is printed \
+                        all the same, and every reason goes to standard error. Example:\n\n  \
                         harmonize data --input labelled/ --label hs6 --edition 2022 --format html > checks.html"
 )]
 pub struct DataArgs {

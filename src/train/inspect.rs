@@ -33,7 +33,7 @@ pub struct DataReport {
     pub labels: Report,
     /// Of the descriptions.
     pub descriptions: Profile,
-    /// Of their spelling; only [`inspect`] takes the time for it.
+    /// Of their spelling; `None` in a record that is older.
     #[serde(default)]
     pub near_duplicates: Option<NearDuplicates>,
 }
@@ -67,10 +67,7 @@ pub struct InspectOptions {
 pub async fn inspect(options: &InspectOptions) -> Result<DataReport> {
     let InspectOptions { lines: labelled, checks } = options;
     let (source, lines) = labelled.read(Codes::builtin(checks.edition)).await?;
-    let mut report = DataReport::of(&source, &lines, &labelled.label, checks);
-    let usable = described(&lines).filter_map(|line| Some((line.text.as_str(), line.label.class(true)?)));
-    report.near_duplicates = Some(NearDuplicates::of(usable, &checks.split));
-    Ok(report)
+    Ok(DataReport::of(&source, &lines, &labelled.label, checks))
 }
 
 /// Lines that have a description.
@@ -87,10 +84,12 @@ impl DataReport {
         let labels = checks::check(rows, limits.rare_below);
         let texts = described(lines).map(|l| Described { text: &l.text, usable: l.label.class(true).is_some() });
         let descriptions = Profile::of(texts, split, vague);
+        let usable = described(lines).filter_map(|l| Some((l.text.as_str(), l.label.class(true)?)));
+        let near_duplicates = Some(NearDuplicates::of(usable, split));
         let mut refused = labels.refused(limits);
         refused.extend(descriptions.refused(limits));
         let schema = Schema::of(source, label);
-        DataReport { edition: *edition, refused, limits: *limits, schema, labels, descriptions, near_duplicates: None }
+        DataReport { edition: *edition, refused, limits: *limits, schema, labels, descriptions, near_duplicates }
     }
 
     /// As aligned lines of text.

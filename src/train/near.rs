@@ -64,7 +64,7 @@ impl NearDuplicates {
         let mut table = Table::default();
         let (kept, learned) = (thousands(self.kept_texts), thousands(self.learned_texts));
         let of = format!("{} of {kept} usable ones kept from the fit, beside {learned} learned", percent(self.ratio));
-        table.fact("near duplicates", self.near_texts, &of);
+        table.row("near duplicates", &thousands(self.near_texts), &of);
         table
     }
 }
