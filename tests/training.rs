@@ -293,7 +293,7 @@ fn each_bad_input_trains_or_says_what_to_do() {
 #[test]
 fn the_data_checks_tell_files_columns_and_every_reason() {
     let dir = folder();
-    let text = |i: usize| Some(if i < 7 { format!("blue boxes {i}") } else { format!("steel bolts of kind {i}") });
+    let text = |i: usize| Some(if i < 7 { format!("blue things {i}") } else { format!("steel bolts of kind {i}") });
     let texts = |from: usize| -> ArrayRef { Arc::new((from..from + 60).map(text).collect::<StringArray>()) };
     // One row in sixty is of a class of its own, and two have no label.
     let code = |i: usize| [None, None, Some("847130")].get(i).copied().unwrap_or(Some(["731815", "731816"][i % 2]));
@@ -306,7 +306,7 @@ fn the_data_checks_tell_files_columns_and_every_reason() {
     );
     let (input, list, recipe) =
         (path(dir.path(), "in"), path(dir.path(), "vague.txt"), path(dir.path(), "recipe.toml"));
-    std::fs::write(&list, "Blue  Boxes\n").unwrap();
+    std::fs::write(&list, "Blue  Things\n").unwrap();
     std::fs::write(&recipe, format!("[vague]\nlist = {list:?}\n[checks]\nmin_usable_rows = 100\n")).unwrap();
     let checks =
         |more: &[&str]| run(&[&["data", "--input", &input, "--label", "code", "--recipe", &recipe][..], more].concat());
