@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, NullArray, StringArray};
 use serde_json::{Value, json};
 
 use crate::support::lab::{RECIPE, folder, lab, ok, path, run, write_parquet};
@@ -10,12 +10,6 @@ use crate::support::servers::python_lines;
 fn write(file: &Path, texts: Vec<Option<String>>, labels: ArrayRef) {
     let text: ArrayRef = Arc::new(texts.into_iter().collect::<StringArray>());
     write_parquet(file, vec![("description", text), ("code", labels)]);
-}
-
-fn train_args<'a>(input: &'a str, registry: &'a str) -> Vec<&'a str> {
-    let recipe = &lab().recipe;
-    let target = ["--target-precision", "0.5"];
-    [&["train", "--input", input, "--label", "code", "--registry", registry, "--recipe", recipe][..], &target].concat()
 }
 
 /// What is wrong with the call is said before anything is read or fitted: the input does not even exist.
@@ -219,45 +213,135 @@ fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
     assert!(weights.iter().all(|w| *w == weights[0]), "the number of threads changed the model");
 }
 
-#[test]
-fn labels_that_are_no_codes_of_the_edition_are_named_and_refused() {
-    let dir = folder();
-    let registry = path(dir.path(), "models");
-    let texts = || (0..600).map(|i| Some(format!("goods number {i} of kind {}", i % 7))).collect::<Vec<_>>();
-    let cases: Vec<(&str, ArrayRef, &str)> = vec![
-        // 851712 is gone in 2022, 847130 is there.
-        ("edition", Arc::new((0..600).map(|i| Some(["851712", "847130"][i % 2])).collect::<StringArray>()), "851712"),
-        ("unknown", Arc::new((0..600).map(|i| Some(["999998", "847130"][i % 2])).collect::<StringArray>()), "999998"),
-        // A number column has lost the zero of chapter 01.
-        ("zeros", Arc::new((0..600).map(|i| Some([10121, 847130][i % 2])).collect::<Int64Array>()), "repair-zeros"),
-        ("one", Arc::new((0..600).map(|_| Some("847130")).collect::<StringArray>()), "at least 2 are needed"),
-        ("nulls", Arc::new((0..600).map(|_| None::<&str>).collect::<StringArray>()), ""),
-        ("words", Arc::new((0..600).map(|_| Some("laptop")).collect::<StringArray>()), ""),
-    ];
-    for (name, labels, word) in cases {
-        let file = dir.path().join(name).join("a.parquet");
-        write(&file, texts(), labels);
-        let ended = run(&train_args(file.to_str().unwrap(), &registry));
-        assert_eq!(ended.code, 20, "{name}: {}", ended.err);
-        assert!(ended.err.contains(word), "{name}: {}", ended.err);
-        assert!(!ended.err.contains("goods number"), "no description in a message");
-    }
-    assert!(!Path::new(&registry).join("hs").exists(), "nothing was registered");
-    // Repaired on request.
-    let file = dir.path().join("zeros/a.parquet");
-    let mut args = train_args(file.to_str().unwrap(), &registry);
-    args.push("--repair-zeros");
-    ok(&args);
+/// Small enough that a training takes a second.
+const TINY: &str = "[model]\nvocab_size = 300\nembedding_dim = 8\nfilters = 8\nwidths = [1, 2]\nbag_dim = 8\nbag_buckets = 300\n\
+                    [fit]\nmembers = 1\nepochs = 3\nbatch_rows = 16\nlearning_rate = 0.01\naverage_decay = 0.9\n\
+                    [fit.bag]\nepochs = 2\n[split]\nstop = 0.1\ncalibrate = 0.1\nthreshold = 0.15\ntest = 0.1\n";
+
+/// Codes as text, row by row.
+fn codes(rows: usize, code: impl Fn(usize) -> Option<&'static str>) -> ArrayRef {
+    Arc::new((0..rows).map(code).collect::<StringArray>())
 }
 
+/// A laptop and a shirt in turns; the expected endings are those that `docs/training.md` names.
 #[test]
-fn too_few_lines_are_refused_with_the_next_step() {
+fn each_bad_input_trains_or_says_what_to_do() {
+    let both = |i: usize| Some(["847130", "610910"][i % 2]);
+    let but =
+        |other: &'static str, every: usize| move |i: usize| if i.is_multiple_of(every) { Some(other) } else { both(i) };
+    let english =
+        |i: usize| format!("{} number {i} of lot {}", ["portable computer", "cotton shirt"][i % 2], i * 7 % 31);
+    let german =
+        |i: usize| format!("{} Nummer {i} für den Großhandel", ["tragbarer Rechner", "Hemd aus Baumwolle"][i % 2]);
+    let chinese = |i: usize| format!("{}型号{i}", ["便携式计算机", "棉质针织衬衫"][i % 2]);
+    let texts = |rows: usize, text: &dyn Fn(usize) -> String| (0..rows).map(|i| Some(text(i))).collect::<Vec<_>>();
+    let goods = || texts(600, &english);
+    let integers = |codes: [i64; 2]| Arc::new((0..600).map(|i| Some(codes[i % 2])).collect::<Int64Array>()) as ArrayRef;
+    let floats = |codes: [f64; 2]| Arc::new((0..600).map(|i| Some(codes[i % 2])).collect::<Float64Array>()) as ArrayRef;
+    let (trains, refused) = (0, 20);
+    type Case = (&'static str, Vec<Option<String>>, ArrayRef, i32, &'static str, &'static str);
+    #[rustfmt::skip]
+    let cases: Vec<Case> = vec![
+        ("integers", goods(), integers([847130, 610910]), trains, "", ""),
+        ("integers of ten digits", goods(), integers([8471300000, 6109100010]), trains, "", ""),
+        ("integers without their zero", goods(), integers([10121, 847130]), refused, "lost their leading zero, 010121", "--repair-zeros"),
+        ("decimals", goods(), floats([847130.0, 610910.0]), trains, "", ""),
+        ("decimals of ten digits", goods(), floats([8471300000.0, 6109100010.0]), trains, "", ""),
+        ("decimals without their zero", goods(), floats([10121.0, 847130.0]), refused, "lost their leading zero", "--repair-zeros"),
+        ("dots", goods(), codes(600, |i| Some(["8471.30", "6109.10.00"][i % 2])), trains, "", ""),
+        ("spaces", goods(), codes(600, |i| Some([" 8471 30 ", "6109 10 00 00"][i % 2])), trains, "", ""),
+        // 8517.12 ended with HS 2017, by the WCO's tables.
+        ("4 % of another edition", goods(), codes(600, but("851712", 25)), trains, "", ""),
+        ("10 % of another edition", goods(), codes(600, but("851712", 10)), refused, "another edition", "sound only for codes that it gives one to one"),
+        ("unknown codes", goods(), codes(600, but("999998", 10)), refused, "in no edition, 999998", "check the label column"),
+        ("words", goods(), codes(600, |_| Some("laptop")), refused, "(not a number)", "check the label column"),
+        ("a class with one row", goods(), codes(600, |i| if i == 7 { Some("010121") } else { both(i) }), trains, "", ""),
+        ("one class", goods(), codes(600, |_| Some("847130")), refused, "1 subheading(s)", "add rows of other goods"),
+        ("ten rows", texts(10, &english), codes(10, both), refused, "10 rows are usable and at least 200", "add labelled rows"),
+        ("constant text", texts(600, &|_| "goods".into()), codes(600, both), refused, "1 different description(s)", "--text"),
+        ("no text", vec![None; 600], codes(600, both), refused, "0 different description(s)", "--text"),
+        ("German", texts(600, &german), codes(600, both), trains, "", ""),
+        ("Chinese", texts(600, &chinese), codes(600, both), trains, "", ""),
+        ("some labels", goods(), codes(600, |i| if i % 3 == 0 { None } else { both(i) }), trains, "", ""),
+        ("no labels", goods(), codes(600, |_| None), refused, "no row has a label", "--label"),
+        ("no labels of no type", goods(), Arc::new(NullArray::new(600)), refused, "no row has a label", "--label"),
+        ("no rows", vec![], codes(0, both), refused, "no rows", "filter"),
+    ];
     let dir = folder();
-    let file = dir.path().join("few.parquet");
-    let labels: ArrayRef = Arc::new((0..10).map(|i| Some(["847130", "610910"][i % 2])).collect::<StringArray>());
-    write(&file, (0..10).map(|i| Some(format!("goods {i}"))).collect(), labels);
-    let ended = run(&train_args(file.to_str().unwrap(), &path(dir.path(), "models")));
-    assert_eq!(ended.code, 20, "{}", ended.err);
+    let recipe = path(dir.path(), "recipe.toml");
+    std::fs::write(&recipe, TINY).unwrap();
+    let train = |name: &str, more: &[&str]| {
+        let (file, registry) = (path(dir.path(), &format!("{name}.parquet")), path(dir.path(), name));
+        let args = ["train", "--input", &file, "--label", "code", "--registry", &registry, "--recipe", &recipe];
+        let ended = run(&[&args[..], &["--target-precision", "0.5"], more].concat());
+        (ended, Path::new(&registry).join("hs/versions/1/manifest.json").exists())
+    };
+    for (name, texts, labels, code, reason, next) in cases {
+        write(&dir.path().join(format!("{name}.parquet")), texts, labels);
+        let (ended, registered) = train(name, &[]);
+        assert_eq!((ended.code, registered), (code, code == trains), "{name}: {}{}", ended.out, ended.err);
+        assert_eq!(ended.out.contains("hs@1 registered"), registered, "{name}: {}", ended.out);
+        assert!(ended.err.contains(reason) && ended.err.contains(next), "{name}: {}", ended.err);
+        assert!(!ended.err.contains("cotton") && !ended.err.contains("[split]"), "{name}: {}", ended.err);
+    }
+    let (repaired, registered) = train("decimals without their zero", &["--repair-zeros"]);
+    assert!(repaired.code == 0 && registered, "{}", repaired.err);
+}
+
+/// Two files of which one lacks a column, a list of vague texts in the recipe, and rows that pass three limits: all counted by
+/// hand.
+#[test]
+fn the_data_checks_tell_files_columns_and_every_reason() {
+    let dir = folder();
+    let text = |i: usize| Some(if i < 7 { format!("blue things {i}") } else { format!("steel bolts of kind {i}") });
+    let texts = |from: usize| -> ArrayRef { Arc::new((from..from + 60).map(text).collect::<StringArray>()) };
+    // One row in sixty is of a class of its own, and two have no label.
+    let code = |i: usize| [None, None, Some("847130")].get(i).copied().unwrap_or(Some(["731815", "731816"][i % 2]));
+    let wide =
+        vec![("description", texts(0)), ("code", codes(60, code)), ("place", codes(60, |i| (i > 9).then_some("x")))];
+    write_parquet(&dir.path().join("in/a.parquet"), wide);
+    write_parquet(
+        &dir.path().join("in/b.parquet"),
+        vec![("description", texts(60)), ("code", codes(60, |i| code(i + 4)))],
+    );
+    let (input, list, recipe) =
+        (path(dir.path(), "in"), path(dir.path(), "vague.txt"), path(dir.path(), "recipe.toml"));
+    std::fs::write(&list, "Blue  Things\n").unwrap();
+    std::fs::write(&recipe, format!("[vague]\nlist = {list:?}\n[checks]\nmin_usable_rows = 100\n")).unwrap();
+    let checks =
+        |more: &[&str]| run(&[&["data", "--input", &input, "--label", "code", "--recipe", &recipe][..], more].concat());
+    let json = |more: &[&str]| -> Value {
+        serde_json::from_str(&checks(&[&["--format", "json"], more].concat()).out).unwrap()
+    };
+    let report = json(&[]);
+    assert_eq!((&report["refused"], &report["limits"]["min_usable_rows"]), (&json!([]), &100.into()));
+    assert_eq!(report["descriptions"]["vague_rows"], 7);
+    let files: Vec<_> = report["schema"]["files"].as_array().unwrap().iter().map(|file| file["rows"].clone()).collect();
+    assert_eq!(files, [60, 60]);
+    assert!(report["schema"]["files"][1]["url"].as_str().unwrap().ends_with("b.parquet"));
+    let column = |name: &str, nulls: u64| json!({"name": name, "data_type": "text", "nulls": nulls});
+    let columns = [column("description", 0), column("code", 2), column("place", 10 + 60)];
+    assert_eq!(report["schema"]["columns"], json!(columns));
+    assert_eq!(report["labels"]["rare"]["classes"], json!({"847130": 1}));
+    assert!(report["near_duplicates"]["kept_texts"].as_u64().unwrap() > 0, "{report}");
+
+    let limits = ["--max-missing-label", "0.01", "--max-rare", "0.001", "--max-vague", "0", "--min-texts", "200"];
+    let reasons = json(&limits)["refused"].clone();
+    let reasons: Vec<&str> = reasons.as_array().unwrap().iter().map(|reason| reason.as_str().unwrap()).collect();
+    // 2 of 120 rows, 1 of 118 usable ones, 118 different texts, 7 of 120 texts.
+    let expected =
+        ["1.67 % of the rows have no label", "0.85 % of the usable rows are in", "118 different", "5.83 % of the"];
+    assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
+    assert!(reasons.iter().zip(expected).all(|(reason, begins)| reason.starts_with(begins)), "{reasons:?}");
+    let (table, page) = (checks(&limits), checks(&[&limits[..], &["--format", "html"]].concat()));
+    assert_eq!((table.code, page.code), (20, 20));
+    for reason in reasons {
+        assert!(table.err.contains(reason), "{}", table.err);
+        assert!(page.out.contains(reason.split(" %").last().unwrap()) && page.err.contains(reason), "{}", page.out);
+    }
+    assert!(table.out.contains("place        text     70\n") && table.out.contains("b.parquet"), "{}", table.out);
+    assert!(page.out.contains("max_rare_ratio") && page.out.contains("0.001"), "{}", page.out);
+    assert_eq!(checks(&["--max-rare", "0.001", "--rare-below", "0"]).code, 0, "no class is rare");
 }
 
 #[test]

@@ -9,12 +9,12 @@ use super::table::text;
 use super::train::recipe;
 use crate::error::{Context, Error, Result};
 use crate::tariff::Edition;
-use crate::train::{CheckLimits, InspectOptions, inspect};
+use crate::train::{CheckLimits, CheckOptions, InspectOptions, inspect};
 
 #[derive(Args)]
 #[command(
     after_help = "The same checks come before every training. Ends with 20 when a limit is passed; the report is printed \
-                        all the same, and the reason goes to standard error. Example:\n\n  \
+                        all the same, and every reason goes to standard error. Example:\n\n  \
                         harmonize data --input labelled/ --label hs6 --edition 2022 --format html > checks.html"
 )]
 pub struct DataArgs {
@@ -25,12 +25,18 @@ pub struct DataArgs {
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
-    /// Recipe whose [split] and [checks] count
+    /// Recipe whose [split], [vague] and [checks] count
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// Put back leading zeros that codes have lost
     #[arg(long)]
     repair_zeros: bool,
+    /// Most rows without a label, as a share of all rows
+    #[arg(long, value_name = "RATIO")]
+    max_missing_label: Option<f64>,
+    /// Most rows without a description, as a share of all rows
+    #[arg(long, value_name = "RATIO")]
+    max_empty: Option<f64>,
     /// Most labels that are in no edition, as a share of the labelled rows
     #[arg(long, value_name = "RATIO")]
     max_unknown: Option<f64>,
@@ -46,12 +52,21 @@ pub struct DataArgs {
     /// Most descriptions kept from the fit that differ from a learned one in numbers alone, as a share of those kept
     #[arg(long, value_name = "RATIO")]
     max_near_twin: Option<f64>,
+    /// Most rows in subheadings that are too rare to learn, as a share of the usable rows
+    #[arg(long, value_name = "RATIO")]
+    max_rare: Option<f64>,
+    /// A subheading with fewer rows is too rare to learn [default: 5]
+    #[arg(long, value_name = "ROWS")]
+    rare_below: Option<usize>,
     /// Fewest distinct subheadings
     #[arg(long, value_name = "N")]
     min_classes: Option<usize>,
     /// Fewest usable rows
     #[arg(long, value_name = "ROWS")]
     min_rows: Option<usize>,
+    /// Fewest distinct descriptions of usable rows [default: 50]
+    #[arg(long, value_name = "N")]
+    min_texts: Option<usize>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Form::Table)]
     format: Form,
@@ -70,31 +85,17 @@ enum Form {
 pub async fn run(args: DataArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let recipe = recipe(args.recipe.as_deref())?;
-    let asked = [
-        ("--max-unknown", args.max_unknown),
-        ("--max-wrong-edition", args.max_wrong_edition),
-        ("--max-conflict", args.max_conflict),
-        ("--max-vague", args.max_vague),
-        ("--max-near-twin", args.max_near_twin),
-    ];
-    asked.into_iter().try_for_each(|(flag, ratio)| super::settings::share(flag, ratio))?;
-    let of_recipe = recipe.checks;
-    let limits = CheckLimits {
-        min_classes: args.min_classes.unwrap_or(of_recipe.min_classes),
-        min_usable_rows: args.min_rows.unwrap_or(of_recipe.min_usable_rows),
-        max_unknown_ratio: args.max_unknown.unwrap_or(of_recipe.max_unknown_ratio),
-        max_wrong_edition_ratio: args.max_wrong_edition.unwrap_or(of_recipe.max_wrong_edition_ratio),
-        max_conflict_ratio: args.max_conflict.unwrap_or(of_recipe.max_conflict_ratio),
-        max_vague_ratio: args.max_vague.unwrap_or(of_recipe.max_vague_ratio),
-        max_near_twin_ratio: args.max_near_twin.unwrap_or(of_recipe.max_near_twin_ratio),
-        repair_zeros: args.repair_zeros || of_recipe.repair_zeros,
-    };
-    limits.validate()?;
+    let limits = args.limits(recipe.checks)?;
     let options = InspectOptions {
         lines: settings.labelled(&args.lines, &args.place)?,
-        edition: settings.need("edition", args.edition, Some(Edition::Hs2022))?,
-        split: recipe.split()?,
+        checks: CheckOptions {
+            edition: settings.need("edition", args.edition, Some(Edition::Hs2022))?,
+            split: recipe.split()?,
+            vague: recipe.vague.texts()?,
+            limits,
+        },
     };
+    super::threads::bound(&settings);
     let report = inspect(&options).await.context(|| "checks")?;
     let page = match args.format {
         Form::Table => report.lines().join("\n") + "\n",
@@ -102,5 +103,39 @@ pub async fn run(args: DataArgs, matches: &ArgMatches) -> Result<u8> {
         Form::Html => report.html(),
     };
     text(page.as_bytes())?;
-    report.refuse(&limits).map_or(Ok(0), |reason| Err(Error::Input(reason)))
+    report.refusal().map_or(Ok(0), |reasons| Err(Error::Input(reasons)))
+}
+
+impl DataArgs {
+    /// The limits that were asked for over those of the recipe.
+    fn limits(&self, of_recipe: CheckLimits) -> Result<CheckLimits> {
+        let asked = [
+            ("--max-missing-label", self.max_missing_label),
+            ("--max-empty", self.max_empty),
+            ("--max-unknown", self.max_unknown),
+            ("--max-wrong-edition", self.max_wrong_edition),
+            ("--max-conflict", self.max_conflict),
+            ("--max-vague", self.max_vague),
+            ("--max-near-twin", self.max_near_twin),
+            ("--max-rare", self.max_rare),
+        ];
+        asked.into_iter().try_for_each(|(flag, ratio)| super::settings::share(flag, ratio))?;
+        let limits = CheckLimits {
+            min_classes: self.min_classes.unwrap_or(of_recipe.min_classes),
+            min_usable_rows: self.min_rows.unwrap_or(of_recipe.min_usable_rows),
+            min_texts: self.min_texts.unwrap_or(of_recipe.min_texts),
+            rare_below: self.rare_below.unwrap_or(of_recipe.rare_below),
+            max_rare_ratio: self.max_rare.unwrap_or(of_recipe.max_rare_ratio),
+            max_missing_label_ratio: self.max_missing_label.unwrap_or(of_recipe.max_missing_label_ratio),
+            max_empty_ratio: self.max_empty.unwrap_or(of_recipe.max_empty_ratio),
+            max_unknown_ratio: self.max_unknown.unwrap_or(of_recipe.max_unknown_ratio),
+            max_wrong_edition_ratio: self.max_wrong_edition.unwrap_or(of_recipe.max_wrong_edition_ratio),
+            max_conflict_ratio: self.max_conflict.unwrap_or(of_recipe.max_conflict_ratio),
+            max_vague_ratio: self.max_vague.unwrap_or(of_recipe.max_vague_ratio),
+            max_near_twin_ratio: self.max_near_twin.unwrap_or(of_recipe.max_near_twin_ratio),
+            repair_zeros: self.repair_zeros || of_recipe.repair_zeros,
+        };
+        limits.validate()?;
+        Ok(limits)
+    }
 }

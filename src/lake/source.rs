@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_schema};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::Place;
 use super::reader::{PinnedReader, with_raw_text};
@@ -48,6 +48,22 @@ impl PinnedFile {
     /// ETag when it was pinned, where the store gives one.
     pub fn e_tag(&self) -> Option<&str> {
         self.reader.e_tag.as_deref()
+    }
+
+    /// Nulls of a column by the statistics of the footer, which need not have them. What is not in the file is null in all
+    /// its rows.
+    fn nulls(&self, column: &str) -> Option<u64> {
+        let metadata = self.metadata();
+        let there = metadata.file_metadata().schema_descr().root_schema().get_fields();
+        if !there.iter().any(|field| field.name() == column) {
+            return Some(self.rows);
+        }
+        let of_group = |group: &RowGroupMetaData| {
+            let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
+            let required = chunk.column_descr().max_def_level() == 0;
+            if required { Some(0) } else { chunk.statistics()?.null_count_opt() }
+        };
+        metadata.row_groups().iter().map(of_group).sum()
     }
 
     fn metadata(&self) -> &ParquetMetaData {
@@ -148,6 +164,11 @@ impl Source {
     /// Columns of the files; the text column as `BinaryView`.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Nulls of a column in all files; `None` when the statistics of one of them do not say, or the column is nested.
+    pub fn nulls(&self, column: &str) -> Option<u64> {
+        self.files.iter().map(|file| file.nulls(column)).sum()
     }
 
     /// Name of the description column.

@@ -437,7 +437,8 @@ mod tests {
         assert!(fitted.history.iter().all(|epoch| epoch.stop_accuracy <= best.stop_accuracy));
     }
 
-    /// Broken off at each of some places: inside an epoch, between two, in each network and in the n-grams.
+    /// Broken off at each of some places: inside an epoch, between two, in each network and in the n-grams, which are learned
+    /// apart or with the first network.
     #[test]
     fn an_interrupted_training_goes_on_and_ends_with_the_same_weights() {
         let bag = BagShape {
@@ -446,13 +447,14 @@ mod tests {
         };
         let config = Config { bag: Some(bag), ..config() };
         let bag = BagHyper { epochs: 3, members: 2, plain_members: 1, ..BagHyper::default() };
-        let hyper = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };
+        let apart = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };
+        let together = Hyper { bag: BagHyper { together: true, ..apart.bag.clone() }, ..apart.clone() };
         let with_grams = |seed| {
             let with = |e: Example| Example { grams: e.tokens.iter().map(|t| t * 7 % 50).collect(), ..e };
             examples(150, seed).into_iter().map(with).collect::<Vec<_>>()
         };
         let (train, stop) = (with_grams(1), with_grams(2));
-        let fit = |place: &CheckpointPlace, break_at: Option<usize>| {
+        let fit = |hyper: &Hyper, place: &CheckpointPlace, break_at: Option<usize>| {
             let mut said = 0;
             let mut resumed = Vec::new();
             let mut progress = |p: Progress| {
@@ -462,24 +464,26 @@ mod tests {
                 }
                 if break_at.is_some_and(|at| said >= at) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            let (_, fitted) = fit_members(&config, &hyper, &SPLITS, (&train, &stop), place, &mut progress).unwrap();
+            let (_, fitted) = fit_members(&config, hyper, &SPLITS, (&train, &stop), place, &mut progress).unwrap();
             let weights = fitted.weights.clone();
             (weights, resumed, fitted, said)
         };
-        let (undisturbed, _, _, all) = fit(&CheckpointPlace::default(), None);
-        for break_at in (1..all).step_by(3) {
-            let root = tempfile::tempdir().unwrap();
-            let place = CheckpointPlace { root: Some(root.path().to_path_buf()), every: std::time::Duration::ZERO };
-            let (broken, ..) = fit(&place, Some(break_at));
-            // Later ones may not be better than what there is.
-            assert!(break_at > 6 || broken != undisturbed, "{break_at}");
-            let (weights, resumed, fitted, said) = fit(&place, None);
-            assert!(weights == undisturbed, "broken off at {break_at} of {all}, resumed {resumed:?}");
-            // Five steps and the epoch's own word.
-            assert!(break_at <= 6 || (!resumed.is_empty() && said < all), "{break_at}: {resumed:?}");
-            assert!(std::fs::read_dir(root.path()).unwrap().count() == 1);
-            fitted.checkpoints.remove();
-            assert!(std::fs::read_dir(root.path()).unwrap().count() == 0);
+        for hyper in [apart, together] {
+            let (undisturbed, _, _, all) = fit(&hyper, &CheckpointPlace::default(), None);
+            for break_at in (1..all).step_by(3) {
+                let root = tempfile::tempdir().unwrap();
+                let place = CheckpointPlace { root: Some(root.path().to_path_buf()), every: std::time::Duration::ZERO };
+                let (broken, ..) = fit(&hyper, &place, Some(break_at));
+                // Later ones may not be better than what there is.
+                assert!(break_at > 6 || broken != undisturbed, "{break_at}");
+                let (weights, resumed, fitted, said) = fit(&hyper, &place, None);
+                assert!(weights == undisturbed, "broken off at {break_at} of {all}, resumed {resumed:?}");
+                // Five steps and the epoch's own word.
+                assert!(break_at <= 6 || (!resumed.is_empty() && said < all), "{break_at}: {resumed:?}");
+                assert!(std::fs::read_dir(root.path()).unwrap().count() == 1);
+                fitted.checkpoints.remove();
+                assert!(std::fs::read_dir(root.path()).unwrap().count() == 0);
+            }
         }
     }
 

@@ -2,13 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::card::flattened;
 use super::checks::{self, Limits, Report, Row};
 use super::data::{Labelled, Line};
+use super::near::NearDuplicates;
 use super::page::Page;
 use super::profile::{Described, Profile};
+use super::schema::Schema;
 use super::split::Split;
-use super::table::{percent, ratio, thousands};
+use super::table::thousands;
 use crate::error::Result;
+use crate::lake::Source;
 use crate::tariff::{Codes, Edition};
 
 /// What is in the labelled rows.
@@ -16,10 +20,35 @@ use crate::tariff::{Codes, Edition};
 pub struct DataReport {
     /// Edition that the labels are held to.
     pub edition: Edition,
+    /// Why these rows are not trained on, and what to do next, reason by reason; empty when they are good enough.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// What they are refused by.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Of the files.
+    #[serde(default)]
+    pub schema: Schema,
     /// Of rows and labels.
     pub labels: Report,
     /// Of the descriptions.
     pub descriptions: Profile,
+    /// Of their spelling; `None` in a record that is older.
+    #[serde(default)]
+    pub near_duplicates: Option<NearDuplicates>,
+}
+
+/// What labelled lines are held to.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// Edition of the codes.
+    pub edition: Edition,
+    /// How the rows would be split.
+    pub split: Split,
+    /// Texts that name no goods, normalised.
+    pub vague: Vec<String>,
+    /// When to refuse the rows.
+    pub limits: Limits,
 }
 
 /// What to look at.
@@ -27,10 +56,8 @@ pub struct DataReport {
 pub struct InspectOptions {
     /// The labelled lines.
     pub lines: Labelled,
-    /// Edition of the codes.
-    pub edition: Edition,
-    /// How the rows would be split.
-    pub split: Split,
+    /// What they are held to.
+    pub checks: CheckOptions,
 }
 
 /// Reads the rows and checks them.
@@ -38,33 +65,39 @@ pub struct InspectOptions {
 /// # Errors
 /// `Input` when they cannot be read.
 pub async fn inspect(options: &InspectOptions) -> Result<DataReport> {
-    let (_, lines) = options.lines.read(Codes::builtin(options.edition)).await?;
-    Ok(DataReport::of(&lines, options.edition, &options.split))
+    let InspectOptions { lines: labelled, checks } = options;
+    let (source, lines) = labelled.read(Codes::builtin(checks.edition)).await?;
+    Ok(DataReport::of(&source, &lines, &labelled.label, checks))
+}
+
+/// Lines that have a description.
+fn described(lines: &[Line]) -> impl Iterator<Item = &Line> {
+    lines.iter().filter(|line| !line.text.is_empty())
 }
 
 impl DataReport {
-    /// Of lines that were read.
-    pub(super) fn of(lines: &[Line], edition: Edition, split: &Split) -> DataReport {
-        DataReport {
-            edition,
-            labels: checks::check(
-                lines.iter().map(|l| Row { text: Some(l.text.as_str()).filter(|t| !t.is_empty()), label: &l.label }),
-            ),
-            descriptions: Profile::of(
-                lines
-                    .iter()
-                    .filter(|l| !l.text.is_empty())
-                    .map(|l| Described { text: &l.text, usable: l.label.class(true).is_some() }),
-                split,
-            ),
-        }
+    /// Of lines that were read from `source`, their codes from the column `label`.
+    pub(super) fn of(source: &Source, lines: &[Line], label: &str, options: &CheckOptions) -> DataReport {
+        let CheckOptions { edition, split, vague, limits } = options;
+        let rows =
+            lines.iter().map(|l| Row { text: Some(l.text.as_str()).filter(|text| !text.is_empty()), label: &l.label });
+        let labels = checks::check(rows, limits.rare_below);
+        let texts = described(lines).map(|l| Described { text: &l.text, usable: l.label.class(true).is_some() });
+        let descriptions = Profile::of(texts, split, vague);
+        let usable = described(lines).filter_map(|l| Some((l.text.as_str(), l.label.class(true)?)));
+        let near_duplicates = Some(NearDuplicates::of(usable, split));
+        let mut refused = labels.refused(limits);
+        refused.extend(descriptions.refused(limits));
+        let schema = Schema::of(source, label);
+        DataReport { edition: *edition, refused, limits: *limits, schema, labels, descriptions, near_duplicates }
     }
 
     /// As aligned lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut table = self.labels.table();
         table.append(self.descriptions.table());
-        table.lines()
+        self.near_duplicates.iter().for_each(|near| table.append(near.table()));
+        [self.schema.file_grid().lines(), self.schema.column_grid().lines(), table.lines()].join(&String::new())
     }
 
     /// As a self-contained page.
@@ -78,35 +111,37 @@ impl DataReport {
             (name, b.classes, thousands(b.classes))
         };
         let sizes: Vec<_> = self.labels.class_histogram.iter().map(bucket).collect();
-        Page::new(&format!("Data checks against HS {}", self.edition))
+        let mut spelled = self.descriptions.table();
+        self.near_duplicates.iter().for_each(|near| spelled.append(near.table()));
+        let mut page = Page::new(&format!("Data checks against HS {}", self.edition));
+        page = match self.refused.is_empty() {
+            true => page.lead("No limit refuses these rows."),
+            false => page.lead("These rows are refused:").list(&self.refused),
+        };
+        page.section("Files and columns", "By the footers of the files, whatever a filter leaves of their rows.")
+            .grid(&self.schema.file_grid())
+            .grid(&self.schema.column_grid())
             .section("Rows and labels", "A row is usable when it has a description and a subheading of the edition.")
             .facts(self.labels.table().rows())
             .section("Subheadings by number of rows", "")
             .bars(&sizes)
             .section(
                 "Descriptions",
-                "After normalisation. A near twin differs from a learned description in numbers alone.",
+                "After normalisation. A near twin differs from a learned description in numbers alone; a near duplicate is spelled \
+                 nearly as one is.",
             )
-            .facts(self.descriptions.table().rows())
+            .facts(spelled.rows())
+            .section("Limits", "As in [checks] of a recipe.")
+            .pairs(&flattened(&serde_json::json!(self.limits)))
             .html()
     }
 
     /// Why these rows are not trained on, and what to do next; `None` when they are good enough.
-    pub fn refuse(&self, limits: &Limits) -> Option<String> {
-        let conflicts = ratio(self.labels.conflict_rows, self.labels.usable_rows);
-        let passed = [
-            ("of the usable rows have a description with several codes", conflicts, limits.max_conflict_ratio),
-            ("of the descriptions name no goods", self.descriptions.vague_ratio(), limits.max_vague_ratio),
-            (
-                "of the descriptions kept from the fit have a near twin",
-                self.descriptions.near_twin_ratio(),
-                limits.max_near_twin_ratio,
-            ),
-        ];
-        let passed = passed.into_iter().find(|(_, is, limit)| is > limit);
-        let passed = passed.map(|(what, is, limit)| {
-            format!("{} {what}, at most {} may; correct the data, or raise the limit", percent(is), percent(limit))
-        });
-        self.labels.refuse(limits).or(passed)
+    pub fn refusal(&self) -> Option<String> {
+        match &self.refused[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(format!("{} reasons refuse these rows:\n  {}", several.len(), several.join("\n  "))),
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::evaluate::{ClassRows, Metrics};
 use super::evaluation::card_slices;
 use super::extra::{Count, Weighted};
 use super::fit::{CheckpointPlace, Checkpoints, Progress};
-use super::inspect::DataReport;
+use super::inspect::{CheckOptions, DataReport};
 use super::judging::{Judging, Wanted};
 use super::learning::{Learning, Learnt, examples};
 use super::recipe::Recipe;
@@ -73,6 +73,15 @@ impl TrainOptions {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// What the lines are held to.
+    ///
+    /// # Errors
+    /// When the list of texts that name no goods cannot be read.
+    fn held_to(&self) -> Result<CheckOptions> {
+        let (split, vague) = (self.recipe.split()?, self.recipe.vague.texts()?);
+        Ok(CheckOptions { edition: self.edition, split, vague, limits: self.checks })
     }
 
     fn codes(&self) -> &Codes {
@@ -149,13 +158,14 @@ impl Prepared {
     /// # Errors
     /// `Input` when they cannot be read or the checks refuse them.
     pub async fn read(options: &TrainOptions, watcher: &mut dyn Watcher) -> Result<Prepared> {
+        let checks = options.held_to()?;
         let (source, lines) = options.lines.read(options.codes()).await?;
-        let split = options.recipe.split()?;
-        let report = DataReport::of(&lines, options.edition, &split);
+        let report = DataReport::of(&source, &lines, &options.lines.label, &checks);
         watcher.checked(&report);
-        if let Some(reason) = report.refuse(&options.checks) {
-            return Err(Error::Input(reason));
+        if let Some(reasons) = report.refusal() {
+            return Err(Error::Input(reasons));
         }
+        let split = checks.split;
         let (files, repair_zeros) = (data_files(&source), options.checks.repair_zeros);
         Ok(Prepared { report, split, files, lines, dealt: None, repair_zeros })
     }

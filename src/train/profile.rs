@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use unicode_script::{Script, UnicodeScript};
 
+use super::checks::{Limits, over};
 use super::split::{Part, Split, group_key};
 use super::table::{Table, percent, ratio};
 use crate::model::Policy;
@@ -63,7 +64,7 @@ pub struct Profile {
     pub scripts: Vec<Named>,
     /// By language (ISO 639-3) as far as five words tell it, most frequent first; `too short` has fewer, or no letters.
     pub languages: Vec<Named>,
-    /// Rows whose description names no goods, by the list of the default policy.
+    /// Rows whose description names no goods, by the list.
     pub vague_rows: usize,
     /// Distinct descriptions of usable rows that the split keeps from the fit.
     pub kept_texts: usize,
@@ -72,9 +73,9 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Counts the rows that have a description.
-    pub fn of<'a>(rows: impl Iterator<Item = Described<'a>>, split: &Split) -> Profile {
-        let judge = Judge::new(&Policy::default(), "");
+    /// Counts the rows that have a description; `vague` lists texts that name no goods, normalised.
+    pub fn of<'a>(rows: impl Iterator<Item = Described<'a>>, split: &Split, vague: &[String]) -> Profile {
+        let judge = Judge::new(&Policy { vague: vague.to_vec(), ..Policy::default() }, "");
         let vague = |normalised: &str| {
             let facts = Facts {
                 code: "",
@@ -130,6 +131,15 @@ impl Profile {
     /// Share of the descriptions kept from the fit that have a near twin among those learned, 0 to 1.
     pub fn near_twin_ratio(&self) -> f64 {
         ratio(self.near_twin_texts, self.kept_texts)
+    }
+
+    /// Why these descriptions are not trained on, and what to do next, reason by reason.
+    pub(super) fn refused(&self, limits: &Limits) -> Vec<String> {
+        let next = "correct the data, or raise the limit";
+        let (vague, twins) =
+            ("of the descriptions name no goods", "of the descriptions kept from the fit have a near twin");
+        let vague = over(self.vague_ratio(), limits.max_vague_ratio, vague, next);
+        vague.into_iter().chain(over(self.near_twin_ratio(), limits.max_near_twin_ratio, twins, next)).collect()
     }
 
     /// One fact a row.
@@ -199,7 +209,8 @@ mod tests {
             .extend(["spare parts", "12 ctns spare parts", "стальные болты оцинкованные", "12345"].map(str::to_string));
         texts.push("this is a long description of goods that are made of steel and of wood".to_string());
         let described = |usable| texts.iter().map(move |text| Described { text, usable });
-        let found = Profile::of(described(true), &split);
+        let list = Policy::default().vague;
+        let found = Profile::of(described(true), &split, &list);
         assert_eq!((found.rows, found.vague_rows, found.words.p50, found.words.most), (405, 2, 6, 15));
         let rows = |named: &[Named], name: &str| named.iter().find(|n| n.name == name).map_or(0, |n| n.rows);
         assert_eq!((rows(&found.scripts, "Cyrillic"), rows(&found.scripts, "none")), (1, 1));
@@ -210,12 +221,14 @@ mod tests {
         assert!(found.near_twin_texts > 80 && found.near_twin_texts + 5 >= found.kept_texts, "{found:?}");
         let lines = found.table().lines();
         assert!(lines.iter().any(|line| line.starts_with("near twins across the split")), "{lines:?}");
-        assert_eq!(Profile::of(std::iter::empty(), &split).characters, Quantiles::default());
+        assert_eq!(Profile::of(std::iter::empty(), &split, &list).characters, Quantiles::default());
+        let own = Profile::of(described(true), &split, &["стальные болты оцинкованные".to_string()]);
+        assert_eq!(own.vague_rows, 1, "another list counts alone");
         // Rows without a usable label are neither learned nor measured.
-        let unusable = Profile::of(described(false), &split);
+        let unusable = Profile::of(described(false), &split, &list);
         assert_eq!((unusable.rows, unusable.kept_texts, unusable.near_twin_texts), (405, 0, 0));
         let kept = texts.iter().find(|text| text.starts_with("steel") && split.part(text) != Part::Train).unwrap();
-        let lonely = Profile::of(texts.iter().map(|text| Described { text, usable: text == kept }), &split);
+        let lonely = Profile::of(texts.iter().map(|text| Described { text, usable: text == kept }), &split, &list);
         assert_eq!((lonely.kept_texts, lonely.near_twin_texts), (1, 0), "what is not learned is no twin");
     }
 }

@@ -154,9 +154,9 @@ impl Card<'_> {
                 percent(checks.best_possible_ratio)
             )
         });
-        let few = checks.map(|checks| {
-            let classes = thousands(checks.classes_below_5);
-            format!("{classes} of the subheadings have fewer than five labelled rows: expect little of them.")
+        let few = checks.map(|checks| &checks.rare).filter(|rare| rare.below > 0).map(|rare| {
+            let classes = thousands(rare.classes.len());
+            format!("{classes} of the subheadings have fewer than {} labelled rows: expect little of them.", rare.below)
         });
         let sentences = [
             Some(format!(
@@ -241,7 +241,7 @@ fn target(policy: &Policy) -> Option<f64> {
 }
 
 /// A value of another room as dotted names and their values.
-fn flattened(value: &Value) -> Vec<[String; 2]> {
+pub(super) fn flattened(value: &Value) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     flatten("", value, &mut rows);
     rows
@@ -272,15 +272,16 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
 mod tests {
     use super::*;
     use crate::tariff::{Codes, Edition};
-    use crate::train::checks::{Row, check};
+    use crate::train::checks::{Limits, Row, check};
     use crate::train::evaluate::{Scored, evaluate, slices};
     use crate::train::labels::Label;
     use crate::train::profile::Profile;
+    use crate::train::schema::Schema;
     use crate::train::split::{Shares, Split};
 
     fn formed(form: impl Fn(&Card<'_>) -> String) -> String {
         let label = Label::parse(Some("847130"), Codes::builtin(Edition::Hs2022));
-        let checks = check(std::iter::repeat_n(Row { text: Some("secret laptop"), label: &label }, 1_200));
+        let checks = check(std::iter::repeat_n(Row { text: Some("secret laptop"), label: &label }, 1_200), 5);
         let truth = label.code(false).unwrap();
         let scored = Scored {
             truth,
@@ -290,7 +291,15 @@ mod tests {
             first_of_text: true,
             accepted: true,
         };
-        let report = DataReport { edition: Edition::Hs2022, labels: checks, descriptions: Profile::default() };
+        let report = DataReport {
+            edition: Edition::Hs2022,
+            refused: Vec::new(),
+            limits: Limits::default(),
+            schema: Schema::default(),
+            labels: checks,
+            descriptions: Profile::default(),
+            near_duplicates: None,
+        };
         let split = Split::new(42, Shares::default(), Grouping::Text).unwrap();
         let metrics = evaluate(&[scored]);
         let row = [("", truth)];

@@ -4,6 +4,8 @@
 //! each reason why it is not. A refusal is a value, not an error, so that the whole report can be shown beside it.
 
 mod limits;
+mod rare;
+mod undecided;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 pub use limits::Limits;
+pub(super) use limits::over;
+use rare::Rare;
+use undecided::Undecided;
 
 use super::labels::Label;
 use super::table::{Table, percent, ratio, thousands};
@@ -99,12 +104,14 @@ pub struct Report {
     /// Share of usable rows that are right when each description gets its most frequent code: no model that sees
     /// the description alone can do better on these rows. 0 when no row is usable.
     pub best_possible_ratio: f64,
+    /// The other usable rows.
+    pub undecided: Undecided,
     /// Distinct subheadings.
     pub classes: usize,
     /// Subheadings with one row.
     pub classes_with_one_row: usize,
-    /// Subheadings with fewer than five rows.
-    pub classes_below_5: usize,
+    /// Subheadings with too few rows to learn.
+    pub rare: Rare,
     /// The subheading with most rows; of equals, the lowest.
     pub largest_class: Option<Subheading>,
     /// Its rows.
@@ -119,13 +126,13 @@ pub struct Report {
     pub headings: usize,
 }
 
-/// Counts what is in the rows. The report does not depend on their order.
-pub fn check<'a>(rows: impl Iterator<Item = Row<'a>>) -> Report {
+/// Counts what is in the rows; a class is rare below so many rows. The report does not depend on the order of the rows.
+pub fn check<'a>(rows: impl Iterator<Item = Row<'a>>, rare_below: usize) -> Report {
     let mut tally = Tally::default();
     for row in rows {
         tally.add(row);
     }
-    tally.report()
+    tally.report(rare_below)
 }
 
 /// Codes that do not fit, with their rows and the editions that have them.
@@ -173,7 +180,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn report(self) -> Report {
+    fn report(self, rare_below: usize) -> Report {
         let mut classes: BTreeMap<Subheading, usize> = BTreeMap::new();
         let (mut usable_texts, mut usable_rows, mut pairs, mut best_rows) = (0, 0, 0, 0);
         let (mut conflicting_texts, mut conflict_rows) = (0, 0);
@@ -219,9 +226,10 @@ impl<'a> Tally<'a> {
             conflicting_texts,
             conflict_rows,
             best_possible_ratio: ratio(best_rows, usable_rows),
+            undecided: Undecided::of(&self.texts),
             classes: classes.len(),
             classes_with_one_row: classes.values().filter(|rows| **rows == 1).count(),
-            classes_below_5: classes.values().filter(|rows| **rows < 5).count(),
+            rare: Rare::of(&classes, rare_below),
             largest_class,
             largest_class_rows,
             largest_class_ratio: ratio(largest_class_rows, usable_rows),
@@ -257,6 +265,7 @@ impl Report {
         table.share("rows with them", self.conflict_rows, usable);
         let bound = percent(self.best_possible_ratio);
         table.row("best possible accuracy", &bound, "by the description alone");
+        self.undecided.tell(&mut table, usable);
         table.fact("subheadings", self.classes, "");
         table.fact("headings", self.headings, "");
         table.fact("chapters", self.chapters, "");
@@ -265,7 +274,7 @@ impl Report {
             table.share(&name, self.largest_class_rows, usable);
         }
         table.fact("subheadings with one row", self.classes_with_one_row, "");
-        table.fact("subheadings below 5 rows", self.classes_below_5, "");
+        self.rare.tell(&mut table, usable);
         for bucket in self.class_histogram.iter().filter(|bucket| bucket.classes > 0) {
             let name = match bucket.to_rows {
                 Some(1) => "  of 1 row".to_string(),
@@ -329,7 +338,7 @@ mod tests {
 
     pub(super) fn report(rows: &[(Option<&str>, &str)]) -> Report {
         let labels: Vec<Label> = rows.iter().map(|(_, raw)| Label::parse(Some(raw), Codes::builtin(EDITION))).collect();
-        check(rows.iter().zip(&labels).map(|((text, _), label)| Row { text: *text, label }))
+        check(rows.iter().zip(&labels).map(|((text, _), label)| Row { text: *text, label }), 3)
     }
 
     /// Twelve rows of which nine are usable, counted by hand: laptop ×4 (three 847130, one 847141), bolt ×3
@@ -362,7 +371,11 @@ mod tests {
         assert_eq!((report.usable_rows, report.usable_texts, report.duplicate_rows), (9, 3, 5));
         assert_eq!((report.conflicting_texts, report.conflict_rows), (1, 4));
         assert_eq!(report.best_possible_ratio, 8.0 / 9.0);
-        assert_eq!((report.classes, report.classes_with_one_row, report.classes_below_5), (4, 1, 4));
+        assert_eq!((report.classes, report.classes_with_one_row), (4, 1));
+        // Below three rows: 847141 with one, 010121 with two.
+        assert_eq!((report.rare.below, report.rare.rows, report.rare.ratio), (3, 3, 3.0 / 9.0));
+        let rare: Vec<_> = report.rare.classes.iter().map(|(code, rows)| (code.as_str(), *rows)).collect();
+        assert_eq!(rare, [("010121", 2), ("847141", 1)]);
         assert_eq!((report.chapters, report.headings), (3, 3));
         let largest = report.largest_class.map(String::from);
         assert_eq!((largest.as_deref(), report.largest_class_rows), (Some("731815"), 3));
@@ -396,6 +409,8 @@ mod tests {
         }
         assert!(text.contains("  854810                        1  in HS 2012, HS 2017"), "{text}");
         assert!(text.contains("best possible accuracy    88.89 %"), "{text}");
+        assert!(text.contains("subheadings below 3 rows        2  33.33 % of usable rows"), "{text}");
+        assert!(text.contains("  847130 or 847141              1  rows"), "{text}");
         assert!(lines.iter().all(|line| line.trim_end() == line));
     }
 }
