@@ -34,6 +34,8 @@ mod compare;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// Why a code, held to the network's definition in floating point.
+mod explanations;
 /// What `docs/formats.md` promises, and who proves it.
 mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.

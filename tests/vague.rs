@@ -52,6 +52,11 @@ fn vague_texts_are_refused_by_the_list_and_beyond_it_by_what_was_learned() {
     let why = ok(&["explain", "--registry", &registry, "--format", "json", "44 ctns stuff for the shop urgent"]);
     let why: Value = serde_json::from_str(&why).unwrap();
     assert_eq!((&why["vague"], &why["hs6"]), (&true.into(), &Value::Null), "{why}");
+    assert_eq!(why["vague_by"], "the learned class", "{why}");
+    assert_eq!(of("44 ctns stuff for the shop urgent")["vague_by"], "the learned class");
+    assert_eq!(of("19 ctns SPARE parts ref no 4")["vague_by"], "the list: spare parts");
+    let page = ok(&["explain", "--registry", &registry, "19 ctns spare parts"]);
+    assert!(page.contains("refused as vague by the list: spare parts"), "{page}");
     assert!(why["second"]["hs6"].is_string(), "{why}");
     let goods = of("cotton shirts 12 pcs");
     assert_ne!(goods["decision"], "refuse", "{goods}");
