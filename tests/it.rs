@@ -56,6 +56,8 @@ mod registry_faults;
 mod registry_races;
 /// The same job against S3 servers.
 mod s3;
+/// Where a model is weak: values that are worst, missing, many, or not there.
+mod slices;
 /// Training: checks, splits, seeds.
 mod training;
 /// Texts that name no goods.

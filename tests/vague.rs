@@ -78,6 +78,15 @@ fn vague_texts_are_refused_by_the_list_and_beyond_it_by_what_was_learned() {
     let vague = &figures["vague"];
     assert_eq!((&vague["rows"], &figures["rows"]), (&60.into(), &40.into()), "{vague}");
     assert!(vague["recall"].as_f64().unwrap() > 0.9 && vague["precision"].as_f64().unwrap() > 0.9, "{vague}");
+    for form in ["markdown", "html"] {
+        let page = ok(&["evaluate", "--input", &others, "--label", "hs6", "--registry", &registry, "--format", form]);
+        let plain = page.replace("</td><td class=\"number\">", " | ");
+        for (name, share) in [("precision", &vague["precision"]), ("recall", &vague["recall"])] {
+            let said = format!("{name} of the refusals | {:.2} %", 100.0 * share.as_f64().unwrap());
+            assert!(plain.contains(&said), "{said}\n{page}");
+        }
+        assert!(plain.contains("rows labelled 000000 | 60"), "{page}");
+    }
 }
 
 /// Sixty lines that a person found to name no goods, and forty that do.
