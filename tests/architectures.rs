@@ -98,6 +98,8 @@ fn same_bytes(dir: &Path, registry: &str, name: &str) {
     let found = &rows(&["--model", "hs@1"])[0];
     assert!(found["code"].as_str().is_some_and(|code| code.len() == 6), "{found}");
     assert!(found["why"].to_string().contains("leave-one-out"), "{found}");
+    let words: Vec<&str> = found["why"].as_array().unwrap().iter().map(|w| w["word"].as_str().unwrap()).collect();
+    assert_eq!(words, ["steel", "bolts", "(together)"]);
 }
 
 #[test]

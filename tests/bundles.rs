@@ -126,7 +126,7 @@ fn other_programs_open_the_weights_and_the_tokenizer() {
     let shapes = python("read_bundle.py", &[&folder], &[]);
     assert!(shapes.to_string().contains("embedding.weight"), "{shapes}");
     let card = std::fs::read_to_string(format!("{folder}/README.md")).unwrap();
-    for part in ["# Model card: hs", "## Threshold", "## How to make it again", "harmonize train"] {
+    for part in ["# Model card: hs", "## Thresholds", "## How to make it again", "harmonize train"] {
         assert!(card.contains(part), "{part}");
     }
 }

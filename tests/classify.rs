@@ -251,3 +251,61 @@ fn a_lake_made_by_another_program_is_refused() {
     assert_eq!(ended.code, 20, "{}", ended.err);
     assert!(ended.err.contains("another --lake"), "{}", ended.err);
 }
+
+/// By the thresholds of the bundle, read from its policy; and the figures of `evaluate` count such rows as a query over the
+/// predictions does.
+#[test]
+fn lines_unsure_of_the_subheading_say_what_is_sure_and_the_figures_count_them() {
+    let lab = lab();
+    let policy = std::fs::read_to_string(format!("{}/hs/versions/1/policy.json", lab.registry)).unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    let threshold = |level: &str| policy[level]["threshold"].as_f64().unwrap();
+    assert!(threshold("heading") < 1.0 && threshold("chapter") < 1.0, "both were proved: {policy}");
+
+    // With a threshold that nothing reaches every line is asked for its heading and its chapter.
+    let dir = folder();
+    let lake = path(dir.path(), "lake");
+    let file = path(dir.path(), "lines.parquet");
+    write_lines(
+        std::path::Path::new(&file),
+        &[Some("cotton shirts"), Some("steel bolts m8"), Some("plastic bottles"), Some("zqx bolt")],
+    );
+    ok(&[&classify_args(&file, &lake)[..], &["--threshold", "1"]].concat());
+    let query =
+        "SELECT confidence_heading AS h, confidence_chapter AS c, array_to_string(reasons, ',') AS r FROM predictions";
+    let rows = sql(&lake, query);
+    let says = |row: &Value, reason: &str| row["r"].as_str().unwrap().contains(reason);
+    for row in rows.iter().filter(|row| says(row, "below_threshold")) {
+        let heading = row["h"].as_f64().unwrap() >= threshold("heading");
+        let chapter = row["c"].as_f64().unwrap() >= threshold("chapter");
+        assert_eq!((says(row, "heading_sure"), says(row, "chapter_sure")), (heading, chapter && !heading), "{row}");
+    }
+    assert!(rows.len() == 4 && rows.iter().any(|row| says(row, "heading_sure")), "{rows:?}");
+
+    let labelled = ["--input", &lab.labelled, "--registry", &lab.registry];
+    let figures = ok(&[&["evaluate", "--label", "hs6", "--json"], &labelled[..]].concat());
+    let figures: Value = serde_json::from_str(&figures).unwrap();
+    let query = "SELECT hs6 AS label, hs_predict(description) AS p FROM lines";
+    let asked = ["sql", "--lake", &lake, "--model", "hs@1", "--format", "json"];
+    let answers = ok(&[&asked[..], &labelled, &[query]].concat());
+    let codes = harmonize::tariff::Codes::builtin(harmonize::tariff::Edition::Hs2022);
+    let mut counted = [[0u64; 2]; 2];
+    for line in answers.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let Some(label) = row["label"].as_str().filter(|label| codes.contains(label)) else { continue };
+        for (count, reason, digits) in [(0, "heading_sure", 4), (1, "chapter_sure", 2)] {
+            if row["p"]["reasons"].as_array().unwrap().iter().any(|said| said == reason) {
+                counted[count][0] += 1;
+                counted[count][1] += u64::from(row["p"]["hs6"].as_str().unwrap()[..digits] == label[..digits]);
+            }
+        }
+    }
+    for (level, [rows, right]) in ["heading_sure", "chapter_sure"].into_iter().zip(counted) {
+        let told = &figures[level];
+        assert_eq!((told["rows"].as_u64(), told["right_rows"].as_u64()), (Some(rows), Some(right)), "{level}");
+    }
+    let rows = counted[0][0] + counted[1][0];
+    assert!(rows > 0, "some are sure of no more than the heading or the chapter: {counted:?}");
+    let page = ok(&[&["evaluate", "--label", "hs6", "--format", "markdown"], &labelled[..]].concat());
+    assert!(page.contains("Unsure of the subheading and sure of the "), "{page}");
+}

@@ -83,6 +83,8 @@ fn predict_answers_arguments_and_lines_of_standard_input_in_their_order() {
     assert_eq!(rows[0]["model"], "hs@1");
     assert_eq!(rows[0]["alternatives"].as_array().unwrap().len(), 5);
     assert_eq!(rows[1]["reasons"], serde_json::json!(["vague"]));
+    assert_eq!(rows[1]["vague_by"], "the list: spare parts");
+    assert!(rows[0].get("vague_by").is_none_or(serde_json::Value::is_null), "{}", rows[0]);
     assert_eq!(rows[2]["reasons"], serde_json::json!(["empty"]));
     let dir = folder();
     let file = dir.path().join("lines.txt");
@@ -94,48 +96,6 @@ fn predict_answers_arguments_and_lines_of_standard_input_in_their_order() {
     let piped = String::from_utf8(piped.stdout).unwrap();
     assert_eq!(piped.lines().collect::<Vec<_>>(), out.lines().take(2).collect::<Vec<_>>());
     assert!(ok(&["predict", "--registry", &lab().registry, "cotton shirts"]).contains("confidence"));
-}
-
-/// The words' contributions and the bias are the logit, in JSON and in SQL, and the code is the one that is predicted.
-#[test]
-fn an_explanation_adds_up_and_explains_what_is_predicted() {
-    let lab = lab();
-    let texts = ["cotton shirts 12 pcs", "STEEL BOLTS M8", "..."];
-    let lines = |out: String| -> Vec<serde_json::Value> {
-        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let explained = lines(ok(&[&["explain", "--registry", &lab.registry, "--format", "json"], &texts[..]].concat()));
-    let predicted = lines(ok(&[&["predict", "--registry", &lab.registry, "--format", "json"], &texts[..]].concat()));
-    assert_eq!(explained[2], serde_json::Value::Null);
-    let number = |value: &serde_json::Value| value.as_f64().unwrap();
-    for (e, p) in explained.iter().zip(&predicted).take(2) {
-        assert_eq!((&e["hs6"], number(&e["confidence"])), (&p["hs6"], number(&p["confidence"])));
-        let words = e["words"].as_array().unwrap();
-        let sum = |field: &str| words.iter().map(|word| number(&word[field])).sum::<f64>();
-        assert!(
-            (sum("contribution") + number(&e["bias_over_mean"]) - number(&e["logit_over_mean"])).abs() < 1e-9,
-            "{e}"
-        );
-        let second = &e["second"];
-        let difference = sum("over_second") + number(&second["bias_difference"]);
-        assert!((difference - number(&second["logit_difference"])).abs() < 1e-9, "{e}");
-        assert!(number(&second["logit_difference"]) > 0.0, "the first choice has the larger logit: {e}");
-    }
-    let words: Vec<&str> =
-        explained[0]["words"].as_array().unwrap().iter().map(|word| word["word"].as_str().unwrap()).collect();
-    assert_eq!(words, ["cotton", "shirts", "12", "pcs"]);
-    let dir = folder();
-    let lake = path(dir.path(), "lake");
-    let query = "SELECT hs_explain(t) AS e FROM (VALUES ('cotton shirts 12 pcs'), (NULL), ('')) AS v(t)";
-    let sql = ["sql", "--lake", &lake, "--registry", &lab.registry, "--model", "hs@1", "--format", "json", query];
-    let rows = lines(ok(&sql));
-    for (n, word) in rows[0]["e"].as_array().unwrap().iter().enumerate() {
-        assert!((number(&word["contribution"]) - number(&explained[0]["words"][n]["contribution"])).abs() < 1e-9);
-    }
-    assert!(rows.len() == 3 && rows[1]["e"].is_null() && rows[2]["e"].is_null(), "{rows:?}");
-    let page = ok(&["explain", "--registry", &lab.registry, "--color", "always", "cotton shirts"]);
-    assert!(page.contains("\x1b[38;5;") && page.contains("(bias)") && page.contains("sum"), "{page}");
-    assert!(!ok(&["explain", "--registry", &lab.registry, "cotton shirts"]).contains('\x1b'));
 }
 
 /// A mistake in a query is the user's, and is not called a defect.

@@ -34,6 +34,8 @@ mod compare;
 mod crash;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
+/// Why a code, held to the network's definition in floating point.
+mod explanations;
 /// What `docs/formats.md` promises, and who proves it.
 mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.
@@ -54,6 +56,8 @@ mod registry_faults;
 mod registry_races;
 /// The same job against S3 servers.
 mod s3;
+/// Where a model is weak: values that are worst, missing, many, or not there.
+mod slices;
 /// Training: checks, splits, seeds.
 mod training;
 /// Texts that name no goods.

@@ -1,7 +1,9 @@
+use harmonize::tariff::{Codes, Edition};
+use harmonize::train::Recipe;
 use serde_json::Value;
 
 use crate::support::browser::looked_at;
-use crate::support::lab::{lab, ok};
+use crate::support::lab::{RECIPE, folder, lab, ok, path, run};
 
 /// Headings, drawings and tables are there, and the page is readable in the sense of [`looked_at`].
 #[test]
@@ -19,9 +21,19 @@ fn pages_can_be_read_on_a_phone_and_a_desk_in_light_and_dark() {
     for seen in looked_at(&pages).unwrap_or_default() {
         let headings = seen["headings"].to_string();
         let (expected, drawings, tables): (&[&str], usize, u64) = match seen["page"].as_str().unwrap() {
-            card if card.starts_with("Model card") => {
-                (&["Figures", "Where it is weak", "By words of the description", "Data", "Limits"], 2, 8)
-            }
+            card if card.starts_with("Model card") => (
+                &[
+                    "Figures",
+                    "Where it is weak",
+                    "By words of the description",
+                    "Data",
+                    "Limits",
+                    "Most frequent confusions",
+                    "Further examples",
+                ],
+                2,
+                11,
+            ),
             data if data.starts_with("Data checks") => (&["Rows and labels", "Descriptions"], 0, 3),
             _ => (&["By column hs6", "By training rows of the known code", "Most frequent confusions"], 2, 6),
         };
@@ -87,7 +99,61 @@ fn the_card_of_a_version_tells_where_the_model_is_weak_and_how_to_make_it_again(
     for said in [record["command"].as_str().unwrap(), manifest["data"][0]["url"].as_str().unwrap(), "hs@1", "<svg"] {
         assert!(page.contains(said), "{said}\n{page}");
     }
+    // What it costs to accept more is drawn for six, four and two digits.
+    let costs = page.split_once("What it costs to accept more").unwrap().1.split_once("</figure>").unwrap().0;
+    for said in ["stroke=\"var(--first)\"", "stroke=\"var(--second)\"", "stroke=\"var(--third)\"", "four", "two"] {
+        assert!(costs.contains(said), "{said}\n{costs}");
+    }
     let readme = std::fs::read_to_string(format!("{}/hs/versions/1/README.md", lab.registry)).unwrap();
     assert_eq!(ok(&["card", "--registry", &lab.registry, "--format", "markdown"]), readme);
     assert!(readme.contains("## By training rows of the known code"));
+    // The recipe, saved, makes the recipe that the lab was trained with, and the command takes it.
+    let block = readme.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    assert_eq!(Recipe::from_toml(block).unwrap(), Recipe::from_toml(RECIPE).unwrap());
+    let dir = folder();
+    let saved = path(dir.path(), "again.toml");
+    std::fs::write(&saved, block).unwrap();
+    let missing = path(dir.path(), "missing");
+    let train = ["train", "--input", &missing, "--label", "hs6", "--registry", &path(dir.path(), "models")];
+    let ended = run(&[&train[..], &["--recipe", &saved]].concat());
+    assert!(ended.code == 20 && ended.err.contains("missing"), "the recipe is read before the lines: {}", ended.err);
+    // Thresholds of each level with the evidence of the policy; confusions, and how long the fit took.
+    let policy = std::fs::read_to_string(format!("{}/hs/versions/1/policy.json", lab.registry)).unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    for (name, level) in [("the heading", &policy["heading"]), ("the chapter", &policy["chapter"])] {
+        let texts = level["evidence"]["texts"].as_u64().unwrap();
+        let texts = if texts > 999 { format!("{},{:03}", texts / 1000, texts % 1000) } else { texts.to_string() };
+        let said = format!("| {name} | {:.4} | {texts} |", level["threshold"].as_f64().unwrap());
+        assert!(readme.contains(&said), "{said}\n{readme}");
+    }
+    let confusion = &record["confusions"][0];
+    let said = format!("| {} | {} |", confusion["truth"].as_str().unwrap(), confusion["predicted"].as_str().unwrap());
+    assert!(readme.contains("## Most frequent confusions") && readme.contains(&said), "{said}\n{readme}");
+    let took = record["fit"]["secs"].as_f64().unwrap();
+    assert!(took > 0.0 && readme.contains(&format!("The fit took {took:.1} seconds")), "{readme}");
+    let made = record["made_vague"].as_u64().unwrap();
+    assert!(made > 0 && readme.contains(&format!("that name no goods | {made} | {made} |")), "{readme}");
+}
+
+/// Confused codes are told by what the nomenclature says of them.
+#[test]
+fn a_card_names_confused_codes_by_the_nomenclature_that_it_was_trained_with() {
+    let lab = lab();
+    let dir = folder();
+    let (file, registry) = (path(dir.path(), "names.csv"), path(dir.path(), "models"));
+    let mut csv = "hs_code,level,parent,section,description\n".to_string();
+    let codes = Codes::builtin(Edition::Hs2022);
+    let all = codes.chapters().chain(codes.headings()).chain(codes.iter().map(|code| code.as_str()));
+    for code in all {
+        csv += &format!("{code},{},{},I,goods of {code}\n", code.len(), &code[..code.len() - 2]);
+    }
+    std::fs::write(&file, csv).unwrap();
+    let train = ["train", "--input", &lab.labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab.recipe];
+    ok(&[&train[..], &["--nomenclature", &file, "--target-precision", "0.5"]].concat());
+    let json = std::fs::read_to_string(path(dir.path(), "models/hs/versions/1/metrics.json")).unwrap();
+    let record: Value = serde_json::from_str(&json).unwrap();
+    let (truth, predicted) = (&record["confusions"][0]["truth"], &record["confusions"][0]["predicted"]);
+    let (truth, predicted) = (truth.as_str().unwrap(), predicted.as_str().unwrap());
+    let card = ok(&["card", "--registry", &registry, "--format", "markdown"]);
+    assert!(card.contains(&format!("| {truth} goods of {truth} | {predicted} goods of {predicted} |")), "{card}");
 }

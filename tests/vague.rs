@@ -52,6 +52,11 @@ fn vague_texts_are_refused_by_the_list_and_beyond_it_by_what_was_learned() {
     let why = ok(&["explain", "--registry", &registry, "--format", "json", "44 ctns stuff for the shop urgent"]);
     let why: Value = serde_json::from_str(&why).unwrap();
     assert_eq!((&why["vague"], &why["hs6"]), (&true.into(), &Value::Null), "{why}");
+    assert_eq!(why["vague_by"], "the learned class", "{why}");
+    assert_eq!(of("44 ctns stuff for the shop urgent")["vague_by"], "the learned class");
+    assert_eq!(of("19 ctns SPARE parts ref no 4")["vague_by"], "the list: spare parts");
+    let page = ok(&["explain", "--registry", &registry, "19 ctns spare parts"]);
+    assert!(page.contains("refused as vague by the list: spare parts"), "{page}");
     assert!(why["second"]["hs6"].is_string(), "{why}");
     let goods = of("cotton shirts 12 pcs");
     assert_ne!(goods["decision"], "refuse", "{goods}");
@@ -73,6 +78,15 @@ fn vague_texts_are_refused_by_the_list_and_beyond_it_by_what_was_learned() {
     let vague = &figures["vague"];
     assert_eq!((&vague["rows"], &figures["rows"]), (&60.into(), &40.into()), "{vague}");
     assert!(vague["recall"].as_f64().unwrap() > 0.9 && vague["precision"].as_f64().unwrap() > 0.9, "{vague}");
+    for form in ["markdown", "html"] {
+        let page = ok(&["evaluate", "--input", &others, "--label", "hs6", "--registry", &registry, "--format", form]);
+        let plain = page.replace("</td><td class=\"number\">", " | ");
+        for (name, share) in [("precision", &vague["precision"]), ("recall", &vague["recall"])] {
+            let said = format!("{name} of the refusals | {:.2} %", 100.0 * share.as_f64().unwrap());
+            assert!(plain.contains(&said), "{said}\n{page}");
+        }
+        assert!(plain.contains("rows labelled 000000 | 60"), "{page}");
+    }
 }
 
 /// Sixty lines that a person found to name no goods, and forty that do.

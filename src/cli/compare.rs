@@ -103,6 +103,7 @@ pub async fn run(args: CompareArgs, matches: &ArgMatches) -> Result<u8> {
             lines: settings.labelled(&args.lines, &args.place)?,
             edition: settings.need("edition", args.edition, Some(Edition::Hs2022))?,
             codes: None,
+            names: None,
             name: "compared".into(),
             checks: CheckLimits { repair_zeros: args.repair_zeros || first.checks.repair_zeros, ..first.checks },
             recipe: first,

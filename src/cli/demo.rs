@@ -115,6 +115,7 @@ fn training(labelled: &Place, limits: Limits) -> Result<TrainOptions> {
         },
         edition: Edition::Hs2022,
         codes: None,
+        names: None,
         name: "hs".into(),
         recipe,
         checks: CheckLimits::default(),

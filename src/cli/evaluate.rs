@@ -28,7 +28,8 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     trust: TrustArgs,
     /// Tell rows apart, worst first: by chapter, support (training rows of the known code), length (words), language, or
-    /// any other name, which is a column of the input; several times if wanted
+    /// any other name, which is a column of the input (column:NAME where it has one of these names); numbers, where they are
+    /// many, by ranges; several times if wanted
     #[arg(long, value_name = "WHAT")]
     by: Vec<By>,
     /// Fewest rows of a value that is told by itself; those with fewer are told together
@@ -37,7 +38,8 @@ pub struct EvaluateArgs {
     /// Most confusions of two codes that are told
     #[arg(long, value_name = "N", default_value_t = 10)]
     confusions: usize,
-    /// Print this many of the mistakes that the model is surest of, with their descriptions
+    /// Print this many of the mistakes that the model is surest of, with their descriptions, and up to three of each of the
+    /// worst values of --by
     #[arg(long, value_name = "N", default_value_t = 0)]
     examples: usize,
     /// Nomenclature of the model's edition as CSV (hs_code,level,parent,section,description), for the texts of confused codes
@@ -110,8 +112,10 @@ pub fn figures(m: &Metrics) -> String {
         pct(m.accuracy.hs6_top_five),
     );
     out += &format!("  macro F1                    {}\n", pct(m.macro_f1));
-    for c in &m.coverage_at {
-        out += &format!("  coverage at {:.0} % precision  {}\n", 100.0 * c.precision, pct(c.coverage_ratio));
+    let levels = m.coverage_at.iter().zip(&m.four_digits.coverage_at).zip(&m.two_digits.coverage_at);
+    for ((six, four), two) in levels {
+        let [six_pct, four, two] = [six, four, two].map(|at| pct(at.coverage_ratio));
+        out += &format!("  coverage at {:.0} % precision  {six_pct}  {four}  {two}\n", 100.0 * six.precision);
     }
     let precision = m.accepted.precision.map_or_else(|| "    -".into(), pct);
     out += &format!(
@@ -120,6 +124,17 @@ pub fn figures(m: &Metrics) -> String {
         pct(m.accepted.precision_low),
         pct(m.accepted.precision_high),
     );
+    for (picked, level) in [(&m.heading_sure, "heading"), (&m.chapter_sure, "chapter")] {
+        if let Some(precision) = picked.precision {
+            out += &format!(
+                "  sure of the {level} alone   {}  of which right {} (95 % interval {} to {})\n",
+                pct(picked.coverage_ratio),
+                pct(precision),
+                pct(picked.precision_low),
+                pct(picked.precision_high),
+            );
+        }
+    }
     if m.vague.rows + m.vague.refused_rows > 0 {
         let (precision, recall) = (m.vague.precision.map_or("-".into(), pct), m.vague.recall.map_or("-".into(), pct));
         out += &format!(
@@ -131,6 +146,8 @@ pub fn figures(m: &Metrics) -> String {
     {
         out += &format!("  {name} {:7.3}  {:7.3}  {:7.3}\n", f.hs6, f.hs4, f.hs2);
     }
-    out += &format!("  area under risk–coverage    {:7.3}  generalised {:7.3}\n", m.aurc, m.augrc);
+    let (four, two) = (m.four_digits.augrc, m.two_digits.augrc);
+    out += &format!("  area under risk–coverage    {:7.3}\n", m.aurc);
+    out += &format!("  generalised 6 / 4 / 2       {:7.3}  {four:7.3}  {two:7.3}\n", m.augrc);
     out
 }

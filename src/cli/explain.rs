@@ -1,4 +1,4 @@
-//! `harmonize explain`: the words of a text, coloured by what each added to the code.
+//! `harmonize explain`: the words of a text, coloured by what each added to the code, over all codes and over the second choice.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::text;
 use crate::error::{Error, Result};
 use crate::model::VAGUE_CODE;
-use crate::model::explain::Method;
+use crate::model::explain::{Method, Parts};
 use crate::sql::{Classifier, Explainer, Explanation};
 
 #[derive(Args)]
 #[command(
     after_help = "A Text-CNN's logits are sums of what the words added and of biases, exactly; of another network it is shown what \
                         each word's absence takes away, and the rest stands beside (together). Shown is by how much the first code's logit \
-                        lies above the mean of all codes, and above the second code's, in nats. Words in green speak for the code, in red against it. Example:\n\n  \
+                        lies above the mean of all codes, and above the second code's, in nats, each as a coloured line and as a column: words in green speak for the code, in red against it. Example:\n\n  \
                         harmonize explain --registry models \"steel bolts m8 zinc plated\""
 )]
 pub struct ExplainArgs {
@@ -106,6 +106,7 @@ fn as_json(found: Option<&Explanation>) -> serde_json::Value {
         "method": e.method.as_str(),
         "hs6": code(&e.first.0),
         "vague": code(&e.first.0).is_none(),
+        "vague_by": e.vague_by.as_ref().map(ToString::to_string),
         "confidence": short(e.first.1),
         "logit_over_mean": e.parts.logit(),
         "bias_over_mean": e.parts.bias,
@@ -124,19 +125,31 @@ fn short(x: f32) -> f64 {
     x.to_string().parse().unwrap_or_else(|_| x.into())
 }
 
+/// What stands at the contributions over the mean of all codes.
+const OVER_ALL: &str = "over all";
+
 /// Contributions of this size, in nats, have the full colour.
 const FULL: f64 = 3.0;
 
 fn page(e: &Explanation, colour: bool) -> String {
     let second = e.second.as_ref();
     let over = |n: usize| second.map(|(_, _, parts)| parts.words[n]);
-    let shown: Vec<String> = e
-        .words
-        .iter()
-        .enumerate()
-        .map(|(n, word)| painted(word, over(n).unwrap_or(e.parts.words[n]), colour))
-        .collect();
-    let mut page = format!("{}\n\n  {}  confidence {:.3}\n", shown.join(" "), named(&e.first.0), e.first.1);
+    let over_second = second.map(|(code, ..)| format!("over {}", named(code)));
+    let mut page = if colour {
+        let width = over_second.iter().map(|name| name.chars().count()).chain([OVER_ALL.len()]).max().unwrap_or(0);
+        let line = |name: &str, parts: &Parts| {
+            let words = e.words.iter().zip(&parts.words).map(|(word, part)| painted(word, *part));
+            format!("{name:width$}  {}\n", words.collect::<Vec<_>>().join(" "))
+        };
+        let second_line = over_second.as_deref().zip(second).map(|(name, (_, _, parts))| line(name, parts));
+        line(OVER_ALL, &e.parts) + &second_line.unwrap_or_default()
+    } else {
+        format!("{}\n", e.words.join(" "))
+    };
+    page += &format!("\n  {}  confidence {:.3}\n", named(&e.first.0), e.first.1);
+    if let Some(by) = &e.vague_by {
+        page += &format!("  refused as vague by {by}\n");
+    }
     if let Some((code, confidence, _)) = second {
         page += &format!("  {}  confidence {confidence:.3}, the second choice\n", named(code));
     }
@@ -145,12 +158,8 @@ fn page(e: &Explanation, colour: bool) -> String {
         Method::LeaveOneOut => "  what is lost without each word (leave-one-out)\n",
     };
     let width = e.words.iter().map(|word| word.chars().count()).chain([10]).max().unwrap_or(10);
-    let head = second.map_or(String::new(), |(code, ..)| format!("  {:>12}", format!("over {}", named(code))));
-    page += &format!("\n  {:width$}  {:>12}{head}\n", "word", "over all");
-    let rest = match e.method {
-        Method::Exact => "(bias)",
-        Method::LeaveOneOut => "(together)",
-    };
+    let head = over_second.map_or(String::new(), |name| format!("  {name:>12}"));
+    page += &format!("\n  {:width$}  {OVER_ALL:>12}{head}\n", "word");
     let mut row = |name: &str, one: f64, other: Option<f64>| {
         let other = other.map_or(String::new(), |x| format!("  {x:>+12.3}"));
         page += &format!("  {name:width$}  {one:>+12.3}{other}\n");
@@ -158,7 +167,7 @@ fn page(e: &Explanation, colour: bool) -> String {
     for (n, word) in e.words.iter().enumerate() {
         row(word, e.parts.words[n], over(n));
     }
-    row(rest, e.parts.bias, second.map(|(_, _, parts)| parts.bias));
+    row(e.method.rest(), e.parts.bias, second.map(|(_, _, parts)| parts.bias));
     row("sum", e.parts.logit(), second.map(|(_, _, parts)| parts.logit()));
     page
 }
@@ -168,10 +177,7 @@ fn named(class: &str) -> &str {
 }
 
 /// Green for what speaks for the code, red for what speaks against it, stronger for more.
-fn painted(word: &str, contribution: f64, colour: bool) -> String {
-    if !colour {
-        return word.to_string();
-    }
+fn painted(word: &str, contribution: f64) -> String {
     let strength = (contribution.abs() / FULL).min(1.0);
     // Of the 6 × 6 × 6 colours of terminals: from grey to full green or red.
     let (high, low) = (3 + (2.0 * strength).round() as u8, 3 - (3.0 * strength).round() as u8);
@@ -182,7 +188,7 @@ fn painted(word: &str, contribution: f64, colour: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::explain::Parts;
+    use crate::sql::VagueBy;
 
     #[test]
     fn a_page_has_every_word_and_the_sums_and_colour_only_on_request() {
@@ -194,6 +200,7 @@ mod tests {
             first: ("731815".into(), 0.75),
             parts: parts([1.5, 2.0], -0.5),
             second: Some(("731816".into(), 0.25, parts([-0.25, 1.0], 0.5))),
+            vague_by: None,
         };
         let plain = page(&e, false);
         assert!(!plain.contains('\x1b') && plain.starts_with("steel bolts\n"), "{plain}");
@@ -201,8 +208,18 @@ mod tests {
             assert!(plain.contains(row), "{plain}");
         }
         let coloured = page(&e, true);
-        assert!(coloured.contains("\x1b[38;5;") && coloured.contains("steel\x1b[0m"));
-        assert_ne!(painted("x", 3.0, true), painted("x", -3.0, true));
+        // Of the 216 colours, 16 + 36 r + 6 g + b: (1, 4, 1) for 1.5 and 2, (3, 3, 3) for −0.25, (2, 4, 2) for 1.
+        let lines: Vec<&str> = coloured.lines().take(2).collect();
+        let expected = [
+            "over all     \x1b[38;5;77msteel\x1b[0m \x1b[38;5;77mbolts\x1b[0m",
+            "over 731816  \x1b[38;5;145msteel\x1b[0m \x1b[38;5;114mbolts\x1b[0m",
+        ];
+        assert_eq!(lines, expected);
+        assert_ne!(painted("x", 3.0), painted("x", -3.0));
+        let alone = Explanation { second: None, ..e.clone() };
+        assert!(page(&alone, true).starts_with(&format!("{}\n\n", lines[0].replace("all     ", "all  "))));
+        let refused = Explanation { vague_by: Some(VagueBy::List("spare parts".into())), ..e.clone() };
+        assert!(page(&refused, false).contains("refused as vague by the list: spare parts\n"));
         assert_eq!(as_json(Some(&e))["second"]["logit_difference"], 1.25);
     }
 }

@@ -3,14 +3,16 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use clap::{ArgMatches, Args};
 
 use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::{Format, print};
 use crate::error::{Error, Result};
+use crate::policy::Reason;
 use crate::sql::Classifier;
+use crate::text::normalise;
 
 #[derive(Args)]
 pub struct PredictArgs {
@@ -23,7 +25,8 @@ pub struct PredictArgs {
     model: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
-    /// How rows are printed; json and csv carry every field
+    /// How rows are printed; json and csv carry every field, and vague_by: the text of the list, or the learned class, for which
+    /// a text was refused as vague
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -43,6 +46,7 @@ pub async fn run(args: PredictArgs, matches: &ArgMatches) -> Result<u8> {
     let classifier = Classifier::new(&loaded, &loaded.bundle.policy)?;
     let text: ArrayRef = Arc::new(StringArray::from(texts));
     let predictions = classifier.predict(&text)?;
+    let vague_by = vague_by(&classifier, &text, &predictions)?;
     let mut fields = vec![Field::new("text", DataType::Utf8, true)];
     let mut columns = vec![text];
     match args.format {
@@ -55,16 +59,36 @@ pub async fn run(args: PredictArgs, matches: &ArgMatches) -> Result<u8> {
                     columns.push(shown);
                 }
             }
+            if vague_by.null_count() < vague_by.len() {
+                fields.push(Field::new("vague_by", DataType::Utf8, true));
+                columns.push(vague_by);
+            }
         }
         Format::Json | Format::Csv => {
             fields.extend(predictions.fields().iter().map(|f| f.as_ref().clone()));
             columns.extend(predictions.columns().iter().cloned());
+            fields.push(Field::new("vague_by", DataType::Utf8, true));
+            columns.push(vague_by);
         }
     }
     print(&[RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?], args.format)?;
     // The process ends here: giving back a model piece by piece would be a tenth of its time.
     std::mem::forget((loaded, classifier));
     Ok(0)
+}
+
+/// For each text that was refused as vague, what it was refused by.
+fn vague_by(classifier: &Classifier, texts: &ArrayRef, predictions: &StructArray) -> Result<ArrayRef> {
+    let reasons =
+        predictions.column_by_name("reasons").ok_or_else(|| Error::Bug("hs_predict gives no reasons".into()))?;
+    let (reasons, vague) = (reasons.as_list::<i32>(), Some(Reason::Vague.as_str()));
+    let mut normalised = String::new();
+    let by = texts.as_string::<i32>().iter().enumerate().map(|(row, text)| {
+        let refused = reasons.value(row).as_string::<i32>().iter().any(|reason| reason == vague);
+        normalise(text.filter(|_| refused)?, &mut normalised);
+        classifier.vague_by(&normalised, true).map(|by| by.to_string())
+    });
+    Ok(Arc::new(by.collect::<StringArray>()))
 }
 
 /// Three decimals, for reading.

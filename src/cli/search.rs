@@ -80,6 +80,7 @@ pub async fn run(args: SearchArgs, matches: &ArgMatches) -> Result<u8> {
             lines: settings.labelled(&args.lines, &args.place)?,
             edition: settings.need("edition", args.edition, Some(Edition::Hs2022))?,
             codes: None,
+            names: None,
             name: "searched".into(),
             checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
             recipe,

@@ -12,7 +12,7 @@ use super::evaluate::figures;
 use super::settings::{LabelledArgs, PlaceArgs, Settings, share, target_precision};
 use crate::error::{Context, Error, Result};
 use crate::model::HeadingThreshold;
-use crate::tariff::{Codes, Edition};
+use crate::tariff::{Codes, Edition, Names};
 use crate::train::{
     CheckLimits, CheckpointPlace, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train,
 };
@@ -29,7 +29,8 @@ pub struct TrainArgs {
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
-    /// Nomenclature as CSV (hs_code,level,parent,section,description) in place of the built-in list of codes
+    /// Nomenclature as CSV (hs_code,level,parent,section,description) in place of the built-in list of codes; the card names
+    /// confused codes by its texts
     #[arg(long, value_name = "FILE")]
     nomenclature: Option<PathBuf>,
     /// Name of the model in the registry
@@ -82,11 +83,13 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
     if let Some(test) = args.test_share {
         recipe.split.test = test;
     }
-    let codes = match &args.nomenclature {
-        None => None,
+    let (codes, names) = match &args.nomenclature {
+        None => (None, None),
         Some(path) => {
-            let bytes = std::fs::read(path).context(|| path.display().to_string())?;
-            Some(Codes::from_nomenclature_csv(&bytes, edition, &path.display().to_string())?)
+            let (bytes, name) =
+                (std::fs::read(path).context(|| path.display().to_string())?, path.display().to_string());
+            let codes = Codes::from_nomenclature_csv(&bytes, edition, &name)?;
+            (Some(codes), Some(Names::from_nomenclature_csv(&bytes, edition, &name)?))
         }
     };
     target_precision(args.target_precision)?;
@@ -97,6 +100,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         lines: settings.labelled(&args.lines, &args.place)?,
         edition,
         codes,
+        names,
         name: args.name,
         checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
         recipe,

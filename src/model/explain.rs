@@ -62,6 +62,15 @@ impl Method {
             Method::LeaveOneOut => "leave-one-out",
         }
     }
+
+    /// The name of [`Parts::bias`] beside the words, which none of them can have: `(bias)`, or `(together)` where it is what words
+    /// left out one by one do not account for.
+    pub fn rest(self) -> &'static str {
+        match self {
+            Method::Exact => "(bias)",
+            Method::LeaveOneOut => "(together)",
+        }
+    }
 }
 
 /// What the words of a line added to each logit.

@@ -356,6 +356,12 @@ impl Judge {
         }
     }
 
+    /// The text of the list that a normalised text is, beside counts, packing and references.
+    pub fn listed(&self, normalised: &str) -> Option<&str> {
+        let listed = |text: &str| self.vague.get(text).map(String::as_str);
+        listed(normalised).or_else(|| listed(&core(normalised, |word| self.vague_begins.contains(word))?))
+    }
+
     fn refusal(&self, facts: &Facts) -> Reasons {
         let none = Reasons::NONE;
         match facts.state {
@@ -366,8 +372,7 @@ impl Judge {
             TextState::Text => {}
         }
         let mut reasons = none;
-        let core = || core(facts.normalised, |word| self.vague_begins.contains(word));
-        if facts.vague || self.vague.contains(facts.normalised) || core().is_some_and(|c| self.vague.contains(&c)) {
+        if facts.vague || self.listed(facts.normalised).is_some() {
             reasons = reasons.with(Reason::Vague);
         }
         if facts.unknown_tokens as f64 > self.out_of_vocabulary_ratio * facts.tokens as f64 {

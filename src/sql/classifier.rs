@@ -5,6 +5,7 @@
 //! depends on its text, the model and the policy alone.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -106,6 +107,24 @@ pub fn is_text(kind: &DataType) -> bool {
     }
 }
 
+/// What took a text for one that names no goods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VagueBy {
+    /// The policy's list, with the text of it that was found.
+    List(String),
+    /// The class that the model learned of such texts.
+    Learned,
+}
+
+impl fmt::Display for VagueBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VagueBy::List(text) => write!(f, "the list: {text}"),
+            VagueBy::Learned => f.write_str("the learned class"),
+        }
+    }
+}
+
 /// One distinct text of a batch and its answer.
 struct Answer {
     /// `None` when there is no text.
@@ -171,6 +190,12 @@ impl Classifier {
     /// Texts that went through the network so far.
     pub fn texts(&self) -> u64 {
         self.texts.load(Ordering::Relaxed)
+    }
+
+    /// What takes a normalised text for one that names no goods: the list before what was learned, which is `learned`.
+    pub fn vague_by(&self, normalised: &str, learned: bool) -> Option<VagueBy> {
+        let listed = self.judge.listed(normalised).map(|text| VagueBy::List(text.to_string()));
+        listed.or(learned.then_some(VagueBy::Learned))
     }
 
     /// One prediction for each row of a string or bytes array of any encoding.

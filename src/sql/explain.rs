@@ -1,5 +1,5 @@
 //! Why a code: the words of a text with what each added to the first choice over the mean of all codes, and over the second. `hs_explain(text)` gives
-//! the list in SQL.
+//! the list in SQL, with what no word added as its last element, so that it can be added up.
 //!
 //! The numbers are those of the network's logits, before the screen and the calibration: exact parts of a Text-CNN's, or what
 //! another network's lose without the word (`model::explain`).
@@ -15,7 +15,7 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::classifier::{Classifier, is_text};
+use super::classifier::{Classifier, VagueBy, is_text};
 use crate::engine::Scratch;
 use crate::error::Result;
 use crate::model::explain::{Method, Parts, Why, Word};
@@ -43,6 +43,8 @@ pub struct Explanation {
     pub parts: Parts,
     /// Code and confidence of the second choice, and the first's logit less the second's; `None` with a single class.
     pub second: Option<(String, f32, Parts)>,
+    /// What takes the text for one that names no goods; `None` when nothing does.
+    pub vague_by: Option<VagueBy>,
 }
 
 impl Explainer {
@@ -75,7 +77,9 @@ impl Explainer {
         let second = (scores[0].choices > 1).then(|| choice(1));
         let second = second.map(|(code, confidence, of_second)| (code, confidence, of_first.minus(&of_second)));
         let parts = of_first.minus(&why.mean());
-        Ok(Some(Explanation { normalised, words, method: why.method(), first: (code, confidence), parts, second }))
+        let (method, first) = (why.method(), (code, confidence));
+        let vague_by = self.classifier.vague_by(&normalised, scores[0].vague);
+        Ok(Some(Explanation { normalised, words, method, first, parts, second, vague_by }))
     }
 
     /// Words and what the network sees of them.
@@ -169,15 +173,15 @@ impl ScalarUDFImpl for HsExplain {
         for text in texts.as_string::<i32>() {
             let found = text.map_or(Ok(None), |text| self.explainer.explain(text))?;
             valid.push(found.is_some());
-            lengths.push(found.as_ref().map_or(0, |e| e.words.len()));
+            lengths.push(found.as_ref().map_or(0, |e| e.words.len() + 1));
             if let Some(e) = found {
-                contribution.extend(e.parts.words.iter().map(|x| Some(*x)));
+                contribution.extend(e.parts.words.iter().chain([&e.parts.bias]).copied());
                 match &e.second {
-                    Some((_, _, parts)) => over.extend(parts.words.iter().map(|x| Some(*x))),
-                    None => over.extend(e.words.iter().map(|_| None)),
+                    Some((_, _, parts)) => over.extend(parts.words.iter().chain([&parts.bias]).map(|x| Some(*x))),
+                    None => over.extend(std::iter::repeat_n(None, e.words.len() + 1)),
                 }
-                method.extend(e.words.iter().map(|_| e.method.as_str()));
-                words.extend(e.words);
+                method.extend(std::iter::repeat_n(e.method.as_str(), e.words.len() + 1));
+                words.extend(e.words.into_iter().chain([e.method.rest().to_string()]));
             }
         }
         let columns: Vec<ArrayRef> = vec![

@@ -20,7 +20,7 @@ use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Place, Table};
 
-pub use classifier::{Classifier, Identity, prediction_fields};
+pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation, hs_explain};
 pub use predict::hs_predict;
 pub use text_of::text_of;

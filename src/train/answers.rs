@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::datatypes::Float32Type;
 
-use super::evaluate::{Metrics, Scored, Vague, evaluate};
+use super::evaluate::{Metrics, Scored, SureOf, Vague, evaluate};
 use crate::error::{Error, Result};
 use crate::model::VAGUE_CODE;
 use crate::policy::Reason;
@@ -25,6 +25,7 @@ struct Answer {
     confidence_heading: f32,
     confidence_chapter: f32,
     accepted: bool,
+    sure_of: Option<SureOf>,
     refused_as_vague: bool,
 }
 
@@ -62,13 +63,16 @@ impl<'a> Answers<'a> {
                     top.push((codes.value(i).parse()?, confidences.value(i)));
                 }
             }
-            let vague = Some(Reason::Vague.as_str());
+            let reasons = reasons.value(row);
+            let has = |reason: Reason| reasons.as_string::<i32>().iter().any(|name| name == Some(reason.as_str()));
+            let sure_of_chapter = has(Reason::ChapterSure).then_some(SureOf::Chapter);
             Ok(Answer {
                 top,
                 confidence_heading: number(heading, row),
                 confidence_chapter: number(chapter, row),
                 accepted: decision.value(row) == "accept",
-                refused_as_vague: reasons.value(row).as_string::<i32>().iter().any(|reason| reason == vague),
+                sure_of: has(Reason::HeadingSure).then_some(SureOf::Heading).or(sure_of_chapter),
+                refused_as_vague: has(Reason::Vague),
             })
         };
         Ok(Answers { lines, answers: (0..lines.len()).map(answer).collect::<Result<_>>()? })
@@ -90,6 +94,7 @@ impl<'a> Answers<'a> {
                 confidence_chapter: answer.confidence_chapter,
                 first_of_text: seen.insert(*text),
                 accepted: answer.accepted,
+                sure_of: answer.sure_of,
             });
         }
         goods

@@ -105,7 +105,8 @@ impl Architecture {
         Recipe { model, fit, ..Recipe::default() }
     }
 
-    fn has(self, table: &str, key: &str) -> bool {
+    /// Whether a key of a table of the recipe does something.
+    pub(super) fn has(self, table: &str, key: &str) -> bool {
         let keys: &[(&str, &[Architecture])] = match table {
             "model" => &MODEL_KEYS,
             "fit" => &FIT_KEYS,

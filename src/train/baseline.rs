@@ -34,6 +34,7 @@ impl Answer {
             confidence_chapter: self.chapter,
             first_of_text,
             accepted: false,
+            sure_of: None,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! A model measured on labelled lines: figures, where it is weak, and what it takes for what.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::answers::{Answers, Goods};
 use super::data::{Labelled, Line};
-use super::evaluate::{By, ClassRows, Confusion, Example, Metrics, Slices, confusions, slices, surest_mistakes};
+use super::evaluate::{
+    By, ClassRows, Confusion, Example, Metrics, Slices, binned, confusions, slices, surest_mistakes,
+};
 use super::figures;
 use super::page::Page;
 use super::record::Record;
@@ -64,8 +68,8 @@ pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Resul
     if options.by.contains(&By::Support) {
         record.class_rows()?;
     }
-    let columns: Vec<&str> = options.by.iter().filter(|by| matches!(by, By::Column(_))).map(By::name).collect();
-    let (_, lines) = options.lines.read_with(Codes::builtin(edition), &columns, "--by").await?;
+    let columns: Vec<&str> = options.by.iter().filter_map(By::column).collect();
+    let (source, lines) = options.lines.read_with(Codes::builtin(edition), &columns, "--by").await?;
     let known: Vec<(&Line, Subheading)> =
         lines.iter().filter_map(|line| Some((line, line.label.class(false)?))).collect();
     if known.is_empty() {
@@ -80,21 +84,30 @@ pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Resul
     let codes: Vec<(&str, Subheading)> = known.iter().map(|(line, code)| (line.text.as_str(), *code)).collect();
     let answers = Answers::of(&classifier, &codes)?;
     let goods = answers.goods();
+    let texts: Vec<&str> = goods.places.iter().map(|place| codes[*place].0).collect();
     let told_apart = |by: &By| {
-        let column = columns.iter().position(|name| *name == by.name());
-        let value = |place: &usize| {
-            let (line, code) = &known[*place];
-            let column = column.and_then(|at| line.columns.get(at)).and_then(Option::as_deref);
-            by.value(&line.text, code, &record.class_rows, column)
+        let at = columns.iter().position(|name| Some(*name) == by.column());
+        let value = |place: &usize| known[*place].0.columns.get(at?)?.as_deref();
+        let column: Vec<Option<&str>> = goods.places.iter().map(value).collect();
+        let is_number = |name: &str| source.schema().field_with_name(name).is_ok_and(|f| f.data_type().is_numeric());
+        let column = match by.column().is_some_and(is_number) {
+            true => binned(&column),
+            false => column.into_iter().map(|value| value.map(Cow::from)).collect(),
         };
-        let values = goods.places.iter().map(value).collect::<Vec<_>>();
-        let mut found = slices(by.name(), &values, &goods.rows, options.min_rows);
+        let value =
+            |(place, column): (&usize, _)| by.value(codes[*place].0, &codes[*place].1, &record.class_rows, column);
+        let values: Vec<Cow<'_, str>> = goods.places.iter().zip(column).map(value).collect();
+        let mut found = slices(by, &values, &goods.rows, options.min_rows);
         if let (By::Chapter, Some(names)) = (by, &options.names) {
             found.slices.iter_mut().for_each(|slice| slice.text = names.of(&slice.value).map(str::to_string));
         }
+        for slice in found.slices.iter_mut().take(WORST_SLICES) {
+            let inside = (0..values.len()).filter(|row| values[*row] == slice.value);
+            let (rows, texts): (Vec<_>, Vec<_>) = inside.map(|row| (goods.rows[row], texts[row])).unzip();
+            slice.examples = surest_mistakes(&rows, &texts, options.examples.min(SLICE_EXAMPLES));
+        }
         found
     };
-    let texts: Vec<&str> = goods.places.iter().map(|place| codes[*place].0).collect();
     Ok(Evaluation {
         model: format!("{}@{}", loaded.name, loaded.version),
         edition,
@@ -111,13 +124,19 @@ pub async fn evaluate_model(options: &EvaluateOptions, loaded: &Loaded) -> Resul
 pub(super) fn card_slices(goods: &Goods<'_>, lines: &[(&str, Subheading)], class_rows: &ClassRows) -> Vec<Slices> {
     let told_apart = |by: By| {
         let value = |place: &usize| by.value(lines[*place].0, &lines[*place].1, class_rows, None);
-        slices(by.name(), &goods.places.iter().map(value).collect::<Vec<_>>(), &goods.rows, MIN_ROWS)
+        slices(&by, &goods.places.iter().map(value).collect::<Vec<_>>(), &goods.rows, MIN_ROWS)
     };
     By::BUILT_IN.into_iter().map(told_apart).collect()
 }
 
 /// Fewest rows of a value that is told by itself, where nothing else is said.
 pub const MIN_ROWS: usize = 30;
+
+/// Values of a property, worst first, of which mistakes are shown.
+const WORST_SLICES: usize = 3;
+
+/// Most mistakes shown of each.
+const SLICE_EXAMPLES: usize = 3;
 
 impl Evaluation {
     /// What was measured, in a line.
@@ -135,10 +154,14 @@ impl Evaluation {
         for (at, slices) in self.slices.iter().enumerate() {
             let says = if at == 0 { figures::SLICES } else { "" };
             grids.push((figures::slices_title(slices), says, figures::slices(slices)));
+            if slices.slices.iter().any(|slice| !slice.examples.is_empty()) {
+                let title = format!("{}: mistakes in the worst", figures::slices_title(slices));
+                grids.push((title, "Those that the model is surest of.", figures::slice_examples(slices)));
+            }
         }
         if !self.confusions.is_empty() {
-            let says = "Known code, the code given in its place, and how many of the rows with the known code.";
-            grids.push(("Most frequent confusions".to_string(), says, figures::confusions(&self.confusions)));
+            let found = figures::confusions(&self.confusions);
+            grids.push(("Most frequent confusions".to_string(), figures::CONFUSIONS, found));
         }
         if !self.examples.is_empty() {
             let says = "As the model reads them. A wrong line may also be a wrong label.";

@@ -1,6 +1,8 @@
 //! Figures as facts, grids and drawings: the parts that a model card and an evaluation have in common.
 
-use super::evaluate::{By, Confusion, Example, Metrics, Slice, Slices};
+use super::evaluate::{
+    Accepted, By, ByDigits, Confusion, CoverageAt, Example, Interval, Metrics, Share, Slice, Slices,
+};
 use super::page::{Figure, Page};
 use super::plot;
 use super::table::{Cell, Grid, Table, percent, tenths, thousands};
@@ -15,15 +17,29 @@ pub fn facts(m: &Metrics) -> Table {
     table.row("right code among the best five", &percent(m.accuracy.hs6_top_five), "");
     table.row("right at six digits, each description once", &percent(m.accuracy.hs6_of_texts), "");
     table.row("macro F1", &format!("{:.4}", m.macro_f1), "every subheading counts the same");
-    for at in &m.coverage_at {
-        let name = format!("coverage at {} precision, threshold set on these rows", percent(at.precision));
-        table.row(&name, &percent(at.coverage_ratio), "");
-    }
+    let mut coverage = |at: &[CoverageAt], digits: &str| {
+        for at in at {
+            let name = format!(
+                "coverage at {} precision at {digits} digits, threshold set on these rows",
+                percent(at.precision)
+            );
+            table.row(&name, &percent(at.coverage_ratio), "");
+        }
+    };
+    coverage(&m.coverage_at, "six");
+    coverage(&m.four_digits.coverage_at, "four");
+    coverage(&m.two_digits.coverage_at, "two");
     table.row("area under the risk–coverage curve", &format!("{:.4}", m.aurc), "lower is better");
     // A version that was measured by an earlier program has no such figures.
     let recorded = !m.reliability.hs6.is_empty();
     if recorded {
         table.row("area under the generalised risk–coverage curve", &format!("{:.4}", m.augrc), "lower is better");
+    }
+    for (digits, level) in [("four", &m.four_digits), ("two", &m.two_digits)] {
+        if !level.risk_coverage.is_empty() {
+            let name = format!("the same at {digits} digits");
+            table.row(&name, &format!("{:.4}", level.augrc), "lower is better");
+        }
     }
     for (digits, error) in m.calibration_error.each() {
         table.row(&format!("calibration error at {digits} digits"), &percent(*error), "");
@@ -31,25 +47,45 @@ pub fn facts(m: &Metrics) -> Table {
     for (digits, score) in m.brier.each().into_iter().filter(|_| recorded) {
         table.row(&format!("Brier score at {digits} digits"), &format!("{score:.4}"), "lower is better");
     }
+    if m.vague.rows + m.vague.refused_rows > 0 {
+        table.row("rows refused as vague", &thousands(m.vague.refused_rows), "texts that name no goods");
+        table.row("rows labelled 000000", &thousands(m.vague.rows), "so labelled because they name no goods");
+        let told = |share: Option<f64>| share.map_or_else(|| "–".to_string(), percent);
+        table.row(
+            "precision of the refusals",
+            &told(m.vague.precision),
+            "share of the refused that is labelled 000000",
+        );
+        table.row("recall of the refusals", &told(m.vague.recall), "share of those labelled 000000 that is refused");
+    }
     table
 }
 
-/// What the policy accepted, in a sentence.
+/// What the policy accepted, and what it is sure of at fewer digits, in a few sentences.
 pub fn accepted(m: &Metrics) -> String {
-    let accepted = &m.accepted;
-    match accepted.precision {
-        None => "The threshold accepted no row.".to_string(),
-        Some(precision) => format!(
-            "The threshold accepted {} rows ({}) without a person; {} of them are right ({}; 95 % interval {} to {}, \
-             Clopper–Pearson).",
-            thousands(accepted.rows),
-            percent(accepted.coverage_ratio),
-            thousands(accepted.right_rows),
+    let right = |picked: &Accepted, precision: f64| {
+        format!(
+            "{} of them are right ({}; 95 % interval {} to {}, Clopper–Pearson)",
+            thousands(picked.right_rows),
             percent(precision),
-            percent(accepted.precision_low),
-            percent(accepted.precision_high),
-        ),
+            percent(picked.precision_low),
+            percent(picked.precision_high),
+        )
+    };
+    let rows = |picked: &Accepted| format!("{} rows ({})", thousands(picked.rows), percent(picked.coverage_ratio));
+    let mut says = match m.accepted.precision {
+        None => "The threshold accepted no row.".to_string(),
+        Some(precision) => {
+            format!("The threshold accepted {} without a person; {}.", rows(&m.accepted), right(&m.accepted, precision))
+        }
+    };
+    for (picked, level, digits) in [(&m.heading_sure, "heading", "four"), (&m.chapter_sure, "chapter", "two")] {
+        if let Some(precision) = picked.precision {
+            let (rows, right) = (rows(picked), right(picked, precision));
+            says += &format!(" Unsure of the subheading and sure of the {level}: {rows}; at {digits} digits {right}.");
+        }
     }
+    says
 }
 
 /// The few numbers that one looks for first.
@@ -80,17 +116,26 @@ pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure
         });
     }
     if !m.risk_coverage.is_empty() {
-        let mut marks = vec![("━", "if the threshold were here".to_string())];
-        if m.accepted.rows > 0 {
-            marks.push(("●", "the policy's own threshold, with its 95 % interval".to_string()));
+        let (four, two) = (&m.four_digits.risk_coverage[..], &m.two_digits.risk_coverage[..]);
+        let mut marks = vec![("━", "six digits, if the threshold were here".to_string())];
+        if !four.is_empty() {
+            marks.extend([("╍", "four".to_string()), ("┅", "two".to_string())]);
         }
+        let own = match m.accepted.rows {
+            0 => "",
+            _ => "The dot is the policy's own threshold at six digits, with its 95 % interval. ",
+        };
         let target =
             target_precision.map(|target| format!("The level line is the aim, {} wrong.", tenths(1.0 - target)));
         drawn.push(Figure {
             title: "What it costs to accept more".into(),
-            svg: plot::risk_coverage(&m.risk_coverage, &m.accepted, target_precision)?,
+            svg: plot::risk_coverage(
+                &ByDigits { hs6: &m.risk_coverage, hs4: four, hs2: two },
+                &m.accepted,
+                target_precision,
+            )?,
             marks,
-            says: target.unwrap_or_default(),
+            says: format!("{own}{}", target.unwrap_or_default()),
         });
     }
     Ok(drawn)
@@ -98,18 +143,30 @@ pub fn drawings(m: &Metrics, target_precision: Option<f64>) -> Result<Vec<Figure
 
 /// Rows told apart, worst first.
 pub fn slices(slices: &Slices) -> Grid {
-    let by = slices.by.as_str();
+    let by = By::of(slices);
+    let by = by.column().unwrap_or(&slices.by);
     let mut grid =
         Grid::new([by, "rows", "right at six", "right at two", "accepted", "right of these", "over-confident by"]);
     let row = |slice: &Slice| {
+        let coverage = match slice.coverage_interval {
+            Some(Interval { low, high }) => Cell::Share(Some(Share { ratio: slice.coverage_ratio, low, high })),
+            None => Cell::Number(tenths(slice.coverage_ratio)),
+        };
+        let gap = signed(100.0 * slice.calibration_gap);
+        let gap = match slice.calibration_gap_interval {
+            Some(Interval { low, high }) => {
+                Cell::Ranged(gap, format!("{} to {}", signed(100.0 * low), signed(100.0 * high)))
+            }
+            None => Cell::Number(gap),
+        };
         vec![
             Cell::Words(named(&slice.value, &slice.text)),
             Cell::count(slice.rows),
             Cell::Share(Some(slice.hs6)),
             Cell::Share(Some(slice.hs2)),
-            Cell::Number(tenths(slice.coverage_ratio)),
+            coverage,
             Cell::Share(slice.precision),
-            Cell::Number(signed(100.0 * slice.calibration_gap)),
+            gap,
         ]
     };
     grid.rows = slices.slices.iter().chain(&slices.small).map(row).collect();
@@ -118,12 +175,31 @@ pub fn slices(slices: &Slices) -> Grid {
 
 /// The title of such rows.
 pub fn slices_title(slices: &Slices) -> String {
-    By::title(&slices.by)
+    By::of(slices).title()
+}
+
+/// The mistakes of the worst of such rows, value by value.
+pub fn slice_examples(slices: &Slices) -> Grid {
+    let by = By::of(slices);
+    let mut header = vec![by.column().unwrap_or(&slices.by).to_string()];
+    let mut rows = Vec::new();
+    for slice in &slices.slices {
+        let found = examples(&slice.examples);
+        header.truncate(1);
+        header.extend(found.header);
+        let value = || Cell::Words(named(&slice.value, &slice.text));
+        rows.extend(found.rows.into_iter().map(|row| std::iter::once(value()).chain(row).collect()));
+    }
+    Grid { header, rows }
 }
 
 /// How such rows are to be read.
 pub const SLICES: &str = "Worst first, by the upper end of the 95 % interval (in brackets or below the share) at six digits, \
-                          so that few rows do not lead by chance. Over-confident: mean confidence less the share right, in points.";
+                          so that few rows do not lead by chance. Over-confident: mean confidence less the share right, in points, with \
+                          the 95 % interval of the share right (Clopper and Pearson; Hoeffding 1956) around it.";
+
+/// How confusions are to be read.
+pub const CONFUSIONS: &str = "Known code, the code given in its place, and how many of the rows with the known code.";
 
 /// What is taken for what.
 pub fn confusions(found: &[Confusion]) -> Grid {

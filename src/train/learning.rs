@@ -1,6 +1,7 @@
 //! From labelled texts to a fitted network of the shape that is wanted.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -71,7 +72,10 @@ impl Learning<'_> {
         let (recipe, place, lines) = (&options.recipe, &options.checkpoints, (&self.train[..], &self.stop[..]));
         watcher.step("fit");
         let splits = self.tokenizer.splits()?;
-        let history = |best: usize, epochs: &[Epoch]| json!({ "best_epoch": best, "epochs": epochs });
+        let began = Instant::now();
+        // Wall time, to a tenth; of a fit that was taken up from a checkpoint, since then.
+        let secs = || (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        let history = |best: usize, epochs: &[Epoch]| json!({ "best_epoch": best, "epochs": epochs, "secs": secs() });
         let mut tell = |progress| {
             watcher.fitting(&progress);
             ControlFlow::Continue(())
@@ -80,9 +84,9 @@ impl Learning<'_> {
             NetworkConfig::TextCnn(config) => {
                 let found = fit::fit_members(&config, &recipe.fit, &splits, lines, place, &mut tell)?;
                 let (config, mut fitted) = found;
+                let (epochs, history) = (fitted.history.len(), history(fitted.best_epoch, &fitted.history));
                 fitted.weights.ranges = Some(engine::ranges(&config, &fitted.weights));
                 let network = self.screened(Network::text_cnn(config, fitted.weights), recipe, watcher)?;
-                let (epochs, history) = (fitted.history.len(), history(fitted.best_epoch, &fitted.history));
                 Ok(Learnt { network, history, epochs, checkpoints: fitted.checkpoints })
             }
             NetworkConfig::Other(shape) => {

@@ -178,6 +178,9 @@ impl Page {
                 let (class, inside) = match cell {
                     Cell::Words(text) => ("", escaped(text)),
                     Cell::Number(text) => (" class=\"number\"", escaped(text)),
+                    Cell::Ranged(number, range) => {
+                        (" class=\"number\"", format!("{}<small>{}</small>", escaped(number), escaped(range)))
+                    }
                     Cell::Share(None) => (" class=\"number\"", "–".to_string()),
                     Cell::Share(Some(share)) => {
                         let inside = format!("{}<small>{}</small>", tenths(share.ratio), interval(share));
@@ -297,8 +300,10 @@ mod tests {
     #[test]
     fn a_share_is_told_and_drawn_with_its_interval() {
         let share = Share { ratio: 0.5, low: 0.25, high: 0.875 };
-        let row = vec![Cell::Share(Some(share)), Cell::Share(Some(share)), Cell::Share(None)];
-        let html = Page::new("t").grid(&Grid { rows: vec![row], ..Grid::new(["a", "b", "c"]) }).html();
+        let ranged = Cell::Ranged("+1".into(), "0 to +2".into());
+        let row = vec![Cell::Share(Some(share)), Cell::Share(Some(share)), Cell::Share(None), ranged];
+        let html = Page::new("t").grid(&Grid { rows: vec![row], ..Grid::new(["a", "b", "c", "d"]) }).html();
+        assert!(html.contains("<td class=\"number\" data-name=\"d\">+1<small>0 to +2</small></td>"), "{html}");
         assert_eq!(html.matches("50.0 %<small>25.0 to 87.5</small>").count(), 2);
         assert!(html.contains("<td class=\"number\" data-name=\"c\">–</td>"), "{html}");
         assert_eq!(html.matches("<i style=\"left:25.0%;width:62.5%\"></i><b style=\"left:50.0%\"></b>").count(), 1);

@@ -10,7 +10,7 @@ use super::architecture::Architecture;
 use super::card::Card;
 use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
-use super::evaluate::{ClassRows, Metrics};
+use super::evaluate::{ClassRows, Metrics, confusions};
 use super::evaluation::card_slices;
 use super::extra::{Count, Weighted};
 use super::fit::{CheckpointPlace, Checkpoints, Progress};
@@ -27,7 +27,7 @@ use crate::lake::Source;
 use crate::model::{Bundle, DataFile, Draft, Labels, Policy, VAGUE_CODE};
 use crate::registry::{Act, Loaded, Registry};
 use crate::sql::Classifier;
-use crate::tariff::{Codes, Edition, Subheading};
+use crate::tariff::{Codes, Edition, Names, Subheading};
 use crate::text::Tokenizer;
 
 /// What to train on, and what the policy must keep.
@@ -39,6 +39,8 @@ pub struct TrainOptions {
     pub edition: Edition,
     /// The codes of the edition, when another list than the built-in one counts.
     pub codes: Option<Codes>,
+    /// Texts of the codes, for the card.
+    pub names: Option<Names>,
     /// Name in the registry.
     pub name: String,
     /// Shape and settings.
@@ -222,6 +224,7 @@ impl Prepared {
         let made = vague::examples(&further.vague, made, options.recipe.fit.seed).into_iter();
         let made = made.filter(|text| !kept.contains(&grouping.key(text)));
         further.examples.extend(made.map(|text| (text, class, 1.0)));
+        further.made_vague = further.examples.len();
         for source in &options.recipe.extra {
             let (examples, count, files) =
                 source.read(options.codes(), (&kept, grouping), self.repair_zeros, options.lines.limits).await?;
@@ -239,6 +242,8 @@ pub struct Further {
     examples: Vec<Weighted>,
     /// Texts that name no goods.
     vague: Vec<String>,
+    /// Examples that were made from these.
+    made_vague: usize,
     counts: Vec<Count>,
     files: Vec<DataFile>,
 }
@@ -322,16 +327,19 @@ pub fn fit_bundle(
         metrics: json!({}),
         card: String::new(),
     };
-    let (draft, measured_on, metrics) = measured(draft, prepared, &parts, &further.counts, &history, options)?;
+    let (draft, measured_on, metrics) = measured(draft, prepared, &parts, further, &history, options)?;
     Ok(FittedBundle { draft, measured_on, metrics, epochs, checkpoints })
 }
+
+/// Most confusions that the card tells.
+const CARD_CONFUSIONS: usize = 10;
 
 /// The draft with its figures and its card.
 fn measured(
     mut draft: Draft,
     prepared: &Prepared,
     parts: &Parts<'_>,
-    extra: &[Count],
+    further: &Further,
     history: &serde_json::Value,
     options: &TrainOptions,
 ) -> Result<(Draft, String, Metrics)> {
@@ -353,11 +361,13 @@ fn measured(
         measured_on: measured_on.clone(),
         figures: metrics.clone(),
         slices: card_slices(&goods, rows, &class_rows),
+        confusions: confusions(&goods.rows, CARD_CONFUSIONS, options.names.as_ref()),
         class_rows,
         split: Some(SplitRecord::new(&prepared.split, parts.rows())),
         fit: history.clone(),
         checks: Some(prepared.report.clone()),
-        extra: extra.to_vec(),
+        extra: further.counts.clone(),
+        made_vague: further.made_vague,
         recipe: options.recipe.in_force()?,
         command: options.command.clone(),
     };

@@ -54,9 +54,14 @@ pub fn reliability(bins: &ByDigits<Vec<Bin>>) -> Result<String> {
     })
 }
 
-/// Share wrong against the share of rows accepted, with the policy's own place and its interval, and the share of wrong
-/// ones that the policy aims at.
-pub fn risk_coverage(points: &[RiskPoint], accepted: &Accepted, target_precision: Option<f64>) -> Result<String> {
+/// Share wrong against the share of rows accepted, level by level: six digits, with the policy's own place and its interval, four
+/// in long dashes, two in short ones; and the share of wrong ones that the policy aims at.
+pub fn risk_coverage(
+    levels: &ByDigits<&[RiskPoint]>,
+    accepted: &Accepted,
+    target_precision: Option<f64>,
+) -> Result<String> {
+    let points = levels.hs6;
     let target = target_precision.map(|precision| 1.0 - precision);
     let own = accepted.precision.map(|p| (accepted.coverage_ratio, 1.0 - p));
     let highest = points.iter().map(|p| p.risk_ratio).chain(target).chain(own.map(|at| at.1)).fold(0.01, f64::max);
@@ -67,13 +72,17 @@ pub fn risk_coverage(points: &[RiskPoint], accepted: &Accepted, target_precision
             if let Some(target) = target {
                 chart.draw_series(LineSeries::new([(0.0, target), (1.0, target)], SOFT.stroke_width(1)))?;
             }
-            let curve = points.iter().map(|p| (p.coverage_ratio, p.risk_ratio));
-            chart.draw_series(LineSeries::new(curve, SERIES[0].stroke_width(2)))?;
+            let curve =
+                |points: &[RiskPoint]| points.iter().map(|p| (p.coverage_ratio, p.risk_ratio)).collect::<Vec<_>>();
+            for (points, color, dash) in [(levels.hs2, SERIES[2], 3), (levels.hs4, SERIES[1], 9)] {
+                chart.draw_series(DashedLineSeries::new(curve(points), dash, 4, color.stroke_width(2)))?;
+            }
+            chart.draw_series(LineSeries::new(curve(points), SERIES[0].stroke_width(2)))?;
             if let Some((coverage, risk)) = own {
                 let ends = [1.0 - accepted.precision_high, 1.0 - accepted.precision_low];
                 let bar = ends.map(|risk| (coverage, risk.min(axes.y.1))).to_vec();
-                chart.draw_series([PathElement::new(bar, SERIES[1].stroke_width(1))])?;
-                chart.draw_series([Circle::new((coverage, risk), 5, SERIES[1].filled())])?;
+                chart.draw_series([PathElement::new(bar, SERIES[0].stroke_width(1))])?;
+                chart.draw_series([Circle::new((coverage, risk), 5, SERIES[0].filled())])?;
             }
             Ok(())
         })

@@ -159,6 +159,23 @@ impl Recipe {
         Ok(json)
     }
 
+    /// What was in force, as the text of a recipe file: [`Recipe::from_toml`] makes the same recipe of it.
+    ///
+    /// # Errors
+    /// `Bug` when TOML has no way to say it, as for a seed of 2^63 or more.
+    pub fn to_toml(&self) -> Result<String> {
+        let failed = |e: &dyn std::fmt::Display| Error::Bug(format!("the recipe cannot be written: {e}"));
+        // By way of its text, in which a number of single precision has no more digits than it needs.
+        let text = toml::to_string(self).map_err(|e| failed(&e))?;
+        let mut table: toml::Table = text.parse().map_err(|e| failed(&e))?;
+        for name in ["model", "fit"] {
+            if let Some(toml::Value::Table(keys)) = table.get_mut(name) {
+                keys.retain(|key, _| self.model.architecture.has(name, key));
+            }
+        }
+        toml::to_string(&table).map_err(|e| failed(&e))
+    }
+
     /// Refuses settings outside their range.
     ///
     /// # Errors
@@ -224,6 +241,35 @@ mod tests {
             assert_eq!(recipe, architecture.defaults());
             recipe.validate().unwrap();
             Architecture::shape(&recipe.model, 16_000, 5_612).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_in_force_is_a_recipe_file_that_says_the_same() {
+        let extra = "[[extra]]\ninput = ['a.csv', 's3://b/c']\ntext = ['t']\nlabel = 'hs6'\n\
+                     where = \"a = 'it''s' AND b > \\\"c\\\"\"\nweight = 0.3\n";
+        let said = [
+            String::new(),
+            format!(
+                "[model]\nwidths = [2, 5]\nscreen_dim = 0\n[fit]\nseed = 9\nmax_secs = 30\nlearning_rate = 0.0017\n{extra}"
+            ),
+            format!(
+                "[fit.bag]\nweight = 2.5\n[split]\nwithout_numbers = true\n[vague]\nlist = 'v.txt'\n{extra}{extra}"
+            ),
+            "[checks]\nmax_conflict_ratio = 0.25\nrepair_zeros = true\n".to_string(),
+            "[model]\narchitecture = 'linear'\n".to_string(),
+            "[model]\narchitecture = 'averaged'\nhidden_dim = 96\n".to_string(),
+            "[model]\narchitecture = 'gru'\n[fit]\nepochs = 3\n".to_string(),
+            "[model]\narchitecture = 'transformer'\nheads = 2\n[split]\ntest = 0.0\n".to_string(),
+        ];
+        for said in said {
+            let recipe = Recipe::from_toml(&said).unwrap();
+            let told = recipe.to_toml().unwrap();
+            assert_eq!(Recipe::from_toml(&told).unwrap(), recipe, "{told}");
+            assert!(!said.contains("0.3") || told.contains("weight = 0.3\n"), "{told}");
+            // As the record of a bundle has it, too.
+            let recorded: Recipe = serde_json::from_value(recipe.in_force().unwrap()).unwrap();
+            assert_eq!(Recipe::from_toml(&recorded.to_toml().unwrap()).unwrap(), recipe);
         }
     }
 

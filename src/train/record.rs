@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::evaluate::{By, ClassRows, Metrics, Slices};
+use super::evaluate::{By, ClassRows, Confusion, Metrics, Slices};
 use super::extra::Count;
 use super::inspect::DataReport;
 use super::split::{Grouping, Part, Shares, Split};
@@ -20,6 +20,9 @@ pub struct Record {
     pub figures: Metrics,
     /// The same rows told apart; see [`By::BUILT_IN`].
     pub slices: Vec<Slices>,
+    /// The most frequent confusions on the same rows.
+    #[serde(deserialize_with = "if_readable")]
+    pub confusions: Vec<Confusion>,
     /// Labelled rows of the training part by subheading; further examples are not among them.
     pub class_rows: ClassRows,
     /// How rows were split.
@@ -32,6 +35,8 @@ pub struct Record {
     /// What each source of further examples gave.
     #[serde(deserialize_with = "if_readable")]
     pub extra: Vec<Count>,
+    /// Examples that were made from the list of texts that name no goods.
+    pub made_vague: usize,
     /// The recipe that was in force.
     pub recipe: Value,
     /// How to train the model again.

@@ -58,6 +58,8 @@ pub enum Cell {
     Words(String),
     /// A number, aligned to the right.
     Number(String),
+    /// A number and the range that it is known to lie in.
+    Ranged(String, String),
     /// A share with its interval; `None` when there is nothing that it could be of.
     Share(Option<Share>),
 }
@@ -72,6 +74,7 @@ impl Cell {
     pub fn text(&self) -> String {
         match self {
             Cell::Words(text) | Cell::Number(text) => text.clone(),
+            Cell::Ranged(number, range) => format!("{number} ({range})"),
             Cell::Share(None) => "–".to_string(),
             Cell::Share(Some(share)) => format!("{} ({})", tenths(share.ratio), interval(share)),
         }

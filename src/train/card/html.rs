@@ -15,10 +15,15 @@ impl Card<'_> {
         let measured = &record.figures;
         let mut page = Page::new(&format!("Model card: {}", self.title())).lead(&self.what_it_is());
         page = page.tiles(&figures::tiles(measured));
-        page = page.section("Figures", &self.measured()).figures(&figures::drawings(measured, self.target_precision)?);
+        page =
+            page.section("Figures", &self.measured()).figures(&figures::drawings(measured, self.target_precision())?);
         page = page.facts(figures::facts(measured).rows());
         if !record.slices.is_empty() {
             page = figures::slices_page(page.section("Where it is weak", figures::SLICES), &record.slices);
+        }
+        if !record.confusions.is_empty() {
+            let found = figures::confusions(&record.confusions);
+            page = page.section("Most frequent confusions", figures::CONFUSIONS).grid(&found);
         }
         page = page.section("Data", &format!("Labels are of edition HS {}.", self.edition)).grid(&self.files());
         if let Some(checks) = &record.checks {
@@ -26,13 +31,22 @@ impl Card<'_> {
                 page.facts(checks.labels.table().rows()).facts(checks.descriptions.table().rows())
             });
         }
+        if let Some(further) = self.further() {
+            page = page
+                .section("Further examples", "Learned with their weight; nothing was measured on them.")
+                .grid(&further);
+        }
         if let Some(split) = &record.split {
             page = page.section("Split", &split.says()).grid(&split.grid());
         }
-        page = page.section("Threshold", &figures::accepted(measured)).pairs(&flattened(&self.threshold));
+        page = page.section("Thresholds", &figures::accepted(measured)).grid(&self.thresholds());
+        page = page.details("How they were set", |page| page.pairs(&flattened(&self.policy_settings())));
         page = page.section("Limits", "").list(&self.limits());
         if !record.command.is_empty() {
             page = page.section("How to make it again", "").verbatim(&record.command);
+            if let Some(recipe) = self.recipe() {
+                page = page.details("The recipe", |page| page.lead(&self.again()).verbatim(&recipe));
+            }
         }
         page = page
             .details("Architecture", |page| page.pairs(&flattened(&self.architecture)))

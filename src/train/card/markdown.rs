@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Card, flattened};
-use crate::train::evaluate::Metrics;
+use crate::train::evaluate::{By, Metrics};
 use crate::train::evaluation::facts_markdown;
 use crate::train::figures;
 use crate::train::table::{Cell, escaped_cell, markdown_table, percent, thousands};
@@ -16,6 +16,7 @@ impl Card<'_> {
     pub fn markdown(&self) -> String {
         let record = self.record;
         let mut sections = vec![format!("# Model card: {}", self.title()), self.what_it_is(), self.data_section()];
+        sections.extend(self.further().map(|further| format!("## Further examples\n\n{}", further.markdown())));
         sections.extend(record.split.as_ref().map(|s| format!("## Split\n\n{}\n\n{}", s.says(), s.grid().markdown())));
         sections.push(format!("## Architecture\n\n{}", value_table(&self.architecture)));
         sections.push(format!("## Settings of the fit\n\n{}", value_table(self.settings())));
@@ -23,16 +24,23 @@ impl Card<'_> {
         let accepted = figures::accepted(&record.figures);
         sections.push(format!("## Figures\n\n{}\n\n{facts}\n{accepted}", self.measured()));
         sections.push(worst_chapters(&record.figures));
-        for slices in record.slices.iter().filter(|slices| slices.by != "chapter") {
+        for slices in record.slices.iter().filter(|slices| By::of(slices) != By::Chapter) {
             let title = figures::slices_title(slices);
             sections.push(format!("## {title}\n\n{}", figures::slices(slices).markdown()));
         }
+        if !record.confusions.is_empty() {
+            let found = figures::confusions(&record.confusions).markdown();
+            sections.push(format!("## Most frequent confusions\n\n{}\n\n{found}", figures::CONFUSIONS));
+        }
         sections.push(format!("## Calibration\n\n{}", value_table(&self.calibration)));
-        sections.push(format!("## Threshold\n\n{}", value_table(&self.threshold)));
+        let settings = value_table(&self.policy_settings());
+        sections.push(format!("## Thresholds\n\n{}\n{settings}", self.thresholds().markdown()));
         let limits: Vec<String> = self.limits().iter().map(|says| format!("- {says}")).collect();
         sections.push(format!("## Limits\n\n{}", limits.join("\n")));
         if !record.command.is_empty() {
             sections.push(format!("## How to make it again\n\n```sh\n{}\n```", record.command));
+            let recipe = |toml| format!("{}\n\n```toml\n{toml}```", self.again());
+            sections.extend(self.recipe().map(recipe));
         }
         let sections: Vec<&str> = sections.iter().map(|section| section.trim_end()).collect();
         sections.join("\n\n") + "\n"

@@ -6,13 +6,15 @@
 
 mod html;
 mod markdown;
+mod tables;
 
 use serde_json::{Value, json};
 
 use super::inspect::DataReport;
+use super::recipe::Recipe;
 use super::record::{Record, SplitRecord};
-use super::split::{Grouping, Part};
-use super::table::{Cell, Grid, percent, thousands};
+use super::split::Grouping;
+use super::table::{percent, thousands};
 use crate::error::Result;
 use crate::model::{DataFile, Draft, Policy};
 use crate::registry::Loaded;
@@ -35,10 +37,8 @@ pub struct Card<'a> {
     files: &'a [DataFile],
     architecture: Value,
     calibration: Value,
-    /// The acceptance threshold and the evidence for it.
-    threshold: Value,
-    /// `None` when the threshold was set by a review budget.
-    target_precision: Option<f64>,
+    /// The thresholds and the evidence for them.
+    policy: &'a Policy,
     record: &'a Record,
 }
 
@@ -60,8 +60,7 @@ impl<'a> Card<'a> {
             files: &draft.data,
             architecture: draft.network.config()?,
             calibration: json!(draft.calibration),
-            threshold: threshold(&draft.policy),
-            target_precision: target(&draft.policy),
+            policy: &draft.policy,
             record,
         })
     }
@@ -84,8 +83,7 @@ impl<'a> Card<'a> {
             files: &manifest.data,
             architecture: bundle.network.config()?,
             calibration: json!(bundle.calibration),
-            threshold: threshold(&bundle.policy),
-            target_precision: target(&bundle.policy),
+            policy: &bundle.policy,
             record,
         })
     }
@@ -119,18 +117,6 @@ impl Card<'_> {
         )
     }
 
-    fn files(&self) -> Grid {
-        let mut grid = Grid::new(["file", "rows", "digest"]);
-        let row = |file: &DataFile| {
-            // A query may hold keys.
-            let address = file.url.split('?').next().unwrap_or_default();
-            let digest = file.e_tag.as_deref().unwrap_or("–");
-            vec![Cell::Words(address.to_string()), Cell::count(file.rows as usize), Cell::Words(digest.to_string())]
-        };
-        grid.rows = self.files.iter().map(row).collect();
-        grid
-    }
-
     fn measured(&self) -> String {
         let metrics = &self.record.figures;
         format!(
@@ -140,6 +126,26 @@ impl Card<'_> {
             thousands(metrics.texts),
             thousands(metrics.unscored_rows),
         )
+    }
+
+    /// `None` when the threshold was set by a review budget.
+    fn target_precision(&self) -> Option<f64> {
+        self.policy.review_budget.is_none().then_some(self.policy.target_precision)
+    }
+
+    /// The recipe as a file for `--recipe`; `None` where it is of another form than this program's.
+    fn recipe(&self) -> Option<String> {
+        let recipe: Recipe = serde_json::from_value(self.record.recipe.clone()).ok()?;
+        recipe.to_toml().ok()
+    }
+
+    /// What there is to say before the recipe.
+    fn again(&self) -> String {
+        let secs = self.record.fit["secs"].as_f64();
+        let took = secs.map_or_else(String::new, |secs| {
+            format!(" The fit took {secs:.1} seconds (of one that was taken up from a checkpoint: since then).")
+        });
+        format!("The recipe that was in force; saved to a file, it is what --recipe takes.{took}")
     }
 
     fn settings(&self) -> &Value {
@@ -195,49 +201,6 @@ impl SplitRecord {
         };
         format!("By a hash of {key}, with seed {}. No row is in two parts.", self.seed)
     }
-
-    fn grid(&self) -> Grid {
-        let mut grid = Grid::new(["part", "rows", "share of keys", "used for"]);
-        let row = |(part, rows): &(Part, usize)| {
-            let (name, share, used_for) = match part {
-                Part::Train => ("train", self.shares.train(), "fits the weights"),
-                Part::Stop => ("stop", self.shares.stop, "ends the fit and chooses settings"),
-                Part::Calibrate => ("calibrate", self.shares.calibrate, "fits the calibration"),
-                Part::Threshold => ("threshold", self.shares.threshold, "sets the threshold"),
-                Part::Test => ("test", self.shares.test, "measures the finished model"),
-            };
-            let words = |text: &str| Cell::Words(text.to_string());
-            vec![words(name), Cell::count(*rows), Cell::Number(percent(share)), words(used_for)]
-        };
-        grid.rows = self.rows.iter().map(row).collect();
-        grid
-    }
-}
-
-/// The acceptance threshold and the evidence for it.
-fn threshold(policy: &Policy) -> Value {
-    let e = &policy.evidence;
-    let mut told = json!({
-        "threshold": policy.threshold,
-        "target_precision": policy.target_precision,
-        "bound": policy.bound,
-        "review_budget": policy.review_budget,
-        "audit_ratio": policy.audit_ratio,
-        "evidence_texts": e.texts,
-        "accepted_texts": e.accepted,
-        "errors_among_them": e.errors,
-        "coverage_ratio": e.coverage_ratio,
-        "error_upper_bound": e.error_upper_bound,
-        "method": e.method,
-    });
-    if !policy.single_headings.is_empty() {
-        told["single_headings"] = json!(policy.single_headings);
-    }
-    told
-}
-
-fn target(policy: &Policy) -> Option<f64> {
-    policy.review_budget.is_none().then_some(policy.target_precision)
 }
 
 /// A value of another room as dotted names and their values.
@@ -256,6 +219,13 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
             }
             return;
         }
+        other => told(other),
+    };
+    rows.push([name.to_string(), text]);
+}
+
+fn told(value: &Value) -> String {
+    match value {
         Value::Null => "–".to_string(),
         Value::String(text) => text.clone(),
         // A number of single precision is told as such, not with the digits that double precision adds.
@@ -264,20 +234,21 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
             _ => number.to_string(),
         },
         other => other.to_string(),
-    };
-    rows.push([name.to_string(), text]);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Evidence, LevelThreshold};
     use crate::tariff::{Codes, Edition};
     use crate::train::checks::{Limits, Row, check};
-    use crate::train::evaluate::{Scored, evaluate, slices};
+    use crate::train::evaluate::{By, Scored, confusions, evaluate, slices};
+    use crate::train::extra::{Count, Extra};
     use crate::train::labels::Label;
     use crate::train::profile::Profile;
     use crate::train::schema::Schema;
-    use crate::train::split::{Shares, Split};
+    use crate::train::split::{Part, Shares, Split};
 
     fn formed(form: impl Fn(&Card<'_>) -> String) -> String {
         let label = Label::parse(Some("847130"), Codes::builtin(Edition::Hs2022));
@@ -290,6 +261,7 @@ mod tests {
             confidence_chapter: 1.0,
             first_of_text: true,
             accepted: true,
+            sure_of: None,
         };
         let report = DataReport {
             edition: Edition::Hs2022,
@@ -303,7 +275,21 @@ mod tests {
         let split = Split::new(42, Shares::default(), Grouping::Text).unwrap();
         let metrics = evaluate(&[scored]);
         let row = [("", truth)];
-        let slices = ["chapter", "support"].map(|by| slices(by, &["84".into()], &[scored], 1));
+        let wrong = Scored { truth: "731815".parse().unwrap(), ..scored };
+        let mut recipe = Recipe::from_toml("[fit]\nseed = 42\n").unwrap();
+        let text = vec!["t".to_string()];
+        recipe.extra.push(Extra { input: vec!["t.csv".into()], text, label: "c".into(), where_sql: None, weight: 0.3 });
+        let evidence = Evidence {
+            rows: 700,
+            texts: 600,
+            accepted: 512,
+            errors: 3,
+            error_upper_bound: 0.015,
+            ..Evidence::default()
+        };
+        let heading = LevelThreshold { threshold: 0.8125, evidence };
+        let policy = Policy { heading, ..Policy::default() };
+        let slices = [By::Chapter, By::Support].map(|by| slices(&by, &["84".into()], &[scored], 1));
         let record = Record {
             measured_on: "the test part".into(),
             figures: metrics,
@@ -311,9 +297,17 @@ mod tests {
             class_rows: row.iter().map(|(_, code)| (*code, 1_044)).collect(),
             split: Some(SplitRecord::new(&split, vec![(Part::Train, 1_044), (Part::Stop, 156)])),
             checks: Some(report),
-            recipe: json!({"fit": {"epochs": 6, "warmup": null}}),
+            confusions: confusions(&[scored, wrong], 5, None),
+            extra: vec![Count {
+                input: vec!["s3://b/t.csv?key=hidden".into()],
+                rows: 1_300,
+                used_rows: 1_250,
+                classes: 41,
+            }],
+            made_vague: 12,
+            fit: json!({"secs": 93.4}),
+            recipe: recipe.in_force().unwrap(),
             command: "harmonize train --input a.parquet --seed 42".into(),
-            ..Record::default()
         };
         let further =
             DataFile { url: "file:///texts.csv".into(), size_bytes: 9, e_tag: Some("\"e1\"".into()), rows: 12 };
@@ -329,9 +323,8 @@ mod tests {
             classes: 3,
             files: &[file, further],
             architecture: json!({"filters": 256, "widths": [3, 4, 5], "pool": {"kind": "max"}}),
-            calibration: json!({"temperature": 1.25, "share": 1.01_f32, "bound": 0.95}),
-            threshold: json!({"confidence": 0.9, "note": "line one\nline | two"}),
-            target_precision: Some(0.98),
+            calibration: json!({"temperature": 1.25, "share": 1.01_f32, "note": "line one\nline | two"}),
+            policy: &policy,
             record: &record,
         })
     }
@@ -347,14 +340,16 @@ mod tests {
         let expected = [
             "# Model card: hs@7",
             "## Data",
+            "## Further examples",
             "## Split",
             "## Architecture",
             "## Settings of the fit",
             "## Figures",
             "## Chapters, worst first",
             "## By training rows of the known code",
+            "## Most frequent confusions",
             "## Calibration",
-            "## Threshold",
+            "## Thresholds",
             "## Limits",
             "## How to make it again",
         ];
@@ -370,9 +365,16 @@ mod tests {
             "Who answers for it: Customs data team.",
             "| pool.kind | max |",
             "| widths | [3,4,5] |",
-            "| warmup | – |",
+            "| max_secs | – |",
             "| share | 1.01 |",
             "| bound | 0.95 |",
+            "| the subheading: accepted | never | 0 | 0 | 0 | 0.00 % | 100.00 % |",
+            "| the heading | 0.8125 | 600 | 512 | 3 | 0.00 % | 1.50 % |",
+            "| s3://b/t.csv | 1,300 | 1,250 | 41 | 0.3 |",
+            "| made from the list of texts that name no goods | 12 | 12 | – | 1.0 |",
+            "| 731815 | 847130 | 1 | 1 | 1 | nothing |",
+            "The fit took 93.4 seconds",
+            "```toml\n[checks]\n",
             "| train | 1,044 | 93.00 % | fits the weights |",
             "with seed 42",
             "1 of them are right (100.00 %; 95 % interval 2.50 % to 100.00 %",
@@ -384,6 +386,20 @@ mod tests {
         ] {
             assert!(page.contains(stated), "{stated}\n{page}");
         }
+    }
+
+    /// The block of the Markdown and the one of the page, saved, are what `--recipe` takes, and make the same recipe.
+    #[test]
+    fn the_recipe_on_the_card_is_a_recipe_file() {
+        let (page, html) = (page(), formed(|card| card.html().unwrap()));
+        let block = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+        let on_page = html.split("<pre>").find(|block| block.starts_with("[checks]")).unwrap();
+        let on_page = on_page.split_once("</pre>").unwrap().0.replace("&quot;", "\"").replace("&amp;", "&");
+        assert_eq!(on_page.trim_end(), block.trim_end());
+        let recipe = Recipe::from_toml(block).unwrap();
+        assert_eq!((recipe.fit.seed, recipe.extra[0].weight, recipe.extra.len()), (42, 0.3, 1));
+        let others = Recipe { fit: crate::train::Hyper { seed: 42, ..Default::default() }, ..Recipe::default() };
+        assert_eq!(Recipe { extra: vec![], ..recipe }, others);
     }
 
     #[test]
@@ -404,6 +420,10 @@ mod tests {
             "<h3>By chapter of the known code</h3>",
             "<h3>By training rows of the known code</h3>",
             "<h2>Limits</h2>",
+            "<h2>Further examples</h2>",
+            "<h2>Most frequent confusions</h2>",
+            "<td data-name=\"sure of\">the heading</td><td class=\"number\" data-name=\"from confidence\">0.8125</td>",
+            "The fit took 93.4 seconds",
             "harmonize train --input a.parquet --seed 42</pre>",
             "2.5 to 100.0",
             "s3://b/a|b.parquet",

@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Scored;
 use crate::tariff::{Names, Subheading};
 
 /// A known code and the code that was given in its place.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The known code.
     pub truth: Subheading,
@@ -65,7 +65,7 @@ fn agree_digits(a: Subheading, b: Subheading) -> usize {
 }
 
 /// A mistake, with its description: for eyes that may see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// The normalised description.
     pub text: String,
@@ -111,6 +111,7 @@ mod tests {
             confidence_chapter: 1.0,
             first_of_text: true,
             accepted,
+            sure_of: None,
         };
         let rows = vec![
             row("731815", "731816", 0.5, false),

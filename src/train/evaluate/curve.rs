@@ -107,12 +107,12 @@ pub(super) fn steps(rows: &[Scored<'_>], digits: usize) -> Vec<Step> {
     sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()).map(tie).collect()
 }
 
-/// Joins steps into at most `parts` runs of equally many rows, as equal as ties allow.
-fn equal_parts(steps: &[Step], parts: usize) -> Vec<&[Step]> {
-    let rows: usize = steps.iter().map(|step| step.rows).sum();
+/// Joins ties, of which `rows_of` gives the rows, into at most `parts` runs of equally many rows, as equal as ties allow.
+pub(super) fn equal_parts<T>(steps: &[T], parts: usize, rows_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let rows: usize = steps.iter().map(&rows_of).sum();
     let (mut runs, mut start, mut seen, mut next) = (Vec::new(), 0, 0, 1);
     for (at, step) in steps.iter().enumerate() {
-        seen += step.rows;
+        seen += rows_of(step);
         if seen * parts >= next * rows {
             runs.push(&steps[start..=at]);
             start = at + 1;
@@ -144,7 +144,7 @@ pub(super) fn reliability(steps: &[Step]) -> Vec<Bin> {
         let confidences: f64 = steps.iter().map(|s| f64::from(s.confidence) * s.rows as f64).sum();
         Bin { rows, mean_confidence: confidences / rows as f64, right_ratio: ratio(right_rows, rows), right_rows }
     };
-    equal_parts(steps, BINS).into_iter().map(bin).collect()
+    equal_parts(steps, BINS, |step| step.rows).into_iter().map(bin).collect()
 }
 
 /// Expected calibration error: `Σ (rows of bin / rows) · |share right − mean confidence|` over bins of equally many rows
@@ -171,7 +171,7 @@ pub(super) fn brier(steps: &[Step]) -> f64 {
 pub(super) fn risk_coverage(steps: &[Step], all_rows: usize) -> Vec<RiskPoint> {
     let (mut rows, mut right) = (0, 0);
     let mut points = Vec::new();
-    for part in equal_parts(steps, CURVE_POINTS) {
+    for part in equal_parts(steps, CURVE_POINTS, |step| step.rows) {
         rows += part.iter().map(|step| step.rows).sum::<usize>();
         right += part.iter().map(|step| step.right).sum::<usize>();
         if let Some(last) = part.last() {

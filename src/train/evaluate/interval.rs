@@ -27,6 +27,22 @@ impl Share {
     }
 }
 
+/// The ends of a 95 % interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The lower one.
+    pub low: f64,
+    /// The upper one.
+    pub high: f64,
+}
+
+impl Share {
+    /// The interval by itself.
+    pub fn interval(&self) -> Interval {
+        Interval { low: self.low, high: self.high }
+    }
+}
+
 /// The two-sided interval of Clopper and Pearson (Biometrika 26, 1934) for a share of which `right` of `rows` were
 /// seen: it holds the true share with a probability of at least `level`, however few the rows. `(0, 1)` of no rows.
 pub fn clopper_pearson(right: usize, rows: usize, level: f64) -> (f64, f64) {

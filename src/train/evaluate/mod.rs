@@ -4,6 +4,7 @@
 //! without a prediction counts as not right and is never covered, so refusing rows cannot make a model look better.
 //! Confidences must be numbers between 0 and 1.
 
+mod bins;
 mod confusions;
 mod curve;
 mod interval;
@@ -13,9 +14,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use bins::binned;
 pub use confusions::{Confusion, Example, confusions, surest_mistakes};
 pub use curve::{Bin, ByDigits, CoverageAt, RiskPoint};
-pub use interval::{Share, clopper_pearson};
+pub use interval::{Interval, Share, clopper_pearson};
 pub use slices::{By, ClassRows, Slice, Slices, slices, support_buckets};
 
 use super::table::ratio;
@@ -39,6 +41,17 @@ pub struct Scored<'a> {
     pub first_of_text: bool,
     /// Whether the policy accepted it without a person.
     pub accepted: bool,
+    /// What the policy is sure of where the subheading is not.
+    pub sure_of: Option<SureOf>,
+}
+
+/// Fewer digits than six.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SureOf {
+    /// The first four.
+    Heading,
+    /// The first two.
+    Chapter,
 }
 
 impl Scored<'_> {
@@ -84,6 +97,10 @@ pub struct Metrics {
     pub reliability: ByDigits<Vec<Bin>>,
     /// What the policy accepted.
     pub accepted: Accepted,
+    /// Rows whose subheading is not sure and whose heading is, and whether its four digits are right.
+    pub heading_sure: Accepted,
+    /// Rows of which only the chapter is sure, and whether its two digits are right.
+    pub chapter_sure: Accepted,
     /// Risk at growing coverage; at most 50 points.
     pub risk_coverage: Vec<RiskPoint>,
     /// Area under the risk–coverage curve: the mean share of wrong ones among the 1, 2, 3, … most confident rows. Over
@@ -92,6 +109,10 @@ pub struct Metrics {
     /// Area under the generalised risk–coverage curve: the mean, over all coverages, of the share of rows that is accepted
     /// and wrong. Over scored rows; lower is better, 1/2 at most.
     pub augrc: f64,
+    /// The same by the confidence in the heading, where four right digits are right.
+    pub four_digits: Selective,
+    /// The same by the confidence in the chapter, where two right digits are right.
+    pub two_digits: Selective,
     /// By chapter of the known code, lowest accuracy first.
     pub chapters: Vec<Chapter>,
     /// How well texts that name no goods are told from the others; their rows are not among the figures above.
@@ -105,6 +126,28 @@ impl Metrics {
     }
 }
 
+/// What it costs to accept more at one level of the code; see the fields of the same names in [`Metrics`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Selective {
+    /// At each precision.
+    pub coverage_at: Vec<CoverageAt>,
+    /// At most 50 points.
+    pub risk_coverage: Vec<RiskPoint>,
+    /// Over scored rows; lower is better.
+    pub augrc: f64,
+}
+
+impl Selective {
+    fn of(steps: &[curve::Step], rows: usize) -> Selective {
+        Selective {
+            coverage_at: PRECISIONS.iter().map(|p| curve::coverage_at(steps, *p, rows)).collect(),
+            risk_coverage: curve::risk_coverage(steps, rows),
+            augrc: curve::augrc(steps),
+        }
+    }
+}
+
 /// Refusals of texts that name no goods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -115,7 +158,7 @@ pub struct Vague {
     pub refused_rows: usize,
     /// Rows that are both.
     pub right_rows: usize,
-    /// `right_rows / refused_rows`; `None` when nothing was refused.
+    /// `right_rows / refused_rows`; `None` when nothing was refused, or nothing is labelled so.
     pub precision: Option<f64>,
     /// `right_rows / rows`; `None` when there are no such rows.
     pub recall: Option<f64>,
@@ -130,7 +173,8 @@ impl Vague {
             found.refused_rows += usize::from(refused);
             found.right_rows += usize::from(labelled && refused);
         }
-        found.precision = (found.refused_rows > 0).then(|| ratio(found.right_rows, found.refused_rows));
+        let labelled = found.rows > 0;
+        found.precision = (labelled && found.refused_rows > 0).then(|| ratio(found.right_rows, found.refused_rows));
         found.recall = (found.rows > 0).then(|| ratio(found.right_rows, found.rows));
         found
     }
@@ -156,17 +200,17 @@ pub struct Accuracy {
     pub hs6_of_texts: f64,
 }
 
-/// What the policy accepted without a person.
+/// Rows that the policy picked, such as those that it accepted without a person.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Accepted {
-    /// Rows accepted.
+    /// These rows.
     pub rows: usize,
-    /// Of these, rows with the right six digits.
+    /// Of these, rows with the right digits, which are six unless something else is said.
     pub right_rows: usize,
-    /// Share of all rows that is accepted.
+    /// Their share of all rows.
     pub coverage_ratio: f64,
-    /// Share of the accepted rows that is right; `None` when no row is accepted.
+    /// Share of them that is right; `None` when there is none.
     pub precision: Option<f64>,
     /// Lower end of the 95 % interval of the precision; see [`clopper_pearson`].
     pub precision_low: f64,
@@ -198,6 +242,9 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
     let texts = rows.iter().filter(|r| r.first_of_text).count();
     let right_texts = rows.iter().filter(|r| r.first_of_text && r.right(6)).count();
     let hs6 = curve::steps(rows, 6);
+    let at_six = Selective::of(&hs6, rows.len());
+    let fewer = |digits: usize| Selective::of(&curve::steps(rows, digits), rows.len());
+    let sure_of = |level: SureOf, digits: usize| picked(rows, |row| row.sure_of == Some(level), digits);
     Metrics {
         rows: rows.len(),
         texts,
@@ -211,15 +258,19 @@ pub fn evaluate(rows: &[Scored<'_>]) -> Metrics {
             hs2_top_five: share(&|r| r.among_five(2)),
             hs6_of_texts: ratio(right_texts, texts),
         },
-        coverage_at: PRECISIONS.iter().map(|p| curve::coverage_at(&hs6, *p, rows.len())).collect(),
+        coverage_at: at_six.coverage_at,
         macro_f1: macro_f1(rows),
         calibration_error: ByDigits::of(rows, curve::calibration_error),
         brier: ByDigits::of(rows, curve::brier),
         reliability: ByDigits::of(rows, curve::reliability),
-        accepted: accepted(rows),
-        risk_coverage: curve::risk_coverage(&hs6, rows.len()),
+        accepted: picked(rows, |row| row.accepted, 6),
+        heading_sure: sure_of(SureOf::Heading, 4),
+        chapter_sure: sure_of(SureOf::Chapter, 2),
+        risk_coverage: at_six.risk_coverage,
         aurc: curve::aurc(&hs6),
-        augrc: curve::augrc(&hs6),
+        augrc: at_six.augrc,
+        four_digits: fewer(4),
+        two_digits: fewer(2),
         chapters: chapters(rows),
         vague: Vague::default(),
     }
@@ -247,15 +298,15 @@ fn macro_f1(rows: &[Scored<'_>]) -> f64 {
     if classes.is_empty() { 0.0 } else { sum / classes.len() as f64 }
 }
 
-fn accepted(rows: &[Scored<'_>]) -> Accepted {
-    let accepted = rows.iter().filter(|r| r.accepted).count();
-    let right_rows = rows.iter().filter(|r| r.accepted && r.right(6)).count();
-    let (precision_low, precision_high) = clopper_pearson(right_rows, accepted, 0.95);
+fn picked(rows: &[Scored<'_>], is: impl Fn(&Scored<'_>) -> bool, digits: usize) -> Accepted {
+    let picked = rows.iter().filter(|row| is(row)).count();
+    let right_rows = rows.iter().filter(|row| is(row) && row.right(digits)).count();
+    let (precision_low, precision_high) = clopper_pearson(right_rows, picked, 0.95);
     Accepted {
-        rows: accepted,
+        rows: picked,
         right_rows,
-        coverage_ratio: ratio(accepted, rows.len()),
-        precision: (accepted > 0).then(|| ratio(right_rows, accepted)),
+        coverage_ratio: ratio(picked, rows.len()),
+        precision: (picked > 0).then(|| ratio(right_rows, picked)),
         precision_low,
         precision_high,
     }
@@ -315,6 +366,7 @@ mod tests {
             confidence_chapter: 1.0,
             first_of_text: at != 1,
             accepted: at < 2,
+            sure_of: [None, None, Some(SureOf::Heading), Some(SureOf::Heading), None, Some(SureOf::Chapter)][at],
         };
         let tops: &'static [Vec<(Subheading, f32)>] = Vec::leak(tops.to_vec());
         evaluate(&tops.iter().map(Vec::as_slice).enumerate().map(row).collect::<Vec<_>>())
@@ -393,6 +445,34 @@ mod tests {
         assert!(close(accepted.precision_high, 0.975_f64.sqrt()));
     }
 
+    /// Of the two rows that are sure of their heading both have it right, the one right at six digits too; the one that is sure of
+    /// its chapter is wrong. The bounds of 2 of 2 and 0 of 1 have a closed form: √0.025, and 0.975.
+    #[test]
+    fn rows_that_are_sure_of_fewer_digits_are_right_by_those_digits() {
+        let metrics = by_hand();
+        let (heading, chapter) = (metrics.heading_sure, metrics.chapter_sure);
+        assert_eq!((heading.rows, heading.right_rows, heading.precision), (2, 2, Some(1.0)));
+        assert!(close(heading.precision_low, 0.025_f64.sqrt()) && close(heading.coverage_ratio, 2.0 / 6.0));
+        assert_eq!((chapter.rows, chapter.right_rows, chapter.precision), (1, 0, Some(0.0)));
+        assert!(close(chapter.precision_high, 0.975) && chapter.precision_low == 0.0);
+    }
+
+    /// Four digits, by confidence 1, 0.875, 0.75, 0.5, 0.25: right four times, then wrong, so four of the six rows can be accepted at
+    /// any precision, and the generalised risk is 0 up to four rows and 1/5 at five: (0 + 1)/2 of 25. Two digits: one tie of
+    /// five with one wrong, so at 0.8 right nothing is accepted at 0.9; the area is 5 · (0 + 1)/2 of 25.
+    #[test]
+    fn coverage_and_risk_are_told_for_headings_and_chapters_too() {
+        let metrics = by_hand();
+        let four = &metrics.four_digits;
+        assert_eq!(four.coverage_at.iter().map(|at| (at.rows, at.confidence)).collect::<Vec<_>>(), [(4, Some(0.5)); 3]);
+        let points: Vec<_> = four.risk_coverage.iter().map(|p| (p.coverage_ratio, p.risk_ratio)).collect();
+        assert_eq!(points[3..], [(4.0 / 6.0, 0.0), (5.0 / 6.0, 0.2)]);
+        assert!(close(four.augrc, 0.5 / 25.0), "{}", four.augrc);
+        let two = &metrics.two_digits;
+        assert!(two.coverage_at.iter().all(|at| at.rows == 0) && two.risk_coverage.len() == 1);
+        assert!(close(two.augrc, 2.5 / 25.0), "{}", two.augrc);
+    }
+
     #[test]
     fn chapters_come_with_the_worst_first() {
         let chapters = by_hand().chapters;
@@ -429,6 +509,7 @@ mod tests {
                 confidence_chapter: 0.5,
                 first_of_text: true,
                 accepted: true,
+                sure_of: None,
             })
             .collect();
         let metrics = evaluate(&scored);
@@ -451,6 +532,15 @@ mod tests {
         );
         scored.reverse();
         assert_eq!(evaluate(&scored), metrics);
+    }
+
+    #[test]
+    fn refusals_have_no_precision_where_nothing_is_labelled_so() {
+        let found = Vague::of([(true, true), (true, false), (false, true), (false, true)].into_iter());
+        assert_eq!((found.rows, found.refused_rows, found.right_rows), (2, 3, 1));
+        assert_eq!((found.precision, found.recall), (Some(1.0 / 3.0), Some(0.5)));
+        let unknown = Vague::of([(false, true), (false, false)].into_iter());
+        assert_eq!((unknown.refused_rows, unknown.precision, unknown.recall), (1, None, None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scored, Share};
+use super::{Example, Interval, Scored, Share};
 use crate::tariff::Subheading;
 use crate::text;
 use crate::train::profile;
@@ -42,25 +42,28 @@ impl By {
     /// What needs no column of the input, in the order in which it is told.
     pub const BUILT_IN: [By; 4] = [By::Chapter, By::Support, By::Length, By::Language];
 
-    /// The name that it is asked for by.
-    pub fn name(&self) -> &str {
+    /// What rows were told apart by.
+    pub fn of(slices: &Slices) -> By {
+        let Ok(by) = slices.by.parse::<By>();
+        by
+    }
+
+    /// The column of the input, if it is one.
+    pub fn column(&self) -> Option<&str> {
         match self {
-            By::Chapter => "chapter",
-            By::Support => "support",
-            By::Length => "length",
-            By::Language => "language",
-            By::Column(name) => name,
+            By::Column(name) => Some(name),
+            _ => None,
         }
     }
 
     /// What the values are, in words.
-    pub fn title(name: &str) -> String {
-        match name {
-            "chapter" => "By chapter of the known code".to_string(),
-            "support" => "By training rows of the known code".to_string(),
-            "length" => "By words of the description".to_string(),
-            "language" => "By language of the description".to_string(),
-            column => format!("By column {column}"),
+    pub fn title(&self) -> String {
+        match self {
+            By::Chapter => "By chapter of the known code".to_string(),
+            By::Support => "By training rows of the known code".to_string(),
+            By::Length => "By words of the description".to_string(),
+            By::Language => "By language of the description".to_string(),
+            By::Column(name) => format!("By column {name}"),
         }
     }
 
@@ -70,14 +73,14 @@ impl By {
         text: &str,
         truth: &'a Subheading,
         class_rows: &ClassRows,
-        column: Option<&'a str>,
+        column: Option<Cow<'a, str>>,
     ) -> Cow<'a, str> {
         match self {
             By::Chapter => truth.chapter().into(),
             By::Support => bucket(&SUPPORT, class_rows.get(truth).copied().unwrap_or(0)).into(),
             By::Length => bucket(&LENGTH, text::words(text).count()).into(),
             By::Language => profile::language(text).into(),
-            By::Column(_) => column.unwrap_or("(none)").into(),
+            By::Column(_) => column.unwrap_or("(none)".into()),
         }
     }
 }
@@ -85,17 +88,31 @@ impl By {
 impl FromStr for By {
     type Err = Infallible;
 
-    /// The four names; any other is a column's.
+    /// The four names; any other is a column's, and so is one behind `column:`.
     fn from_str(name: &str) -> Result<By, Infallible> {
-        Ok(By::BUILT_IN.into_iter().find(|by| by.name() == name).unwrap_or_else(|| By::Column(name.to_string())))
+        let column = || By::Column(name.strip_prefix(COLUMN).unwrap_or(name).to_string());
+        Ok(By::BUILT_IN.into_iter().find(|by| by.to_string() == name).unwrap_or_else(column))
     }
 }
 
 impl fmt::Display for By {
+    /// The name that it is asked for by.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            By::Chapter => f.write_str("chapter"),
+            By::Support => f.write_str("support"),
+            By::Length => f.write_str("length"),
+            By::Language => f.write_str("language"),
+            By::Column(name) if name.starts_with(COLUMN) || By::BUILT_IN.iter().any(|by| by.to_string() == *name) => {
+                write!(f, "{COLUMN}{name}")
+            }
+            By::Column(name) => f.write_str(name),
+        }
     }
 }
+
+/// Stands before a column whose name means something else by itself.
+const COLUMN: &str = "column:";
 
 /// The buckets of training rows, fewest first.
 pub fn support_buckets() -> [String; SUPPORT.len()] {
@@ -131,19 +148,29 @@ pub struct Slice {
     pub accepted_rows: usize,
     /// Their share of its rows.
     pub coverage_ratio: f64,
+    /// Of that share; `None` where it was not recorded.
+    pub coverage_interval: Option<Interval>,
     /// Share of the accepted rows with the right six digits; `None` when none is accepted.
     pub precision: Option<Share>,
     /// Mean confidence in six digits, of scored rows.
     pub mean_confidence: f64,
     /// Mean confidence less the share right, of scored rows: above 0 the model is surer than it should be.
     pub calibration_gap: f64,
+    /// Of that gap: the mean confidence less the ends of the interval of the share right, of scored rows. Clopper and Pearson's
+    /// interval takes each row to be right with one probability; where they differ, the number of right ones spreads less
+    /// (Hoeffding, "On the distribution of the number of successes in independent trials", 1956), so it is wide enough, and does not
+    /// vanish where all rows are right. `None` where it was not recorded.
+    pub calibration_gap_interval: Option<Interval>,
+    /// Mistakes that the model is surest of, where they were asked for and the slice is among the worst; they hold descriptions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
 }
 
 /// Rows by one property.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Slices {
-    /// The property; see [`By::name`].
+    /// The property, as it is asked for; see [`By`].
     pub by: String,
     /// Fewest rows of a value that is told by itself.
     pub min_rows: usize,
@@ -157,7 +184,7 @@ pub struct Slices {
 }
 
 /// Tells the rows apart; `values` has one value a row.
-pub fn slices(by: &str, values: &[Cow<'_, str>], rows: &[Scored<'_>], min_rows: usize) -> Slices {
+pub fn slices(by: &By, values: &[Cow<'_, str>], rows: &[Scored<'_>], min_rows: usize) -> Slices {
     let mut of_value: BTreeMap<&str, Tally> = BTreeMap::new();
     for (value, row) in values.iter().zip(rows) {
         of_value.entry(value).or_default().add(row);
@@ -216,6 +243,8 @@ impl Tally {
 
     fn slice(self, value: String) -> Slice {
         let mean_confidence = if self.scored == 0 { 0.0 } else { self.confidences as f64 / UNIT / self.scored as f64 };
+        let right = Share::of(self.right, self.scored);
+        let gap = Interval { low: mean_confidence - right.high, high: mean_confidence - right.low };
         Slice {
             value,
             text: None,
@@ -224,9 +253,12 @@ impl Tally {
             hs2: Share::of(self.right_hs2, self.rows),
             accepted_rows: self.accepted,
             coverage_ratio: ratio(self.accepted, self.rows),
+            coverage_interval: Some(Share::of(self.accepted, self.rows).interval()),
             precision: (self.accepted > 0).then(|| Share::of(self.accepted_right, self.accepted)),
             mean_confidence,
-            calibration_gap: mean_confidence - ratio(self.right, self.scored),
+            calibration_gap: mean_confidence - right.ratio,
+            calibration_gap_interval: (self.scored > 0).then_some(gap),
+            examples: Vec::new(),
         }
     }
 }
@@ -247,6 +279,7 @@ mod tests {
             confidence_chapter: 1.0,
             first_of_text: true,
             accepted,
+            sure_of: None,
         }
     }
 
@@ -272,7 +305,7 @@ mod tests {
         let value = |by: &str, truth: &str| {
             let by: By = by.parse().unwrap();
             let text = "hexagon bolts made of steel with nuts and washers";
-            by.value(text, &code(truth), &class_rows, Some("rail")).into_owned()
+            by.value(text, &code(truth), &class_rows, Some("rail".into())).into_owned()
         };
         assert_eq!(
             ["chapter", "support", "length", "mode"].map(|by| value(by, "731815")),
@@ -280,6 +313,27 @@ mod tests {
         );
         assert_eq!([value("support", "847130"), value("language", "847130")], ["0", "eng"]);
         assert_eq!(By::Column("mode".into()).value("", &code("731815"), &class_rows, None), "(none)");
+    }
+
+    /// The interval of 2 of 3 in closed form: the root of 3x² − 2x³ = 0.025, and ∛0.975.
+    const TWO_OF_THREE: (f64, f64) = (0.094_299_324_050_246_08, 0.991_596_241_340_387_4);
+
+    #[test]
+    fn a_property_is_asked_for_by_its_name_and_a_column_of_that_name_with_a_prefix() {
+        let asked = |name: &str| {
+            let by: By = name.parse().unwrap();
+            (by.column().map(str::to_string), by.title(), by.to_string())
+        };
+        assert_eq!(asked("chapter"), (None, "By chapter of the known code".into(), "chapter".into()));
+        for (name, column, told) in [
+            ("column:chapter", "chapter", "column:chapter"),
+            ("mode", "mode", "mode"),
+            ("column:mode", "mode", "mode"),
+            ("column:column:x", "column:x", "column:column:x"),
+        ] {
+            assert_eq!(asked(name), (Some(column.into()), format!("By column {column}"), told.into()), "{name}");
+            assert_eq!(asked(told), asked(name));
+        }
     }
 
     /// By hand: of four rows of "sea" two are right and two accepted, one of which right; the mean confidence of the three
@@ -294,13 +348,19 @@ mod tests {
             row("731815", bolt(0.5), false),
         ];
         let values = ["sea", "sea", "sea", "sea", "air"].map(Cow::from);
-        let found = slices("mode", &values, &rows, 2);
+        let found = slices(&By::Column("mode".into()), &values, &rows, 2);
         let sea = &found.slices[0];
         assert_eq!((found.slices.len(), sea.value.as_str(), sea.rows, sea.hs6.ratio), (1, "sea", 4, 0.5));
         assert!((sea.hs6.low - 0.067_585_986_488_542_5).abs() < 1e-9, "{sea:?}");
         assert!((sea.hs6.high - 0.932_414_013_511_457_5).abs() < 1e-9, "{sea:?}");
         assert_eq!((sea.accepted_rows, sea.coverage_ratio, sea.precision.map(|p| p.ratio)), (2, 0.5, Some(0.5)));
+        // Two of four are accepted, too.
+        assert_eq!(sea.coverage_interval, Some(sea.hs6.interval()));
         assert!((sea.mean_confidence - 0.625).abs() < 1e-9 && (sea.calibration_gap - (0.625 - 2.0 / 3.0)).abs() < 1e-9);
+        let gap = sea.calibration_gap_interval.unwrap();
+        assert!(
+            (gap.low - (0.625 - TWO_OF_THREE.1)).abs() < 1e-9 && (gap.high - (0.625 - TWO_OF_THREE.0)).abs() < 1e-9
+        );
         let small = found.small.unwrap();
         assert_eq!((found.small_values, small.rows, small.hs6.ratio, small.precision), (1, 1, 1.0, None));
     }
@@ -314,9 +374,10 @@ mod tests {
             rows.push(row(if n < 40 { "731815" } else { "847130" }, bolt(0.5), false));
             values.push("many".into());
         }
-        let order: Vec<String> = slices("x", &values, &rows, 1).slices.into_iter().map(|s| s.value).collect();
+        let order: Vec<String> =
+            slices(&By::Column("x".into()), &values, &rows, 1).slices.into_iter().map(|s| s.value).collect();
         assert_eq!(order, ["many", "few"]);
-        let none = slices("x", &[], &[], 30);
+        let none = slices(&By::Column("x".into()), &[], &[], 30);
         assert!(none.slices.is_empty() && none.small.is_none());
     }
 
@@ -324,8 +385,8 @@ mod tests {
     fn the_order_of_rows_changes_nothing() {
         let rows: Vec<_> = (1..500).map(|n| row("731815", bolt(1.0 / n as f32), n % 3 == 0)).collect();
         let values: Vec<_> = (1..500).map(|n| Cow::from((n % 7).to_string())).collect();
-        let found = slices("x", &values, &rows, 30);
+        let found = slices(&By::Column("x".into()), &values, &rows, 30);
         let (values, rows): (Vec<_>, Vec<_>) = (values.into_iter().rev().collect(), rows.into_iter().rev().collect());
-        assert_eq!(slices("x", &values, &rows, 30), found);
+        assert_eq!(slices(&By::Column("x".into()), &values, &rows, 30), found);
     }
 }
