@@ -143,8 +143,8 @@ fn a_card_names_confused_codes_by_the_nomenclature_that_it_was_trained_with() {
     let (file, registry) = (path(dir.path(), "names.csv"), path(dir.path(), "models"));
     let mut csv = "hs_code,level,parent,section,description\n".to_string();
     let codes = Codes::builtin(Edition::Hs2022);
-    let all = codes.chapters().chain(codes.headings()).chain(codes.iter().map(|code| code.as_str()));
-    for code in all {
+    let above = codes.chapters().chain(codes.headings()).map(str::to_string);
+    for code in above.chain(codes.iter().map(|code| code.to_string())) {
         csv += &format!("{code},{},{},I,goods of {code}\n", code.len(), &code[..code.len() - 2]);
     }
     std::fs::write(&file, csv).unwrap();
