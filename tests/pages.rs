@@ -1,3 +1,4 @@
+use harmonize::tariff::{Codes, Edition};
 use harmonize::train::Recipe;
 use serde_json::Value;
 
@@ -98,6 +99,11 @@ fn the_card_of_a_version_tells_where_the_model_is_weak_and_how_to_make_it_again(
     for said in [record["command"].as_str().unwrap(), manifest["data"][0]["url"].as_str().unwrap(), "hs@1", "<svg"] {
         assert!(page.contains(said), "{said}\n{page}");
     }
+    // What it costs to accept more is drawn for six, four and two digits.
+    let costs = page.split_once("What it costs to accept more").unwrap().1.split_once("</figure>").unwrap().0;
+    for said in ["stroke=\"var(--first)\"", "stroke=\"var(--second)\"", "stroke=\"var(--third)\"", "four", "two"] {
+        assert!(costs.contains(said), "{said}\n{costs}");
+    }
     let readme = std::fs::read_to_string(format!("{}/hs/versions/1/README.md", lab.registry)).unwrap();
     assert_eq!(ok(&["card", "--registry", &lab.registry, "--format", "markdown"]), readme);
     assert!(readme.contains("## By training rows of the known code"));
@@ -127,4 +133,27 @@ fn the_card_of_a_version_tells_where_the_model_is_weak_and_how_to_make_it_again(
     assert!(took > 0.0 && readme.contains(&format!("The fit took {took:.1} seconds")), "{readme}");
     let made = record["made_vague"].as_u64().unwrap();
     assert!(made > 0 && readme.contains(&format!("that name no goods | {made} | {made} |")), "{readme}");
+}
+
+/// Confused codes are told by what the nomenclature says of them.
+#[test]
+fn a_card_names_confused_codes_by_the_nomenclature_that_it_was_trained_with() {
+    let lab = lab();
+    let dir = folder();
+    let (file, registry) = (path(dir.path(), "names.csv"), path(dir.path(), "models"));
+    let mut csv = "hs_code,level,parent,section,description\n".to_string();
+    let codes = Codes::builtin(Edition::Hs2022);
+    let above = codes.chapters().chain(codes.headings()).map(str::to_string);
+    for code in above.chain(codes.iter().map(|code| code.to_string())) {
+        csv += &format!("{code},{},{},I,goods of {code}\n", code.len(), &code[..code.len() - 2]);
+    }
+    std::fs::write(&file, csv).unwrap();
+    let train = ["train", "--input", &lab.labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab.recipe];
+    ok(&[&train[..], &["--nomenclature", &file, "--target-precision", "0.5"]].concat());
+    let json = std::fs::read_to_string(path(dir.path(), "models/hs/versions/1/metrics.json")).unwrap();
+    let record: Value = serde_json::from_str(&json).unwrap();
+    let (truth, predicted) = (&record["confusions"][0]["truth"], &record["confusions"][0]["predicted"]);
+    let (truth, predicted) = (truth.as_str().unwrap(), predicted.as_str().unwrap());
+    let card = ok(&["card", "--registry", &registry, "--format", "markdown"]);
+    assert!(card.contains(&format!("| {truth} goods of {truth} | {predicted} goods of {predicted} |")), "{card}");
 }
