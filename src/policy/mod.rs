@@ -9,4 +9,4 @@ pub mod threshold;
 
 pub use decide::{Decision, Facts, Judge, Reason, Reasons, TextState};
 pub use headings::{Coded, Plan, by_heading, together};
-pub use threshold::{Judged, Threshold, by_precision, by_review_budget, error_upper_bound};
+pub use threshold::{Judged, Threshold, by_level, by_precision, by_review_budget, error_upper_bound};

@@ -65,6 +65,20 @@ pub fn by_precision(judged: &[Judged], target: f64, level: f64) -> Threshold {
     Threshold { threshold: chosen.map_or(ACCEPT_NOTHING, |c| c.confidence), evidence }
 }
 
+/// Thresholds of heading and chapter: [`by_precision`] on the texts that say so much and no more. A heading is told as sure
+/// where the subheading is not (`sure`, of each text), a chapter where the heading is not either, so what the finer level
+/// accepts is no evidence for the coarser one. `levels` are the same texts judged at four and at two digits.
+pub fn by_level(sure: &[bool], levels: &[Vec<Judged>; 2], target: f64, level: f64) -> [Threshold; 2] {
+    let mut sure = sure.to_vec();
+    levels.each_ref().map(|judged| {
+        let left: Vec<Judged> =
+            judged.iter().zip(&sure).filter(|(_, sure)| !**sure).map(|(judged, _)| *judged).collect();
+        let found = by_precision(&left, target, level);
+        sure.iter_mut().zip(judged).for_each(|(sure, judged)| *sure |= judged.confidence >= found.threshold);
+        found
+    })
+}
+
 /// The highest threshold that sends at most `share_to_people` of the texts (0 to 1) to people as unsure. The
 /// audit sample comes on top of it. The evidence is bounded at the level [`BOUND`].
 ///
@@ -154,6 +168,23 @@ fn risk_coverage(candidates: &[Candidate], texts: u64) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 60 wrong in 800 are 9.21 % at most (the tail of the binomial distribution, summed in Python), 60 in 200 are above 10 %.
+    #[test]
+    fn a_level_is_proved_on_what_the_finer_one_leaves() {
+        let text = |n: usize, confidence, wrong: usize| Judged { confidence, right: n >= wrong };
+        let heading: Vec<Judged> =
+            (0..800).map(|n| if n < 200 { text(n, 0.95, 60) } else { text(n, 0.99, 0) }).collect();
+        let chapter: Vec<Judged> = heading.iter().map(|judged| Judged { right: true, ..*judged }).collect();
+        let levels = [heading.clone(), chapter];
+        let none = by_level(&[false; 800], &levels, 0.9, 0.95);
+        assert_eq!(none[0].threshold, 0.95);
+        assert_eq!(none[1].evidence.texts, 0, "headings leave nothing for chapters");
+        let sure: Vec<bool> = (0..800).map(|n| n >= 200).collect();
+        let [heading, chapter] = by_level(&sure, &levels, 0.9, 0.95);
+        assert_eq!((heading.threshold, heading.evidence.texts), (ACCEPT_NOTHING, 200));
+        assert_eq!((chapter.threshold, chapter.evidence.texts), (0.95, 200));
+    }
 
     /// `right` and `wrong` texts at one confidence.
     fn at(confidence: f32, right: usize, wrong: usize) -> Vec<Judged> {

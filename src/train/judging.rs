@@ -8,7 +8,7 @@ use super::screen;
 use crate::engine::{Engine, Score, Scratch};
 use crate::error::Result;
 use crate::model::{self, Beta, Calibration, Evidence, LevelThreshold, Network, Policy, calibration};
-use crate::policy::{Coded, Judged, Plan, Threshold, by_heading, by_precision, by_review_budget, together};
+use crate::policy::{Coded, Judged, Plan, Threshold, by_heading, by_level, by_precision, by_review_budget, together};
 use crate::tariff::Subheading;
 
 /// Normalised texts with their codes.
@@ -130,10 +130,6 @@ impl Judging<'_> {
         let engine = self.engine()?.calibrated(calibration);
         let (pilot, texts) = (Judgements::of(&engine, pilot)?, Judgements::of(&engine, lines)?);
         let (rows, target, bound) = (lines.len() as u64, wanted.target_precision, model::policy::BOUND);
-        let of_level = |judged: Vec<Judged>| {
-            let found = by_precision(&judged, target, bound);
-            LevelThreshold { threshold: found.threshold, evidence: Evidence { rows, ..found.evidence } }
-        };
         let first = texts.subheading();
         let mut threshold: Threshold = match wanted.review_budget {
             // The audit sample goes to people too.
@@ -147,14 +143,19 @@ impl Judging<'_> {
             let evidence = together(&single_headings, threshold.evidence, bound);
             threshold = Threshold { threshold: model::policy::ACCEPT_NOTHING, evidence };
         }
+        let own = |code: &str| single_headings.get(&code[..4]).map_or(threshold.threshold, |own| own.threshold);
+        let sure: Vec<bool> = texts.coded().iter().map(|c| c.judged.confidence >= own(c.code)).collect();
+        let levels = [texts.judged(4, |s| s.heading), texts.judged(2, |s| s.chapter)];
+        let [heading, chapter] = by_level(&sure, &levels, target, bound)
+            .map(|found| LevelThreshold { threshold: found.threshold, evidence: Evidence { rows, ..found.evidence } });
         let policy = Policy {
             threshold: threshold.threshold,
             target_precision: wanted.target_precision,
             review_budget: wanted.review_budget,
             audit_ratio: wanted.audit_ratio,
             evidence: Evidence { rows, ..threshold.evidence },
-            heading: of_level(texts.judged(4, |s| s.heading)),
-            chapter: of_level(texts.judged(2, |s| s.chapter)),
+            heading,
+            chapter,
             single_headings,
             ..Policy::default()
         };
