@@ -12,7 +12,7 @@ use crate::support::servers::python;
 
 /// As small as a model can be.
 const TINY: &str = "[model]\nvocab_size = 400\nembedding_dim = 16\nfilters = 16\nwidths = [1, 2]\nscreen_dim = 0\nbag_dim = 16\nbag_buckets = 600\n\
-                    [fit]\nmembers = 1\nplain_members = 0\nepochs = 3\nlearning_rate = 0.01\ndropout = 0.1\nbag.epochs = 3\n\
+                    [fit]\nmembers = 1\nplain_members = 0\nepochs = 3\nlearning_rate = 0.01\ndropout = 0.1\nbag = { together = false, members = 1, plain_members = 0, weight = 3.0, row_rate_ratio = 8.0, epochs = 3 }\n\
                     [split]\nstop = 0.05\ncalibrate = 0.05\nthreshold = 0.1\ntest = 0.1\n";
 
 const SHARES: Shares = Shares { stop: 0.05, calibrate: 0.05, threshold: 0.1, test: 0.1 };
@@ -302,7 +302,7 @@ fn what_cannot_be_compared_or_searched_is_refused_before_the_work() {
     std::fs::remove_file(dir.path().join("lines.parquet")).unwrap();
     std::fs::write(dir.path().join("untested.toml"), TINY.replace("test = 0.1", "test = 0.0")).unwrap();
     std::fs::write(dir.path().join("odd.toml"), TINY.replace("filters", "filtres")).unwrap();
-    std::fs::write(dir.path().join("copied.toml"), TINY.replace("members = 1", "upsample_to = 5\nmembers = 1"))
+    std::fs::write(dir.path().join("copied.toml"), TINY.replacen("members = 1", "upsample_to = 5\nmembers = 1", 1))
         .unwrap();
     for (recipes, more, said) in [
         (&["a.toml", "c.toml"][..], &[][..], "c: "),

@@ -123,7 +123,9 @@ fn the_card_of_a_version_tells_where_the_model_is_weak_and_how_to_make_it_again(
     for (name, level) in [("the heading", &policy["heading"]), ("the chapter", &policy["chapter"])] {
         let texts = level["evidence"]["texts"].as_u64().unwrap();
         let texts = if texts > 999 { format!("{},{:03}", texts / 1000, texts % 1000) } else { texts.to_string() };
-        let said = format!("| {name} | {:.4} | {texts} |", level["threshold"].as_f64().unwrap());
+        let threshold = level["threshold"].as_f64().unwrap();
+        let from = if threshold > 1.0 { "never".to_string() } else { format!("{threshold:.4}") };
+        let said = format!("| {name} | {from} | {texts} |");
         assert!(readme.contains(&said), "{said}\n{readme}");
     }
     let confusion = &record["confusions"][0];

@@ -22,7 +22,7 @@ fn a_small_model_trains_on_real_lines_and_is_measured_on_a_fold_that_it_has_not_
     let recipe = path(dir.path(), "recipe.toml");
     std::fs::write(
         &recipe,
-        "[model]\nvocab_size = 4000\nembedding_dim = 48\nfilters = 48\nwidths = [1, 2, 3]\nbag_dim = 64\nbag_buckets = 16384\n[fit]\nmembers = 1\nepochs = 8\ndropout = 0.2\nlearning_rate = 0.004\nbag.epochs = 4\n",
+        "[model]\nvocab_size = 4000\nembedding_dim = 48\nfilters = 48\nwidths = [1, 2, 3]\nbag_dim = 64\nbag_buckets = 16384\n[fit]\nmembers = 1\nepochs = 8\ndropout = 0.2\nlearning_rate = 0.004\nbag.epochs = 4\nbag.row_rate_ratio = 8.0\n",
     )
     .unwrap();
     let input = file.to_str().unwrap();

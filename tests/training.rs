@@ -216,7 +216,7 @@ fn the_same_seed_trains_the_same_bytes_at_any_number_of_threads() {
 /// Small enough that a training takes a second.
 const TINY: &str = "[model]\nvocab_size = 300\nembedding_dim = 8\nfilters = 8\nwidths = [1, 2]\nbag_dim = 8\nbag_buckets = 300\n\
                     [fit]\nmembers = 1\nepochs = 3\nbatch_rows = 16\nlearning_rate = 0.01\naverage_decay = 0.9\n\
-                    [fit.bag]\nepochs = 2\n[split]\nstop = 0.1\ncalibrate = 0.1\nthreshold = 0.15\ntest = 0.1\n";
+                    [fit.bag]\ntogether = false\nmembers = 1\nplain_members = 0\nweight = 3.0\nrow_rate_ratio = 8.0\nepochs = 2\n[split]\nstop = 0.1\ncalibrate = 0.1\nthreshold = 0.15\ntest = 0.1\n";
 
 /// Codes as text, row by row.
 fn codes(rows: usize, code: impl Fn(usize) -> Option<&'static str>) -> ArrayRef {

@@ -446,8 +446,9 @@ mod tests {
             grams: crate::text::Grams { buckets: 50, shortest: 2, longest: 3, pairs: false, whole: false },
         };
         let config = Config { bag: Some(bag), ..config() };
-        let bag = BagHyper { epochs: 3, members: 2, plain_members: 1, ..BagHyper::default() };
-        let apart = Hyper { epochs: 4, batch_rows: 32, members: 2, patience: 2, bag, ..Hyper::default() };
+        let bag = BagHyper { together: false, epochs: 3, members: 2, plain_members: 1, ..BagHyper::default() };
+        let apart =
+            Hyper { epochs: 4, batch_rows: 32, members: 2, plain_members: 1, patience: 2, bag, ..Hyper::default() };
         let together = Hyper { bag: BagHyper { together: true, ..apart.bag.clone() }, ..apart.clone() };
         let with_grams = |seed| {
             let with = |e: Example| Example { grams: e.tokens.iter().map(|t| t * 7 % 50).collect(), ..e };

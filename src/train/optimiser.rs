@@ -61,17 +61,20 @@ impl Moments {
     }
 }
 
+/// First and second moments of some numbers, as they are updated.
+type Both<'a> = (&'a mut [f32], &'a mut [f32]);
+
 /// The update of algorithm 2, lines 6 to 12, for step number `t ≥ 1`.
-fn update(values: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32], t: u32, step: Step) {
+fn update(values: &mut [f32], gradients: &[f32], (first, second): Both<'_>, beta2: f32, t: u32, step: Step) {
     let t = t.min(i32::MAX as u32) as i32;
     let rate = step.rate / (1.0 - BETA1.powi(t));
-    let correction = 1.0 / (1.0 - BETA2.powi(t)).sqrt();
+    let correction = 1.0 / (1.0 - beta2.powi(t)).sqrt();
     let keep = 1.0 - step.rate * step.decay;
     let moments = first.iter_mut().zip(second);
     for ((value, gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
         let gradient = gradient * step.scale;
         *m = BETA1 * *m + (1.0 - BETA1) * gradient;
-        *v = BETA2 * *v + (1.0 - BETA2) * gradient * gradient;
+        *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
         *value = *value * keep - rate * *m / (v.sqrt() * correction + EPSILON);
     }
 }
@@ -155,7 +158,7 @@ impl InplaceOp2 for DenseStep<'_> {
             .par_chunks_mut(CHUNK)
             .zip(gradients.par_chunks(CHUNK))
             .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
-            .for_each(|((values, gradients), (m, v))| update(values, gradients, m, v, self.t, self.step));
+            .for_each(|((values, gradients), (m, v))| update(values, gradients, (m, v), BETA2, self.t, self.step));
         Ok(())
     }
 }
@@ -166,6 +169,8 @@ pub struct Rows {
     pub values: Vec<f32>,
     dim: usize,
     moments: Moments,
+    /// Decay of the second moment.
+    beta2: f32,
     /// Steps that touched each row.
     steps: Vec<u32>,
 }
@@ -174,7 +179,13 @@ impl Rows {
     /// Starts with `values` of rows of `dim` numbers.
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         let (moments, steps) = (Moments::zeros(values.len()), vec![0; values.len() / dim.max(1)]);
-        Rows { values, dim, moments, steps }
+        Rows { values, dim, moments, beta2: BETA2, steps }
+    }
+
+    /// The same with another decay of the second moment. A long memory keeps rows still whose lines are learned: what is left of
+    /// their gradients is small beside those of the beginning.
+    pub fn remembering(self, beta2: f32) -> Self {
+        Rows { beta2, ..self }
     }
 
     /// Values, moments and step counts, to be taken up by `restore`.
@@ -209,7 +220,7 @@ impl Rows {
         if gradients.len() != ids.len() * self.dim || ids.iter().any(|&id| id as usize >= self.steps.len()) {
             return Err(Error::Bug(format!("{} gradients for {} rows", gradients.len(), ids.len())));
         }
-        let dim = self.dim;
+        let (dim, beta2) = (self.dim, self.beta2);
         // Each task has rows of its own.
         let mut places = vec![Vec::new(); self.steps.len().div_ceil(BLOCK)];
         ids.iter().enumerate().for_each(|(place, &id)| places[id as usize / BLOCK].push((place, id as usize % BLOCK)));
@@ -221,8 +232,8 @@ impl Rows {
                 let range = row * dim..(row + 1) * dim;
                 steps[row] = steps[row].saturating_add(1);
                 let gradients = &gradients[place * dim..(place + 1) * dim];
-                let (first, second) = (&mut first[range.clone()], &mut second[range.clone()]);
-                update(&mut values[range], gradients, first, second, steps[row], step);
+                let moments = (&mut first[range.clone()], &mut second[range.clone()]);
+                update(&mut values[range], gradients, moments, beta2, steps[row], step);
             }
         });
         Ok(())

@@ -75,7 +75,7 @@ pub struct Lab {
 }
 
 pub const RECIPE: &str = "[model]\nvocab_size = 3000\nembedding_dim = 32\nfilters = 32\nwidths = [1, 2, 3]\nscreen_dim = 24\nbag_dim = 16\nbag_buckets = 4096\n\
-                          [fit]\nmembers = 1\nepochs = 4\nbag.epochs = 3\n[split]\ntest = 0.05\nthreshold = 0.1\n";
+                          [fit]\nmembers = 1\nepochs = 4\nbag = { together = false, members = 1, plain_members = 0, weight = 3.0, row_rate_ratio = 8.0, epochs = 3 }\n[split]\ntest = 0.05\nthreshold = 0.1\n";
 
 /// The lab of this test process.
 pub fn lab() -> &'static Lab {

@@ -15,6 +15,9 @@ use std::collections::HashMap;
 /// Standard deviation of the table at the start: the mean of dozens of rows is still of order 0.1.
 const SPREAD: f32 = 0.4;
 
+/// Decay of the second moment of the table's rows.
+const MEMORY: f32 = 0.999;
+
 /// All parameters and their optimiser's state.
 pub(super) struct BagNetwork<'a> {
     dim: usize,
@@ -122,7 +125,16 @@ impl<'a> BagNetwork<'a> {
             Dense::new(&tensor(output, dim)?, true)?,
             Dense::new(&zeros(classes)?, false)?,
         ];
-        Ok(BagNetwork { dim, classes, hyper, clip_norm, train, weights, table: Rows::new(table, dim), dense })
+        Ok(BagNetwork {
+            dim,
+            classes,
+            hyper,
+            clip_norm,
+            train,
+            weights,
+            table: Rows::new(table, dim).remembering(MEMORY),
+            dense,
+        })
     }
 
     /// Loss and gradients of one batch.

@@ -95,17 +95,17 @@ pub struct BagHyper {
 impl Default for BagHyper {
     fn default() -> Self {
         BagHyper {
-            together: false,
-            epochs: 12,
+            together: true,
+            epochs: 8,
             learning_rate: 2e-3,
-            row_rate_ratio: 8.0,
+            row_rate_ratio: 20.0,
             weight_decay: 0.01,
             dropout: 0.3,
             label_smoothing: 0.1,
-            weight: 3.0,
-            members: 1,
-            plain_members: 0,
-            plain_weight: 0.5,
+            weight: 0.75,
+            members: 3,
+            plain_members: 1,
+            plain_weight: 0.2,
         }
     }
 }
@@ -113,7 +113,7 @@ impl Default for BagHyper {
 impl Default for Hyper {
     fn default() -> Self {
         Hyper {
-            epochs: 10,
+            epochs: 8,
             batch_rows: 64,
             learning_rate: 2e-3,
             embedding_rate_ratio: 2.0,
@@ -125,14 +125,14 @@ impl Default for Hyper {
             token_dropout: 0.1,
             split_ratio: 0.03,
             label_smoothing: 0.1,
-            plain_members: 1,
+            plain_members: 0,
             plain_weight: 0.5,
             clip_norm: Some(5.0),
             average_decay: 0.998,
             rarity_power: 0.0,
             upsample_to: 0,
             patience: 8,
-            members: 2,
+            members: 1,
             seed: 17,
             max_secs: None,
             bag: BagHyper::default(),

@@ -75,7 +75,7 @@ mod tests {
             .map(|n| Example { tokens: vec![1 + n % 29, 1 + n * 7 % 29, 2], grams: vec![], class: n % 7, weight: 1.0 })
             .collect();
         // The last one is plain and counts half.
-        let hyper = Hyper { epochs: 2, members: 3, batch_rows: 16, ..Hyper::default() };
+        let hyper = Hyper { epochs: 2, members: 3, plain_members: 1, batch_rows: 16, ..Hyper::default() };
         let shares = [0.4, 0.4, 0.2];
         let mut go_on = |_: Progress| ControlFlow::Continue(());
         let (joined, all) =
