@@ -256,19 +256,15 @@ fn a_lake_made_by_another_program_is_refused() {
 /// predictions does.
 #[test]
 fn lines_unsure_of_the_subheading_say_what_is_sure_and_the_figures_count_them() {
-    let (lab, dir) = (lab(), folder());
-    let registry = path(dir.path(), "models");
-    // One line in ten is accepted at most, so what is left has headings and chapters to be sure of.
-    let labelled = ["--input", &lab.labelled, "--registry", &registry];
-    let train =
-        ["train", "--label", "hs6", "--recipe", &lab.recipe, "--target-precision", "0.9", "--review-budget", "0.9"];
-    ok(&[&train[..], &labelled].concat());
-    let policy = std::fs::read_to_string(format!("{registry}/hs/versions/1/policy.json")).unwrap();
+    let lab = lab();
+    let policy = std::fs::read_to_string(format!("{}/hs/versions/1/policy.json", lab.registry)).unwrap();
     let policy: Value = serde_json::from_str(&policy).unwrap();
     let threshold = |level: &str| policy[level]["threshold"].as_f64().unwrap();
-    assert!(threshold("heading") < 1.0 && threshold("chapter") < 1.0, "both were proved: {policy}");
+    // The lab's lines prove a heading beyond what the subheading accepts, and no chapter beyond that: it is never told.
+    assert!(threshold("heading") < 1.0 && threshold("chapter") > 1.0, "{policy}");
 
     // With a threshold that nothing reaches every line is asked for its heading and its chapter.
+    let dir = folder();
     let lake = path(dir.path(), "lake");
     let file = path(dir.path(), "lines.parquet");
     write_lines(
@@ -287,6 +283,7 @@ fn lines_unsure_of_the_subheading_say_what_is_sure_and_the_figures_count_them() 
     }
     assert!(rows.len() == 4 && rows.iter().any(|row| says(row, "heading_sure")), "{rows:?}");
 
+    let labelled = ["--input", &lab.labelled, "--registry", &lab.registry];
     let figures = ok(&[&["evaluate", "--label", "hs6", "--json"], &labelled[..]].concat());
     let figures: Value = serde_json::from_str(&figures).unwrap();
     let query = "SELECT hs6 AS label, hs_predict(description) AS p FROM lines";
@@ -308,8 +305,7 @@ fn lines_unsure_of_the_subheading_say_what_is_sure_and_the_figures_count_them() 
         let told = &figures[level];
         assert_eq!((told["rows"].as_u64(), told["right_rows"].as_u64()), (Some(rows), Some(right)), "{level}");
     }
-    let rows = counted[0][0] + counted[1][0];
-    assert!(rows > 0, "some are sure of no more than the heading or the chapter: {counted:?}");
+    assert!(counted[0][0] > 0, "some are sure of no more than the heading: {counted:?}");
     let page = ok(&[&["evaluate", "--label", "hs6", "--format", "markdown"], &labelled[..]].concat());
     assert!(page.contains("Unsure of the subheading and sure of the "), "{page}");
 }
