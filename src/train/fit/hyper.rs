@@ -98,14 +98,14 @@ impl Default for BagHyper {
             together: true,
             epochs: 8,
             learning_rate: 2e-3,
-            row_rate_ratio: 20.0,
+            row_rate_ratio: 8.0,
             weight_decay: 0.01,
             dropout: 0.3,
             label_smoothing: 0.1,
-            weight: 0.75,
+            weight: 0.5,
             members: 3,
             plain_members: 1,
-            plain_weight: 0.2,
+            plain_weight: 0.4,
         }
     }
 }
@@ -113,7 +113,7 @@ impl Default for BagHyper {
 impl Default for Hyper {
     fn default() -> Self {
         Hyper {
-            epochs: 8,
+            epochs: 10,
             batch_rows: 64,
             learning_rate: 2e-3,
             embedding_rate_ratio: 2.0,
