@@ -2,7 +2,7 @@
 //!
 //! Only lines on which one model is right and the other wrong (discordant pairs) say anything; the others cancel out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, Normal};
 
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const EXACT_BELOW: u64 = 25;
 
 /// Lines by who was right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairs {
     /// Both models.
     pub both_right: u64,
@@ -51,7 +51,7 @@ impl Pairs {
 }
 
 /// A test of the hypothesis that both models are right equally often.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Two-sided.
     pub p_value: f64,
@@ -78,7 +78,7 @@ pub fn mcnemar(pairs: &Pairs) -> Result<McNemar> {
 }
 
 /// An interval for a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,

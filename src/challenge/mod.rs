@@ -1,0 +1,12 @@
+//! Champion against challenger: both asked about the same lines, what was found as evidence and as a page, and the gates
+//! that a promotion has to pass.
+//!
+//! Always holds: only distinct texts count, each once, and a figure names the digests of both models. Refuses: moving an
+//! alias, which is the registry's.
+
+mod evidence;
+
+pub use evidence::{
+    Accepted, ByChapter, ByLevel, Calibration, Comparison, Contender, Cost, Coverage, EVIDENCE_FORMAT_VERSION, Example,
+    Lines, Night, Nightly,
+};
