@@ -24,6 +24,8 @@ mod architectures;
 mod bad_input;
 /// Bundles that were tampered with.
 mod bundles;
+/// A second model on the lines of a run: its rows, its share, its cost.
+mod challenger;
 /// The main job, its table, its views, its second start.
 mod classify;
 /// Every command's output, errors and exit codes.
