@@ -58,6 +58,15 @@ pub struct ClassifyArgs {
     /// Share of accepted texts sent to people at random, in place of the bundle's
     #[arg(long, value_name = "RATIO", env = "HARMONIZE_AUDIT_RATIO")]
     pub audit_ratio: Option<f64>,
+    /// Score every line; without it, lines whose answer by the same model and policy stands in the lake are passed over
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", env = "HARMONIZE_FULL")]
+    pub full: Option<bool>,
+    /// In place of --input: stay, and classify new and changed files at these places as they come
+    #[arg(long, value_name = "URL", num_args = 1.., env = "HARMONIZE_WATCH", value_delimiter = ',', conflicts_with = "input")]
+    pub watch: Option<Vec<String>>,
+    /// How often --watch looks, such as 30s or 5m [default: 30s]
+    #[arg(long, value_name = "PAUSE", env = "HARMONIZE_EVERY")]
+    pub every: Option<Pause>,
     /// Size at which a data file is closed [default: 32MiB]
     #[arg(long, value_name = "SIZE", env = "HARMONIZE_TARGET_FILE_SIZE")]
     pub target_file_size: Option<String>,
@@ -82,7 +91,10 @@ impl Job {
 
 /// Resolves the settings of a job.
 pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
-    let inputs = settings.need_list("input", args.input.input.clone())?;
+    let inputs = match settings.list("watch", args.watch.clone())? {
+        Some(watched) => watched,
+        None => settings.need_list("input", args.input.input.clone())?,
+    };
     let text = settings.need("text", args.input.text.clone(), Some("description".into()))?;
     let id = settings.pick("id", args.id.clone(), None)?;
     let where_sql = settings.pick("where", args.input.filter.clone(), None)?;
@@ -118,6 +130,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         store_text,
         on_bad_file,
         limits: settings.limits(&args.place)?,
+        full: settings.need("full", args.full, Some(false))?,
         target_file_bytes: bytes(&file_size, "target-file-size")? as u64,
         started_at: Utc::now(),
     };
@@ -127,13 +140,40 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
 pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     super::memory::give_back_large_blocks();
-    let job = resolve(&args, &mut settings)?;
+    let mut job = resolve(&args, &mut settings)?;
+    let Pause(pause) = settings.need("every", args.every, Some(Pause(Duration::from_secs(30))))?;
+    if settings.list("watch", args.watch)?.is_none() {
+        return once(&job, true).await.map(|()| 0);
+    }
+    let mut first = true;
+    loop {
+        job.options.started_at = Utc::now();
+        match once(&job, std::mem::take(&mut first)).await {
+            Ok(()) => {}
+            // Another start at work, a store that is away, nothing there yet or a file that is only half there: what the next
+            // look may find mended.
+            Err(e @ (Error::RaceLost(_) | Error::Storage(_) | Error::Input(_))) => eprintln!("error: {e}"),
+            Err(e) => return Err(e),
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// One run with the model as it is named now. That there was nothing to do is told if it is to be.
+async fn once(job: &Job, tell_all: bool) -> Result<()> {
     let loaded = job.registry.load(&job.model).await?;
     let challenger = job.challenger().await?;
     let bar = Arc::new(LineBar::new());
     let ending = classify(&job.options, &loaded, challenger.as_ref(), Arc::clone(&bar) as Arc<_>).await;
     bar.finish();
     match ending? {
+        Ending::NothingNew { .. } | Ending::AlreadyDone(_) if !tell_all => {}
+        Ending::NothingNew { files, rows } => println!(
+            "already done: all {} file(s), {} rows, are as earlier runs with this model and policy read them; --full scores them \
+             again",
+            count(files),
+            count(rows)
+        ),
         Ending::Done(record, spent) => print!("{}{}{}", summary(&record), where_time_went(&spent), used()),
         Ending::AlreadyDone(record) => println!(
             "already done: run {} has these lines ({} of them), committed {}",
@@ -142,7 +182,7 @@ pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
             record.finished_at
         ),
     }
-    Ok(0)
+    Ok(())
 }
 
 /// A run in a few lines.
@@ -172,6 +212,13 @@ pub fn summary(run: &RunRecord) -> String {
         if beside.split_ratio.is_some_and(|ratio| ratio > 0.0) {
             out += &format!("  its serve {}\n", told(beside.challenger_served));
         }
+    }
+    if run.skipped_files.unwrap_or(0) > 0 {
+        let rows = share(run.skipped_rows.unwrap_or(0));
+        out += &format!("  passed    {}  rows in {} file(s) as they were\n", rows.split("  ").next().unwrap_or(""), count(run.skipped_files.unwrap_or(0)));
+    }
+    if run.unchanged_lines.unwrap_or(0) > 0 {
+        out += &format!("  unchanged {:>14}  lines of rewritten files\n", count(run.unchanged_lines.unwrap_or(0)));
     }
     if !run.quarantined.is_empty() {
         out += &format!(
@@ -234,6 +281,35 @@ impl FromStr for Share {
 impl std::fmt::Display for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}%", 100.0 * self.0)
+    }
+}
+
+/// A time between two looks, written as `30s`, `5m` or `1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause(Duration);
+
+impl FromStr for Pause {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let split = s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len());
+        let unit = match &s[split..] {
+            "s" | "" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        let secs = s[..split].parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+        match secs {
+            Some(secs @ 1..=86_400) => Ok(Pause(Duration::from_secs(secs))),
+            _ => Err(Error::Usage(format!("{s}: give a time from 1s to 24h, such as 30s or 5m"))),
+        }
+    }
+}
+
+impl std::fmt::Display for Pause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}s", self.0.as_secs())
     }
 }
 

@@ -77,13 +77,16 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
         store_text: StoreText::All,
         on_bad_file: OnBadFile::Fail,
         limits,
+        full: true,
         target_file_bytes: 64 << 20,
         started_at: Utc::now(),
     };
     let bar = Arc::new(LineBar::new());
     let ending = classify(&job, &loaded, None, Arc::clone(&bar) as Arc<dyn Progress>).await;
     bar.finish();
-    let (Ending::Done(run, _) | Ending::AlreadyDone(run)) = ending?;
+    let (Ending::Done(run, _) | Ending::AlreadyDone(run)) = ending? else {
+        return Err(Error::Bug("a full run left nothing to do".into()));
+    };
 
     println!("4/4  Reading the lake back\n");
     let accept = percent(run.accept_lines, run.lines_written);

@@ -16,7 +16,7 @@ use crate::sql::Limits;
 use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "input",
     "text",
     "id",
@@ -27,6 +27,9 @@ const KEYS: [&str; 21] = [
     "challenger",
     "challenger-rows",
     "split",
+    "full",
+    "watch",
+    "every",
     "memory",
     "threads",
     "store-text",

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, BooleanBufferBuilder, StructArray};
+use datafusion::logical_expr::{Expr, lit};
+use datafusion::scalar::ScalarValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -189,6 +191,17 @@ impl Served {
             self.rows.as_str(),
             self.split_ratio,
         ])
+    }
+
+    /// The columns of `runs` that say which challenger a run had and how its answers were used, with their values now.
+    pub fn columns(served: Option<&Served>) -> Vec<(&'static str, Expr)> {
+        let text = |of: fn(&Served) -> String| lit(ScalarValue::Utf8(served.map(of)));
+        vec![
+            ("challenger_digest", text(|s| s.classifier.identity.model_digest.clone())),
+            ("challenger_policy_digest", text(|s| s.classifier.identity.policy_digest.clone())),
+            ("challenger_rows", text(|s| s.rows.as_str().into())),
+            ("split_ratio", lit(ScalarValue::Float64(served.map(|s| s.split_ratio)))),
+        ]
     }
 
     /// What the run says of it.

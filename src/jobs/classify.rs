@@ -18,6 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::challenger::{Challenger, Served};
+use super::changed::{Changed, line_changed};
+use super::lease::Lease;
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
@@ -118,6 +120,8 @@ pub struct ClassifyOptions {
     pub on_bad_file: OnBadFile,
     /// Share of the machine.
     pub limits: Limits,
+    /// Whether lines are scored whose answer stands in the lake already.
+    pub full: bool,
     /// Size at which a data file is closed, in bytes.
     pub target_file_bytes: u64,
     /// When the run began; the only clock that rows see.
@@ -131,6 +135,8 @@ pub enum Ending {
     Done(Box<RunRecord>, Vec<(&'static str, Duration)>),
     /// An equal run was visible before; nothing was added.
     AlreadyDone(Box<RunRecord>),
+    /// Every file is as earlier runs with the same model, policy and query read it: so many files and rows.
+    NothingNew { files: u64, rows: u64 },
 }
 
 /// Classifies every line of the input and makes the predictions visible in one commit, with those of a challenger beside
@@ -156,10 +162,17 @@ pub async fn classify(
     let beside = challenger.map(|challenger| challenger.beside(loaded, &options.policy)).transpose()?;
     let contract = Contract::Predictions;
     let place = options.lake.child(contract.table());
+    let lease = Lease::take(&options.lake, &job_name(options), options.started_at).await?;
+    let ended = async {
     loop {
+        let changed = changed(options, &source, &classifier, beside.as_ref()).await?;
+        if changed.source.files().is_empty() && source.bad().is_empty() {
+            return Ok(Ending::NothingNew { files: changed.skipped_files, rows: changed.skipped_rows });
+        }
         let run = Run {
             options,
-            fingerprint: fingerprint(options, &source, &classifier, beside.as_ref()),
+            fingerprint: fingerprint(options, &changed, &classifier, beside.as_ref()),
+            changed: &changed,
             classifier: Arc::clone(&classifier),
             beside: beside.as_ref(),
             policy: &policy,
@@ -172,7 +185,7 @@ pub async fn classify(
         {
             return run.already_done(&table, nonce).await;
         }
-        match run.attempt(&source, &place, &progress).await {
+        match run.attempt(&place, &progress).await {
             Ok(ending) => return Ok(ending),
             // The scan failed on content, or a decoder gave up on a corrupt page: find out which files, set them aside
             // or name them, and begin anew.
@@ -191,6 +204,43 @@ pub async fn classify(
             Err(e) => return Err(e),
         }
     }
+    }
+    .await;
+    lease.give_back().await;
+    ended
+}
+
+/// What two starts of one job have in common.
+fn job_name(options: &ClassifyOptions) -> String {
+    digest_of(&json!(["classify", options.inputs, options.text, options.where_sql]))[..16].to_owned()
+}
+
+/// What is left to do, as the lake stands.
+async fn changed(
+    options: &ClassifyOptions,
+    source: &Source,
+    classifier: &Classifier,
+    beside: Option<&Served>,
+) -> Result<Changed> {
+    if options.full {
+        return Ok(Changed::everything(source));
+    }
+    let identity = &classifier.identity;
+    let text = |value: &str| lit(value);
+    let mut same = vec![
+        ("command", text("classify")),
+        ("model_name", text(&identity.model_name)),
+        ("model_digest", text(&identity.model_digest)),
+        ("policy_digest", text(&identity.policy_digest)),
+        ("tariff_edition", text(&identity.tariff_edition)),
+        ("where_sql", lit(ScalarValue::Utf8(options.where_sql.clone()))),
+        ("text_column", text(&options.text)),
+        ("id_column", lit(ScalarValue::Utf8(options.id.clone()))),
+        ("store_text", text(options.store_text.as_str())),
+    ];
+    same.extend(Served::columns(beside));
+    let context = sql::session(options.limits)?;
+    Changed::find(&context, &options.lake, source, &same, options.limits.memory_bytes / 4).await
 }
 
 /// Plans a filter over the columns of the input, without reading a line.
@@ -222,6 +272,7 @@ async fn filtered(source: &Source, filter: Option<&str>, limits: Limits) -> Resu
 struct Run<'a> {
     options: &'a ClassifyOptions,
     fingerprint: String,
+    changed: &'a Changed,
     classifier: Arc<Classifier>,
     beside: Option<&'a Served>,
     policy: &'a Policy,
@@ -269,7 +320,8 @@ impl Run<'_> {
         Ok(Ending::AlreadyDone(Box::new(record)))
     }
 
-    async fn attempt(&self, source: &Source, place: &Place, progress: &Arc<dyn Progress>) -> Result<Ending> {
+    async fn attempt(&self, place: &Place, progress: &Arc<dyn Progress>) -> Result<Ending> {
+        let source = &self.changed.source;
         let contract = Contract::Predictions;
         let scoring = Instant::now();
         let mut table =
@@ -295,7 +347,8 @@ impl Run<'_> {
             self.classifier.rows() - scored_before.0,
             self.beside.map(|b| rows_of(&b.classifier) - scored_before.1),
         );
-        if let Err(e) = prove(&expected, &counts, &files, scored) {
+        let unchanged = |file: &str| self.changed.known.unchanged(file);
+        if let Err(e) = prove(&expected, unchanged, &counts, &files, scored) {
             discard(&table, &files).await;
             return Err(e);
         }
@@ -368,6 +421,11 @@ impl Run<'_> {
             None => hs_predict(Arc::clone(&self.classifier)),
             Some(beside) => hs_predict_both(Pair::new(Arc::clone(&self.classifier), Arc::clone(&beside.classifier))),
         };
+        let mut lines = lines;
+        if !self.changed.known.is_empty() {
+            let of_line = vec![ident("source_file"), ident("source_row"), ident(RAW_TEXT), id.clone()];
+            lines = lines.filter(line_changed(Arc::clone(&self.changed.known)).call(of_line))?;
+        }
         // The whole struct in one projection: the function is called once a row.
         Ok(lines.select(vec![
             ident("source_file"),
@@ -494,7 +552,7 @@ impl Run<'_> {
             policy_digest: identity.policy_digest.clone(),
             policy_json: serde_json::to_string(self.policy).unwrap_or_default(),
             policy_origin: self.policy_origin.to_string(),
-            lines_read: counts.lines,
+            lines_read: counts.lines + self.changed.known.unchanged_lines(),
             lines_written: files.iter().map(NewFile::rows).sum::<u64>() - counts.beside.written,
             accept_lines: counts.decided(Decision::Accept.as_str()),
             review_lines: counts.decided(Decision::Review.as_str()),
@@ -505,6 +563,10 @@ impl Run<'_> {
             score_secs,
             threads: self.options.limits.threads as u64,
             program_version: env!("CARGO_PKG_VERSION").into(),
+            scope: Some(if self.options.full { "full" } else { "changed" }.into()),
+            skipped_files: Some(self.changed.skipped_files),
+            skipped_rows: Some(self.changed.skipped_rows),
+            unchanged_lines: Some(self.changed.known.unchanged_lines()),
             challenger: self.beside.map(|beside| beside.record(&counts.beside)).unwrap_or_default(),
         }
     }
@@ -534,6 +596,7 @@ struct Failed {
 /// That every line of every file was read, answered and written, once.
 fn prove(
     expected: &BTreeMap<String, u64>,
+    unchanged: impl Fn(&str) -> u64,
     counts: &Counts,
     files: &[NewFile],
     (scored, scored_beside): (u64, Option<u64>),
@@ -555,7 +618,7 @@ fn prove(
         return Err(Error::Bug(format!("{} lines were read, {} have a served answer", counts.lines, counts.served)));
     }
     for (file, &owed) in expected {
-        let got = counts.files.get(file).copied().unwrap_or(0);
+        let got = counts.files.get(file).copied().unwrap_or(0) + unchanged(file);
         if got != owed {
             return Err(Error::Input(format!("{file} owes {owed} lines, {got} came through")));
         }
@@ -584,10 +647,11 @@ fn inputs(source: &Source) -> Vec<InputFile> {
 /// SHA-256 over everything that the predictions depend on. The clock, threads and memory are not in it.
 fn fingerprint(
     options: &ClassifyOptions,
-    source: &Source,
+    changed: &Changed,
     classifier: &Classifier,
     beside: Option<&Served>,
 ) -> String {
+    let source = &changed.source;
     let files: Vec<_> = source
         .files()
         .iter()
@@ -604,8 +668,14 @@ fn fingerprint(
         "edition": identity.tariff_edition,
         "query": [options.text, options.id, options.where_sql, options.store_text.as_str()],
         "challenger": beside.map(Served::fingerprint),
+        // What is left to do follows from what was done before: a file that comes back as it once was is done again.
+        "base": (!options.full).then_some(&changed.base),
     });
-    Sha256::digest(all.to_string()).iter().map(|b| format!("{b:02x}")).collect()
+    digest_of(&all)
+}
+
+fn digest_of(json: &serde_json::Value) -> String {
+    Sha256::digest(json.to_string()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

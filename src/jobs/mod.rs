@@ -1,7 +1,9 @@
 //! The jobs that write to the lake. One way leads to visible rows: write data files, prove the counts, commit once.
 
 mod challenger;
+mod changed;
 mod classify;
+mod lease;
 mod record;
 mod rows;
 mod stage;

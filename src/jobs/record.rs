@@ -90,6 +90,14 @@ pub struct RunRecord {
     pub score_secs: f64,
     pub threads: u64,
     pub program_version: String,
+    #[serde(default)]
+    pub scope: Option<String>,
+    #[serde(default)]
+    pub skipped_files: Option<u64>,
+    #[serde(default)]
+    pub skipped_rows: Option<u64>,
+    #[serde(default)]
+    pub unchanged_lines: Option<u64>,
     #[serde(flatten)]
     pub challenger: ChallengerRecord,
 }
@@ -166,6 +174,10 @@ mod tests {
             score_secs: 1.5,
             threads: 2,
             program_version: "0".into(),
+            scope: Some("changed".into()),
+            skipped_files: Some(1),
+            skipped_rows: Some(2),
+            unchanged_lines: Some(3),
             challenger: ChallengerRecord { challenger_version: Some(2), ..ChallengerRecord::default() },
         };
         let batch = record.to_batch().unwrap();

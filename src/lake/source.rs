@@ -151,6 +151,11 @@ impl Source {
         Ok(Source { options, files, bad, schema })
     }
 
+    /// The same source with only those of its files that are wanted.
+    pub fn only(&self, wanted: impl Fn(&PinnedFile) -> bool) -> Source {
+        Source { files: self.files.iter().filter(|file| wanted(file)).cloned().collect(), ..self.clone() }
+    }
+
     /// Files that will be read, by URL.
     pub fn files(&self) -> &[PinnedFile] {
         &self.files
