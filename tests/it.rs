@@ -50,6 +50,8 @@ mod mutated_bundles;
 mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
+/// The job again and again: what is new, what changed, two starts at once, files as they come.
+mod nightly;
 /// Versions, aliases, events, signatures: the registry as its users see it.
 mod registry;
 /// What the registry keeps when a writer is killed or its store is broken.

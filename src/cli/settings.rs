@@ -188,6 +188,14 @@ impl<'a> Settings<'a> {
 
     /// A list of texts that must not be empty.
     pub fn need_list(&mut self, name: &str, flag: Option<Vec<String>>) -> Result<Vec<String>> {
+        self.list(name, flag)?.ok_or_else(|| {
+            let variable = name.to_uppercase();
+            Error::Usage(format!("--{name} is missing; give it, set HARMONIZE_{variable}, or write it in job.toml"))
+        })
+    }
+
+    /// A list of texts; `None` when it is empty.
+    pub fn list(&mut self, name: &str, flag: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
         let (list, origin) = match (flag, self.file.get(name)) {
             (Some(list), _) => (list, self.origin(name)),
             (None, Some(toml::Value::String(one))) => (vec![one.clone()], Origin::File),
@@ -200,13 +208,10 @@ impl<'a> Settings<'a> {
             (None, None) => (Vec::new(), Origin::Default),
         };
         if list.is_empty() {
-            let variable = name.to_uppercase();
-            return Err(Error::Usage(format!(
-                "--{name} is missing; give it, set HARMONIZE_{variable}, or write it in job.toml"
-            )));
+            return Ok(None);
         }
         self.note(name, list.join(", "), origin);
-        Ok(list)
+        Ok(Some(list))
     }
 
     /// The lake.
