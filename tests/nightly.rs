@@ -142,7 +142,7 @@ fn what_could_be_answered_otherwise_is_scored_again() {
     let (input, lake) = (s3.url("in"), s3.url("lake"));
     let put = |lines: &[(String, String)]| {
         write(&file, lines);
-        crate::support::servers::python("s3_put.py", &[&format!("{input}/a.parquet"), file.to_str().unwrap()], &s3.env());
+        crate::support::servers::python("s3_put.py", &[file.to_str().unwrap(), &format!("{input}/a.parquet")], &s3.env());
     };
     let args = classify_args(&input, &lake);
     let classify = || {
