@@ -46,12 +46,12 @@ mod fuzz;
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
 mod mutated_bundles;
+/// The job again and again: what is new, what changed, two starts at once, files as they come.
+mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
-/// The job again and again: what is new, what changed, two starts at once, files as they come.
-mod nightly;
 /// Versions, aliases, events, signatures: the registry as its users see it.
 mod registry;
 /// What the registry keeps when a writer is killed or its store is broken.

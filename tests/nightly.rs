@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, StringArray};
 use serde_json::Value;
 
-use crate::support::lab::{classify_args, folder, harmonize, lab, number, ok, path, read, run, run_with, sql, write_parquet};
+use crate::support::lab::{
+    classify_args, folder, harmonize, lab, number, ok, path, read, run, run_with, sql, write_parquet,
+};
 use crate::support::servers::S3;
 
 /// Writes a file of lines with ids and texts.
@@ -49,7 +51,8 @@ fn a_new_file_is_scored_alone() {
     let out = ok(&args);
     assert!(out.contains("passed") && out.contains("500"), "{out}");
     let run = last(&lake);
-    let counts = ["skipped_files", "skipped_rows", "lines_read", "lines_written", "unchanged_lines"].map(|c| run[c].clone());
+    let counts =
+        ["skipped_files", "skipped_rows", "lines_read", "lines_written", "unchanged_lines"].map(|c| run[c].clone());
     assert_eq!(counts, [1, 500, 20, 20, 0].map(Value::from));
     assert_eq!(run["inputs"].as_array().unwrap().len(), 1, "only what was read is an input");
     assert_eq!(rows(&lake), 520);
@@ -87,7 +90,11 @@ fn of_a_rewritten_file_only_lines_with_another_text_or_id_are_scored() {
     let run = last(&lake);
     let counts = ["skipped_files", "lines_read", "lines_written", "unchanged_lines"].map(|c| run[c].clone());
     assert_eq!(counts, [0, 3003, 5, 2998].map(Value::from));
-    let written = read(&lake, "predictions", &format!("SELECT source_row FROM t WHERE run_id = {} ORDER BY 1", sql_text(&run["run_id"])));
+    let written = read(
+        &lake,
+        "predictions",
+        &format!("SELECT source_row FROM t WHERE run_id = {} ORDER BY 1", sql_text(&run["run_id"])),
+    );
     let written: Vec<i64> = written.iter().map(|row| row["source_row"].as_i64().unwrap()).collect();
     assert_eq!(written, [7, 2500, 3000, 3001, 3002]);
     let codes = |lake: &str| -> Vec<Value> { current(lake).into_iter().map(|row| row["hs6"].clone()).collect() };
@@ -102,7 +109,11 @@ fn of_a_rewritten_file_only_lines_with_another_text_or_id_are_scored() {
     // Nothing in it changed: the new file is known all the same, and passed over the next time.
     write(&file, &all);
     let out = ok(&args);
-    assert_eq!((last(&lake)["lines_written"].clone(), last(&lake)["unchanged_lines"].clone()), (0.into(), 3002.into()), "{out}");
+    assert_eq!(
+        (last(&lake)["lines_written"].clone(), last(&lake)["unchanged_lines"].clone()),
+        (0.into(), 3002.into()),
+        "{out}"
+    );
     assert!(ok(&args).contains("already done: all 1 file(s)"));
 }
 
@@ -142,7 +153,11 @@ fn what_could_be_answered_otherwise_is_scored_again() {
     let (input, lake) = (s3.url("in"), s3.url("lake"));
     let put = |lines: &[(String, String)]| {
         write(&file, lines);
-        crate::support::servers::python("s3_put.py", &[file.to_str().unwrap(), &format!("{input}/a.parquet")], &s3.env());
+        crate::support::servers::python(
+            "s3_put.py",
+            &[file.to_str().unwrap(), &format!("{input}/a.parquet")],
+            &s3.env(),
+        );
     };
     let args = classify_args(&input, &lake);
     let classify = || {
@@ -169,7 +184,8 @@ fn odd_lines_of_a_rewritten_file_are_answered_again() {
     let file = dir.path().join("in/a.parquet");
     let long = "steel bolts ".repeat(100);
     let odd = |tail: &str| {
-        let texts: StringArray = [None, Some(""), Some(" "), Some(&format!("{long}{tail}")), Some("steel nuts")].into_iter().collect();
+        let texts: StringArray =
+            [None, Some(""), Some(" "), Some(&format!("{long}{tail}")), Some("steel nuts")].into_iter().collect();
         let ids: StringArray = (0..5).map(|n| Some(n.to_string())).collect();
         write_parquet(&file, vec![("line_id", Arc::new(ids)), ("description", Arc::new(texts))]);
     };
@@ -230,7 +246,8 @@ fn files_are_picked_up_as_they_come() {
     std::fs::create_dir_all(dir.path().join("in")).unwrap();
     let input = path(dir.path(), "in");
     let registry = &lab().registry;
-    let args = ["classify", "--watch", &input, "--every", "1s", "--id", "line_id", "--lake", &lake, "--registry", registry];
+    let args =
+        ["classify", "--watch", &input, "--every", "1s", "--id", "line_id", "--lake", &lake, "--registry", registry];
     let mut child = harmonize(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let seen = |wanted: i64| {
         let began = Instant::now();

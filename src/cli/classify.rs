@@ -215,7 +215,11 @@ pub fn summary(run: &RunRecord) -> String {
     }
     if run.skipped_files.unwrap_or(0) > 0 {
         let rows = share(run.skipped_rows.unwrap_or(0));
-        out += &format!("  passed    {}  rows in {} file(s) as they were\n", rows.split("  ").next().unwrap_or(""), count(run.skipped_files.unwrap_or(0)));
+        out += &format!(
+            "  passed    {}  rows in {} file(s) as they were\n",
+            rows.split("  ").next().unwrap_or(""),
+            count(run.skipped_files.unwrap_or(0))
+        );
     }
     if run.unchanged_lines.unwrap_or(0) > 0 {
         out += &format!("  unchanged {:>14}  lines of rewritten files\n", count(run.unchanged_lines.unwrap_or(0)));

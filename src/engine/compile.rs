@@ -338,6 +338,19 @@ impl Tables {
         kernel.coarse(bytes, &units[..lines], &self.coarse, logits);
     }
 
+    /// Logits of these classes by 16-bit products, in their order.
+    pub(super) fn exact(&self, features: &[i16], classes: &[u32], kernel: Kernel, logits: &mut Vec<f32>) {
+        logits.clear();
+        let row = |at: usize| classes.get(at).map_or(&[][..], |&class| self.output.row(class as usize));
+        (0..ROWS_AHEAD).for_each(|at| kernel.prefetch(row(at)));
+        for (at, &class) in classes.iter().enumerate() {
+            kernel.prefetch(row(at + ROWS_AHEAD));
+            let class = class as usize;
+            let sum = kernel.dot(features, self.output.row(class));
+            logits.push(sum as f32 * self.output.unit[class] + self.output_bias[class]);
+        }
+    }
+
     /// Puts the logits of 16-bit products in place of the coarse ones of these classes, which are at least `edge`; with a
     /// screen, as `forward::replace_likely` says. `old` and `new` are working memory.
     pub(super) fn rescore(
@@ -348,15 +361,7 @@ impl Tables {
         (old, new): (&mut Vec<f32>, &mut Vec<f32>),
         logits: &mut [f32],
     ) {
-        new.clear();
-        let row = |at: usize| classes.get(at).map_or(&[][..], |&class| self.output.row(class as usize));
-        (0..ROWS_AHEAD).for_each(|at| kernel.prefetch(row(at)));
-        for (at, &class) in classes.iter().enumerate() {
-            kernel.prefetch(row(at + ROWS_AHEAD));
-            let class = class as usize;
-            let sum = kernel.dot(features, self.output.row(class));
-            new.push(sum as f32 * self.output.unit[class] + self.output_bias[class]);
-        }
+        self.exact(features, classes, kernel, new);
         let mut shift = 0.0;
         if self.projection.is_some() {
             old.clear();

@@ -270,6 +270,33 @@ impl Engine {
         })
     }
 
+    /// The shares of these classes among themselves, `[classes]`, in their order: the softmax over their exact logits alone, at the
+    /// fitted temperature. They are not calibrated: the curves are for shares among all classes.
+    ///
+    /// # Errors
+    /// `Bug` for a class that there is not.
+    pub fn within(&self, normalised: &str, classes: &[u32], scratch: &mut Scratch) -> Result<Vec<f32>> {
+        if let Some(class) = classes.iter().find(|&&class| class as usize >= self.codes.len()) {
+            return Err(Error::Bug(format!("there is no class {class}")));
+        }
+        let mut logits = Vec::with_capacity(classes.len());
+        self.tokenise(&[normalised], scratch)?;
+        match &self.body {
+            Body::Tables(tables) => {
+                self.look_up(tables, &[normalised], scratch);
+                tables.exact(&scratch.features[..tables.features()], classes, self.kernel, &mut logits);
+            }
+            Body::Net(net) => {
+                let grams = net.shape().grams();
+                let grams = grams.map_or_else(Vec::new, |g| g.of_text(normalised, net.shape().max_tokens()));
+                let all = net.logits(&[Line { tokens: &scratch.tokens.ids, grams: &grams }])?;
+                logits.extend(classes.iter().map(|&class| all[class as usize]));
+            }
+        }
+        softmax::among(&mut logits, self.temperature);
+        Ok(logits)
+    }
+
     /// Gives `each` the uncalibrated logits (`[classes]`) of every text, in their order, with its token counts.
     pub fn logits(
         &self,

@@ -74,6 +74,18 @@ pub(super) fn calibrated(mut answer: Score, [subheading, heading, chapter]: [Bet
     answer
 }
 
+/// Turns the logits of a few classes into their shares among themselves. Added up in their order.
+pub(super) fn among(logits: &mut [f32], temperature: f32) {
+    let largest = logits.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let inverse = 1.0 / temperature;
+    let mut sum = 0.0;
+    for logit in logits.iter_mut() {
+        *logit = exp((*logit - largest) * inverse);
+        sum += *logit;
+    }
+    logits.iter_mut().for_each(|share| *share /= sum);
+}
+
 /// By how much exact logits are moved where they replace a screen's, which are at least `edge`: see
 /// `forward::replace_likely`.
 pub(super) fn shift(screen: &[f32], edge: f32, exact: &[f32]) -> f32 {

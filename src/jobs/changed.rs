@@ -18,7 +18,8 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::common::Result as PlanResult;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr, lit,
+    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr,
+    lit,
 };
 use datafusion::prelude::{SessionContext, coalesce, ident};
 use futures::StreamExt;
@@ -102,7 +103,8 @@ async fn last_runs(
     context: &SessionContext,
     same: &[(&str, Expr)],
 ) -> Result<(HashMap<String, Last>, HashMap<String, (u32, bool)>)> {
-    let equal = |(column, value): &(&str, Expr)| binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
+    let equal =
+        |(column, value): &(&str, Expr)| binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
     let same = same.iter().map(equal).fold(lit(true), Expr::and);
     let table = context.table("runs").await?;
     // The order in which the view current_predictions lets runs count.
@@ -187,8 +189,10 @@ impl Known {
         }
         let champion = coalesce(vec![ident("role"), lit("champion")]).eq(lit("champion"));
         let text = |name: &str| cast_to(ident(name), DataType::Utf8).alias(name);
-        let columns = vec![text("source_file"), ident("source_row"), text("text_digest"), text("line_id"), text("run_id")];
-        let lines = context.table("predictions").await?.filter(ident("source_file").in_list(urls, false).and(champion))?;
+        let columns =
+            vec![text("source_file"), ident("source_row"), text("text_digest"), text("line_id"), text("run_id")];
+        let lines =
+            context.table("predictions").await?.filter(ident("source_file").in_list(urls, false).and(champion))?;
         let mut stream = lines.select(columns)?.execute_stream().await?;
         while let Some(batch) = stream.next().await {
             known.take(&batch?, runs);

@@ -164,46 +164,46 @@ pub async fn classify(
     let place = options.lake.child(contract.table());
     let lease = Lease::take(&options.lake, &job_name(options), options.started_at).await?;
     let ended = async {
-    loop {
-        let changed = changed(options, &source, &classifier, beside.as_ref()).await?;
-        if changed.source.files().is_empty() && source.bad().is_empty() {
-            return Ok(Ending::NothingNew { files: changed.skipped_files, rows: changed.skipped_rows });
-        }
-        let run = Run {
-            options,
-            fingerprint: fingerprint(options, &changed, &classifier, beside.as_ref()),
-            changed: &changed,
-            classifier: Arc::clone(&classifier),
-            beside: beside.as_ref(),
-            policy: &policy,
-            policy_origin: &policy_origin,
-            plan_secs: began.elapsed().as_secs_f64(),
-        };
-        reached(Stage::Planned, progress.as_ref()).await;
-        if let Some(table) = Table::open(&place).await?
-            && let Some(nonce) = table.committed(&run.fingerprint).await?
-        {
-            return run.already_done(&table, nonce).await;
-        }
-        match run.attempt(&place, &progress).await {
-            Ok(ending) => return Ok(ending),
-            // The scan failed on content, or a decoder gave up on a corrupt page: find out which files, set them aside
-            // or name them, and begin anew.
-            Err(error @ (Error::Input(_) | Error::Bug(_))) => {
-                source.recheck().await?;
-                let known = source.bad().len();
-                let columns = run.columns(&source);
-                source = source.examine(&columns).await?;
-                if source.bad().len() == known {
-                    return Err(error);
-                }
-                for bad in &source.bad()[known..] {
-                    tracing::warn!(file = bad.url, reason = bad.reason, "set aside");
-                }
+        loop {
+            let changed = changed(options, &source, &classifier, beside.as_ref()).await?;
+            if changed.source.files().is_empty() && source.bad().is_empty() {
+                return Ok(Ending::NothingNew { files: changed.skipped_files, rows: changed.skipped_rows });
             }
-            Err(e) => return Err(e),
+            let run = Run {
+                options,
+                fingerprint: fingerprint(options, &changed, &classifier, beside.as_ref()),
+                changed: &changed,
+                classifier: Arc::clone(&classifier),
+                beside: beside.as_ref(),
+                policy: &policy,
+                policy_origin: &policy_origin,
+                plan_secs: began.elapsed().as_secs_f64(),
+            };
+            reached(Stage::Planned, progress.as_ref()).await;
+            if let Some(table) = Table::open(&place).await?
+                && let Some(nonce) = table.committed(&run.fingerprint).await?
+            {
+                return run.already_done(&table, nonce).await;
+            }
+            match run.attempt(&place, &progress).await {
+                Ok(ending) => return Ok(ending),
+                // The scan failed on content, or a decoder gave up on a corrupt page: find out which files, set them aside
+                // or name them, and begin anew.
+                Err(error @ (Error::Input(_) | Error::Bug(_))) => {
+                    source.recheck().await?;
+                    let known = source.bad().len();
+                    let columns = run.columns(&source);
+                    source = source.examine(&columns).await?;
+                    if source.bad().len() == known {
+                        return Err(error);
+                    }
+                    for bad in &source.bad()[known..] {
+                        tracing::warn!(file = bad.url, reason = bad.reason, "set aside");
+                    }
+                }
+                Err(e) => return Err(e),
+            }
         }
-    }
     }
     .await;
     lease.give_back().await;
@@ -343,10 +343,8 @@ impl Run<'_> {
             }
         };
         reached(Stage::Written, progress.as_ref()).await;
-        let scored = (
-            self.classifier.rows() - scored_before.0,
-            self.beside.map(|b| rows_of(&b.classifier) - scored_before.1),
-        );
+        let scored =
+            (self.classifier.rows() - scored_before.0, self.beside.map(|b| rows_of(&b.classifier) - scored_before.1));
         let unchanged = |file: &str| self.changed.known.unchanged(file);
         if let Err(e) = prove(&expected, unchanged, &counts, &files, scored) {
             discard(&table, &files).await;
@@ -387,7 +385,9 @@ impl Run<'_> {
         let mut stages = vec![("read", spent.read)];
         let spent_beside = self.beside.map(|b| b.classifier.spent());
         let beside = |at: usize| spent_beside.as_ref().map_or(Duration::ZERO, |spent| spent[at].1);
-        stages.extend(self.classifier.spent().into_iter().enumerate().map(|(at, (name, time))| (name, time + beside(at))));
+        stages.extend(
+            self.classifier.spent().into_iter().enumerate().map(|(at, (name, time))| (name, time + beside(at))),
+        );
         let scored: Duration = stages[1..].iter().map(|(_, time)| *time).sum();
         stages[0].1 = spent.read.saturating_sub(scored);
         stages.push(("encode and write", spent.write));

@@ -48,7 +48,10 @@ impl Lease {
     pub async fn take(place: &Place, name: &str, now: DateTime<Utc>) -> Result<Lease> {
         let folder = format!("leases/{name}");
         let numbers = place.list(&folder).await?;
-        let last = numbers.iter().filter_map(|file| file.name.rsplit('/').next()?.strip_suffix(".json")?.parse::<u64>().ok()).max();
+        let last = numbers
+            .iter()
+            .filter_map(|file| file.name.rsplit('/').next()?.strip_suffix(".json")?.parse::<u64>().ok())
+            .max();
         if let Some(number) = last
             && let Some(bytes) = place.get(&format!("{folder}/{number}.json")).await?
             // A file that says nothing was written by half: nobody holds it.
@@ -61,9 +64,11 @@ impl Lease {
         let file = format!("{folder}/{number}.json");
         let holder = Holder::this(now);
         if !place.create(&file, holder.bytes()?).await? {
-            return Err(Error::RaceLost("another start of this job was first; look at `harmonize sql \"SELECT * FROM run_history\"` \
+            return Err(Error::RaceLost(
+                "another start of this job was first; look at `harmonize sql \"SELECT * FROM run_history\"` \
                                         and run again"
-                .into()));
+                    .into(),
+            ));
         }
         if let Some(before) = last {
             // Only the last one counts.
@@ -97,7 +102,8 @@ async fn renew(place: Place, file: String, holder: Holder) {
 impl Holder {
     fn this(now: DateTime<Utc>) -> Holder {
         Holder {
-            host: std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| String::new(), |h| h.trim().into()),
+            host: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_or_else(|_| String::new(), |h| h.trim().into()),
             boot: boot(),
             pid: std::process::id(),
             started_at: written(now),
@@ -184,10 +190,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_whose_process_is_gone_or_silent_or_that_is_no_lease_holds_nobody_up() {
-        for spoil in [
-            (|holder: &mut Holder| holder.pid = 4_000_000) as fn(&mut Holder),
-            |holder| (holder.host, holder.renewed_at) = ("elsewhere".into(), "2026-01-01T00:00:00.000Z".into()),
-        ] {
+        for spoil in [(|holder: &mut Holder| holder.pid = 4_000_000) as fn(&mut Holder), |holder| {
+            (holder.host, holder.renewed_at) = ("elsewhere".into(), "2026-01-01T00:00:00.000Z".into())
+        }] {
             let (dir, place) = place();
             Lease::take(&place, "job", Utc::now()).await.unwrap();
             change(&dir, 1, spoil);
