@@ -16,6 +16,7 @@ fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
         "predict",
         "explain",
         "models",
+        "tariff",
         "sql",
         "check",
         "completions",

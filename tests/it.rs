@@ -62,6 +62,8 @@ mod registry_races;
 mod s3;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
+/// The tariff as data: imported, compared, checked.
+mod tariff;
 /// Training: checks, splits, seeds.
 mod training;
 /// Texts that name no goods.

@@ -21,6 +21,7 @@ mod search;
 mod settings;
 mod sql;
 mod table;
+mod tariff;
 mod threads;
 mod train;
 
@@ -97,6 +98,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Versions of models: list, promote, roll back, verify, sign, exchange
     Models(models::ModelsArgs),
+    /// Editions of the tariff: import, list, look up, compare, check
+    Tariff(tariff::TariffArgs),
     /// Run one SQL query over the tables and views of a lake, with hs_predict
     Sql(sql::SqlArgs),
     /// Print the settings in force and test them, without writing anything that stays
@@ -155,6 +158,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,
+        Command::Tariff(args) => tariff::run(args, matches).await,
         Command::Sql(args) => sql::run(args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),

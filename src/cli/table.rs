@@ -1,8 +1,9 @@
 //! How rows and figures are printed.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use clap::ValueEnum;
 
 use crate::error::{Error, Result};
@@ -40,6 +41,24 @@ pub fn print(batches: &[RecordBatch], format: Format) -> Result<()> {
         }
     }
     text(&out)
+}
+
+/// One column of printed rows.
+pub enum Column {
+    Text(Vec<Option<String>>),
+    Number(Vec<Option<u64>>),
+}
+
+/// Prints columns of equal length.
+pub fn rows(columns: Vec<(&str, Column)>, format: Format) -> Result<()> {
+    let columns = columns.into_iter().map(|(name, column)| {
+        let column: ArrayRef = match column {
+            Column::Text(values) => Arc::new(StringArray::from(values)),
+            Column::Number(values) => Arc::new(UInt64Array::from(values)),
+        };
+        (name, column, true)
+    });
+    print(&[RecordBatch::try_from_iter_with_nullable(columns)?], format)
 }
 
 /// Writes bytes to standard output; a reader that has gone away is no error.

@@ -18,6 +18,10 @@ pub enum Contract {
     Decisions,
     /// One row for every visible run.
     Runs,
+    /// Codes of editions and national schedules.
+    Nomenclature,
+    /// Pairs of codes of two editions that share goods.
+    Correlations,
 }
 
 #[derive(Deserialize)]
@@ -50,13 +54,16 @@ struct Loaded {
 
 impl Contract {
     /// All of them.
-    pub const ALL: [Contract; 3] = [Contract::Predictions, Contract::Decisions, Contract::Runs];
+    pub const ALL: [Contract; 5] =
+        [Contract::Predictions, Contract::Decisions, Contract::Runs, Contract::Nomenclature, Contract::Correlations];
 
     fn text(self) -> &'static str {
         match self {
             Contract::Predictions => include_str!("../../schemas/predictions.json"),
             Contract::Decisions => include_str!("../../schemas/decisions.json"),
             Contract::Runs => include_str!("../../schemas/runs.json"),
+            Contract::Nomenclature => include_str!("../../schemas/nomenclature.json"),
+            Contract::Correlations => include_str!("../../schemas/correlations.json"),
         }
     }
 

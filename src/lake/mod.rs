@@ -11,6 +11,7 @@ mod place;
 mod reader;
 mod scan;
 mod source;
+mod staged;
 mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};
@@ -18,4 +19,5 @@ pub use delta::{RunTag, Table, discard, missing};
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
+pub use staged::Staged;
 pub use writer::{NewFile, SinkOptions, TableWriter};

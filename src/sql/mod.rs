@@ -30,12 +30,14 @@ pub use predict::hs_predict;
 pub use text_of::text_of;
 
 /// The views over the tables of a lake, in the order in which they build on each other.
-pub const VIEWS: [(&str, &str); 5] = [
+pub const VIEWS: [(&str, &str); 7] = [
     ("current_predictions", include_str!("../../queries/current_predictions.sql")),
     ("effective_codes", include_str!("../../queries/effective_codes.sql")),
     ("challenger_differences", include_str!("../../queries/challenger_differences.sql")),
     ("review_queue", include_str!("../../queries/review_queue.sql")),
     ("run_history", include_str!("../../queries/run_history.sql")),
+    ("current_nomenclature", include_str!("../../queries/current_nomenclature.sql")),
+    ("current_correlations", include_str!("../../queries/current_correlations.sql")),
 ];
 
 /// Share of the machine that a session may take.

@@ -4,22 +4,15 @@
 //! `999999` (a statistical "not specified") nor anything shorter. The numbers of the known editions are built in;
 //! their wording is not. Codes are never repaired here: a file with damaged codes is refused.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 
 use super::edition::Edition;
+use super::file::read_rows;
 use crate::error::{Error, Result};
-
-/// The columns of a nomenclature file, in any order; other columns may stand beside them.
-const COLUMNS: [&str; 5] = ["hs_code", "level", "parent", "section", "description"];
-
-/// "Not specified according to kind": a code of trade statistics that is not part of the Harmonized System.
-const NOT_SPECIFIED: &str = "999999";
 
 /// A six-digit code of the Harmonized System, with its leading zeros. It need not exist in any edition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,41 +107,8 @@ impl Codes {
     /// column, codes that are not 2, 4 or 6 digits, a level that is not the length of the code, a parent that is
     /// not the start of the code or has no row, a code twice, and a file without subheadings. `999999` is skipped.
     pub fn from_nomenclature_csv(bytes: &[u8], edition: Edition, name_of_file: &str) -> Result<Codes> {
-        let refuse = |line: u64, what: String| Error::Input(format!("{name_of_file}, line {line}: {what}"));
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(|e| refuse(1, unreadable(&e)))?;
-        let places = places(header).map_err(|what| refuse(1, what))?;
-
-        let mut line_of: HashMap<String, u64> = HashMap::new();
-        let mut parents: Vec<(u64, String)> = Vec::new();
-        let mut codes = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|e| refuse(e.position().map_or(0, csv::Position::line), unreadable(&e)))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let [code, level, parent] = places.map(|at| record.get(at).unwrap_or_default().trim());
-            if code == NOT_SPECIFIED {
-                continue;
-            }
-            check_row(code, level, parent).map_err(|what| refuse(line, what))?;
-            if let Some(first) = line_of.insert(code.to_string(), line) {
-                return Err(refuse(line, format!("code {code} was already on line {first}; keep one of them")));
-            }
-            if code.len() == 6 {
-                codes.push(code.parse()?);
-            }
-            if !parent.is_empty() {
-                parents.push((line, parent.to_string()));
-            }
-        }
-        for (line, parent) in parents {
-            if !line_of.contains_key(&parent) {
-                return Err(refuse(
-                    line,
-                    format!("parent {parent} has no row of its own; add it or take the whole file"),
-                ));
-            }
-        }
+        let rows = read_rows(bytes, 6, "", name_of_file)?;
+        let codes: Vec<Subheading> = rows.iter().filter_map(|row| row.code.parse().ok()).collect();
         if codes.is_empty() {
             return Err(Error::Input(format!(
                 "{name_of_file} has no subheading (level 6); give the whole nomenclature of HS {edition}"
@@ -216,52 +176,6 @@ fn read_compact(text: &'static str) -> Vec<Subheading> {
         rest.split(' ').filter_map(move |last| format!("{heading}{last}").parse().ok())
     };
     text.lines().flat_map(subheadings_of).collect()
-}
-
-/// Where `hs_code`, `level` and `parent` stand in the header.
-fn places(header: &StringRecord) -> Result<[usize; 3], String> {
-    let place = |name: &str| header.iter().position(|h| h.trim() == name);
-    let missing: Vec<&str> = COLUMNS.into_iter().filter(|name| place(name).is_none()).collect();
-    match (place("hs_code"), place("level"), place("parent")) {
-        (Some(code), Some(level), Some(parent)) if missing.is_empty() => Ok([code, level, parent]),
-        _ => Err(format!("column {} is missing; the header must be {}", missing.join(", "), COLUMNS.join(","))),
-    }
-}
-
-/// What one row says by itself; whether its parent has a row is only known at the end.
-fn check_row(code: &str, level: &str, parent: &str) -> Result<(), String> {
-    if code.is_empty() || !code.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("code {code:?} is not digits alone; write it without dots, spaces and letters"));
-    }
-    match code.len() {
-        2 | 4 | 6 => {}
-        1 | 3 | 5 => {
-            return Err(format!(
-                "code {code} has lost its leading zero; export the column hs_code as text, not number"
-            ));
-        }
-        _ => {
-            return Err(format!("code {code} has {} digits; keep rows of 2, 4 and 6 digits only", code.len()));
-        }
-    }
-    if level != code.len().to_string() {
-        return Err(format!("level {level:?} of code {code} must be {}, the number of its digits", code.len()));
-    }
-    let above = &code[..code.len() - 2];
-    if parent != above {
-        return Err(format!("parent {parent:?} of code {code} must be {above:?}; export the column parent as text"));
-    }
-    Ok(())
-}
-
-fn unreadable(e: &csv::Error) -> String {
-    match e.kind() {
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as CSV UTF-8".to_string(),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} fields where the header has {expected_len}; quote fields that hold commas")
-        }
-        _ => format!("{e}; save the file as CSV with commas and double quotes"),
-    }
 }
 
 #[cfg(test)]

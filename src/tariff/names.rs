@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::codes::Codes;
 use super::edition::Edition;
+use super::file::read_rows;
 use crate::error::Result;
 
 /// Texts of chapters, headings and subheadings.
@@ -14,26 +15,14 @@ impl Names {
     /// Reads a nomenclature as [`Codes::from_nomenclature_csv`] does, and refuses what that refuses.
     pub fn from_nomenclature_csv(bytes: &[u8], edition: Edition, name_of_file: &str) -> Result<Names> {
         Codes::from_nomenclature_csv(bytes, edition, name_of_file)?;
-        let mut reader = csv::Reader::from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-        let place = |header: &csv::StringRecord, name: &str| header.iter().position(|column| column.trim() == name);
-        let header = reader.headers().cloned().unwrap_or_default();
-        let (Some(code), Some(text)) = (place(&header, "hs_code"), place(&header, "description")) else {
-            return Ok(Names::default());
-        };
-        let field = |record: &csv::StringRecord, at| record.get(at).unwrap_or_default().trim().to_string();
-        // Every record was read once before.
-        let records = reader.records().flatten();
-        Ok(Names(records.map(|record| (field(&record, code), one_line(&field(&record, text)))).collect()))
+        let rows = read_rows(bytes, 6, "", name_of_file)?;
+        Ok(Names(rows.into_iter().map(|row| (row.code, row.description)).collect()))
     }
 
     /// The text of a code of 2, 4 or 6 digits.
     pub fn of(&self, code: &str) -> Option<&str> {
         self.0.get(code).map(String::as_str).filter(|text| !text.is_empty())
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

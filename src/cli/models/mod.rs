@@ -15,14 +15,12 @@ mod sign;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use chrono::Utc;
 use clap::{ArgMatches, Args, Subcommand};
 
 use super::settings::Settings;
-use super::table::{Format, print};
+use super::table::{Column, rows};
 use crate::error::{Context, Error, Result};
 use crate::registry::{Act, Deed, ModelRef, Registry, Selector};
 
@@ -123,24 +121,6 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
         What::Sign(args) => sign::run(args, &matches).await,
         What::Keygen(args) => keygen::run(&args),
     }
-}
-
-/// One column of printed rows.
-enum Column {
-    Text(Vec<Option<String>>),
-    Number(Vec<Option<u64>>),
-}
-
-/// Prints columns of equal length.
-fn rows(columns: Vec<(&str, Column)>, format: Format) -> Result<()> {
-    let columns = columns.into_iter().map(|(name, column)| {
-        let column: ArrayRef = match column {
-            Column::Text(values) => Arc::new(StringArray::from(values)),
-            Column::Number(values) => Arc::new(UInt64Array::from(values)),
-        };
-        (name, column, true)
-    });
-    print(&[RecordBatch::try_from_iter_with_nullable(columns)?], format)
 }
 
 /// A file that the user names, of at most `max_bytes`.
