@@ -36,7 +36,19 @@ fn trio() -> &'static str {
 }
 
 fn args<'a>(lake: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let args = ["classify", "--input", &lab().lines, "--id", "line_id", "--lake", lake, "--registry", trio(), "--model", model];
+    let args = [
+        "classify",
+        "--input",
+        &lab().lines,
+        "--id",
+        "line_id",
+        "--lake",
+        lake,
+        "--registry",
+        trio(),
+        "--model",
+        model,
+    ];
     [&args, more].concat()
 }
 
@@ -72,7 +84,10 @@ fn both_answer_as_they_would_alone_and_the_challenger_is_written_where_it_differ
         let differing = number(
             &one,
             "predictions",
-            &format!("SELECT count(*) AS n FROM t AS a JOIN {} AS b USING (source_file, source_row) WHERE {differs}", of(&two)),
+            &format!(
+                "SELECT count(*) AS n FROM t AS a JOIN {} AS b USING (source_file, source_row) WHERE {differs}",
+                of(&two)
+            ),
         );
         let codes = number(
             &one,
@@ -105,7 +120,10 @@ fn all_rows_of_the_challenger_are_written_when_that_is_asked_for() {
     ok(&args(&both, "hs@1", &["--challenger", "hs@2", "--challenger-rows", "all"]));
     assert_eq!(answers(&both, "role = 'challenger'"), answers(&two, "true"));
     assert_eq!(number(&both, "predictions", "SELECT count(*) AS n FROM t WHERE served"), 140_000);
-    assert_eq!(sql(&both, "SELECT count(*) AS n FROM challenger_differences")[0]["n"], record(&both)["differing_lines"]);
+    assert_eq!(
+        sql(&both, "SELECT count(*) AS n FROM challenger_differences")[0]["n"],
+        record(&both)["differing_lines"]
+    );
 }
 
 /// The share is one of texts, drawn by `sha256("harmonize split" + digest)`, the same in every run and with every challenger.
@@ -117,7 +135,8 @@ fn a_split_serves_a_fixed_share_of_the_texts_and_a_larger_one_holds_it() {
     ok(&args(&large, "hs@1", &["--challenger", "hs@2", "--split", "0.3", "--where", "origin = 'CN'"]));
     ok(&args(&third, "hs@2", &["--challenger", "hs@3", "--split", "10%", "--threads", "1"]));
     let texts = |lake: &str| -> BTreeSet<String> {
-        let served = read(lake, "predictions", "SELECT DISTINCT text_digest FROM t WHERE served AND role = 'challenger'");
+        let served =
+            read(lake, "predictions", "SELECT DISTINCT text_digest FROM t WHERE served AND role = 'challenger'");
         served.into_iter().map(|row| row["text_digest"].as_str().unwrap().to_owned()).collect()
     };
     let all = number(&small, "predictions", "SELECT count(DISTINCT text_digest) AS n FROM t") as f64;
@@ -133,7 +152,8 @@ fn a_split_serves_a_fixed_share_of_the_texts_and_a_larger_one_holds_it() {
     assert_eq!(number(&small, "predictions", once), 140_000);
     let twice = "SELECT count(*) AS n FROM t WHERE role = 'champion'";
     assert_eq!(number(&small, "predictions", twice), 140_000, "the champion's row is there all the same");
-    let of_view = sql(&small, "SELECT count(*) AS n FROM current_predictions WHERE role = 'challenger' AND model_version = 2");
+    let of_view =
+        sql(&small, "SELECT count(*) AS n FROM current_predictions WHERE role = 'challenger' AND model_version = 2");
     assert_eq!(of_view[0]["n"], record(&small)["challenger_served"]);
     assert!(ok(&args(&small, "hs@1", &["--challenger", "hs@2", "--split", "10%"])).contains("already done"));
     assert!(!ok(&args(&small, "hs@1", &["--challenger", "hs@2", "--split", "20%"])).contains("already done"));

@@ -154,15 +154,15 @@ impl Served {
         let (codes, decisions, digests) = (column("hs6")?, column("decision")?, column("text_digest")?.0);
         let rows = champion.len();
         let (mut written, mut served) = (BooleanBufferBuilder::new(rows), BooleanBufferBuilder::new(rows));
-        let value = |column: &arrow::array::StringArray, row: usize| {
-            column.is_valid(row).then(|| column.value(row).to_owned())
-        };
+        let value =
+            |column: &arrow::array::StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_owned());
         for row in 0..rows {
             let other_code = codes.0.is_valid(row) != codes.1.is_valid(row)
                 || (codes.0.is_valid(row) && codes.0.value(row) != codes.1.value(row));
             let differs = other_code || decisions.0.value(row) != decisions.1.value(row);
             // A line without a text is the champion's.
-            let serves = self.split_ratio > 0.0 && value(digests, row).is_some_and(|text| in_share(&text, self.split_ratio));
+            let serves =
+                self.split_ratio > 0.0 && value(digests, row).is_some_and(|text| in_share(&text, self.split_ratio));
             let writes = differs || serves || self.rows == ChallengerRows::All;
             counts.differing += u64::from(differs);
             counts.differing_codes += u64::from(other_code);
@@ -237,7 +237,9 @@ mod tests {
     #[test]
     fn the_share_is_drawn_as_the_documentation_says() {
         let text = format!("{:032x}", 7);
-        let sum = std::process::Command::new("sh").args(["-c", &format!("printf 'harmonize split{text}' | sha256sum")]).output();
+        let sum = std::process::Command::new("sh")
+            .args(["-c", &format!("printf 'harmonize split{text}' | sha256sum")])
+            .output();
         let sum = String::from_utf8(sum.unwrap().stdout).unwrap();
         let at = f64::from(u32::from_str_radix(&sum[..8], 16).unwrap()) / 2f64.powi(32);
         assert!(!in_share(&text, at - 1e-6) && in_share(&text, at + 1e-6));

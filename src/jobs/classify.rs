@@ -291,10 +291,8 @@ impl Run<'_> {
             }
         };
         reached(Stage::Written, progress.as_ref()).await;
-        let scored = (
-            self.classifier.rows() - scored_before.0,
-            self.beside.map(|b| rows_of(&b.classifier) - scored_before.1),
-        );
+        let scored =
+            (self.classifier.rows() - scored_before.0, self.beside.map(|b| rows_of(&b.classifier) - scored_before.1));
         if let Err(e) = prove(&expected, &counts, &files, scored) {
             discard(&table, &files).await;
             return Err(e);
@@ -334,7 +332,9 @@ impl Run<'_> {
         let mut stages = vec![("read", spent.read)];
         let spent_beside = self.beside.map(|b| b.classifier.spent());
         let beside = |at: usize| spent_beside.as_ref().map_or(Duration::ZERO, |spent| spent[at].1);
-        stages.extend(self.classifier.spent().into_iter().enumerate().map(|(at, (name, time))| (name, time + beside(at))));
+        stages.extend(
+            self.classifier.spent().into_iter().enumerate().map(|(at, (name, time))| (name, time + beside(at))),
+        );
         let scored: Duration = stages[1..].iter().map(|(_, time)| *time).sum();
         stages[0].1 = spent.read.saturating_sub(scored);
         stages.push(("encode and write", spent.write));
@@ -582,12 +582,7 @@ fn inputs(source: &Source) -> Vec<InputFile> {
 }
 
 /// SHA-256 over everything that the predictions depend on. The clock, threads and memory are not in it.
-fn fingerprint(
-    options: &ClassifyOptions,
-    source: &Source,
-    classifier: &Classifier,
-    beside: Option<&Served>,
-) -> String {
+fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifier, beside: Option<&Served>) -> String {
     let files: Vec<_> = source
         .files()
         .iter()

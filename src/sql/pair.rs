@@ -57,8 +57,7 @@ impl Pair {
                 false => None,
             };
             let champion = self.champion.columns(&batch, normalise, &known[0], tokens.as_ref())?;
-            let challenger =
-                self.challenger.columns(&batch, std::time::Duration::ZERO, &known[1], tokens.as_ref())?;
+            let challenger = self.challenger.columns(&batch, std::time::Duration::ZERO, &known[1], tokens.as_ref())?;
             Ok(StructArray::new(fields(), vec![Arc::new(champion), Arc::new(challenger)], None))
         })
     }
