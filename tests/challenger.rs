@@ -80,7 +80,7 @@ fn both_answer_as_they_would_alone_and_the_challenger_is_written_where_it_differ
         assert!(beside.is_subset(&alone) && !beside.is_empty(), "{challenger}");
         // By an independent reader: the lines on which both differ are those that were written, and no other.
         let of = |lake: &str| format!("read_parquet('{lake}/predictions/run_date=*/*.parquet')");
-        let differs = "(a.hs6 IS DISTINCT FROM b.hs6 OR a.decision <> b.decision)";
+        let differs = "((a.hs6 IS DISTINCT FROM b.hs6) OR a.decision <> b.decision)";
         let differing = number(
             &one,
             "predictions",
@@ -170,7 +170,7 @@ fn wrong_calls_say_what_to_write() {
         (&["--challenger", "hs@2", "--split", "110%"][..], 2, "give a share such as 10%"),
         (&["--challenger", "hs@2", "--challenger-rows", "some"][..], 2, "differing or all"),
         (&["--challenger", "hs@9"][..], 21, "hs@9 is not in"),
-        (&["--challenger", "hs@challenger"][..], 21, "has no alias challenger"),
+        (&["--challenger", "hs@challenger"][..], 21, "keeps no alias"),
     ] {
         let ended = run(&args(&lake, "hs@1", more));
         assert_eq!(ended.code, code, "{more:?} {}", ended.err);

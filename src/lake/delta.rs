@@ -101,11 +101,11 @@ impl Table {
     /// The table with the columns that an older contract did not have: those that may be null are added, in a commit of its
     /// own. `None` when another writer was first.
     async fn widened(self, wanted: &Schema) -> Result<Option<Table>> {
-        let missing = missing(&self.schema()?, wanted);
+        let missing = missing(self.schema()?.as_ref(), wanted);
         if missing.fields().is_empty() {
             return Ok(Some(self));
         }
-        let added = StructType::try_from_arrow_schema(&missing)?.fields().cloned().collect::<Vec<StructField>>();
+        let added: Vec<StructField> = StructType::try_from_arrow_schema(&missing)?;
         let properties = CommitProperties::default().with_max_retries(0).with_cleanup_expired_logs(Some(false));
         match self.inner.clone().add_columns().with_fields(added).with_commit_properties(properties).await {
             Ok(inner) => {

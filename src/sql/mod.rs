@@ -89,7 +89,7 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usi
                 tables += 1;
                 let provider = table.provider().await?;
                 // What a table of an older contract lacks is null.
-                let missing = missing(&table.schema()?, contract.schema());
+                let missing = missing(table.schema()?.as_ref(), contract.schema());
                 let provider = match missing.fields().is_empty() {
                     true => provider,
                     false => {
