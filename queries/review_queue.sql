@@ -1,4 +1,4 @@
--- purpose: lines that wait for a person, the surest first; one that a person has decided has left the queue
+-- purpose: lines that wait for a person, the surest first; one that a person has decided in its edition has left the queue
 -- reads:   current_predictions, decisions
 -- yields:  line_id, source_file, source_row, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, alternatives, decision, reasons, model_name, model_version, tariff_edition, run_id, run_date
 SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.hs6, p.confidence,
@@ -8,6 +8,7 @@ FROM current_predictions AS p
 WHERE p.decision IN ('review', 'refuse', 'held')
   AND NOT EXISTS (SELECT 1 FROM decisions AS d
                   WHERE d.source_file = p.source_file AND d.source_row = p.source_row
-                    AND d.text_digest IS NOT DISTINCT FROM p.text_digest)
-  AND NOT EXISTS (SELECT 1 FROM decisions AS d WHERE d.source_file IS NULL AND d.text_digest = p.text_digest)
+                    AND d.text_digest IS NOT DISTINCT FROM p.text_digest AND d.tariff_edition = p.tariff_edition)
+  AND NOT EXISTS (SELECT 1 FROM decisions AS d WHERE d.source_file IS NULL AND d.text_digest = p.text_digest
+                    AND d.tariff_edition = p.tariff_edition)
 ORDER BY p.confidence DESC NULLS LAST, p.source_file, p.source_row

@@ -16,6 +16,7 @@ mod explain;
 mod memory;
 mod models;
 mod predict;
+mod reclassify;
 mod sample;
 mod search;
 mod settings;
@@ -92,6 +93,8 @@ enum Command {
     Card(card::CardArgs),
     /// Classify shipment lines into a Delta table of the lake
     Classify(classify::ClassifyArgs),
+    /// Bring the lines of a lake from one edition of the tariff to a later one
+    Reclassify(reclassify::ReclassifyArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -155,6 +158,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Evaluate(args) => evaluate::run(args, matches).await,
         Command::Card(args) => card::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,
+        Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,

@@ -43,12 +43,13 @@ pub struct Changed {
 }
 
 /// The last run at a file.
-struct Last {
-    run_id: String,
+pub(super) struct Last {
+    pub(super) run_id: String,
     /// Whether it answered as is asked for now.
     same: bool,
-    size_bytes: u64,
-    e_tag: Option<String>,
+    pub(super) size_bytes: u64,
+    pub(super) e_tag: Option<String>,
+    pub(super) rows: u64,
 }
 
 impl Changed {
@@ -99,13 +100,15 @@ impl Changed {
 }
 
 /// The last run at every file, and the place of each run in their order with whether it answered as is asked for now.
-async fn last_runs(
+pub(super) async fn last_runs(
     context: &SessionContext,
     same: &[(&str, Expr)],
 ) -> Result<(HashMap<String, Last>, HashMap<String, (u32, bool)>)> {
     let equal =
         |(column, value): &(&str, Expr)| binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
-    let same = same.iter().map(equal).fold(lit(true), Expr::and);
+    // What these commands leave is an answer as it is asked for now, whichever of them gave it.
+    let commands = ["classify", "reclassify", "backfill"].map(lit).to_vec();
+    let same = same.iter().map(equal).fold(ident("command").in_list(commands, false), Expr::and);
     let table = context.table("runs").await?;
     // The order in which the view current_predictions lets runs count.
     let order = vec![ident("run_date").sort(true, true), ident("run_id").sort(true, true)];
@@ -132,12 +135,13 @@ async fn last_runs(
             };
             let (urls, sizes, e_tags) = (column("url")?, column("size_bytes")?, column("e_tag")?);
             let (urls, e_tags) = (urls.as_string::<i32>(), e_tags.as_string::<i32>());
-            let sizes = sizes.as_primitive::<Int64Type>();
+            let (sizes, lengths) = (sizes.as_primitive::<Int64Type>(), column("rows")?);
+            let lengths = lengths.as_primitive::<Int64Type>();
             for at in 0..files.len() {
                 let e_tag = e_tags.is_valid(at).then(|| e_tags.value(at).to_owned());
                 let size_bytes = u64::try_from(sizes.value(at)).unwrap_or(0);
-                let run_id = run_id.clone();
-                last.insert(urls.value(at).to_owned(), Last { run_id, same, size_bytes, e_tag });
+                let (run_id, rows) = (run_id.clone(), u64::try_from(lengths.value(at)).unwrap_or(0));
+                last.insert(urls.value(at).to_owned(), Last { run_id, same, size_bytes, e_tag, rows });
             }
             let place = runs.len() as u32 + 1;
             runs.insert(run_id, (place, same));

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use datafusion::logical_expr::{cast, col, lit};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, ident};
 use datafusion::scalar::ScalarValue;
-use futures::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::task::JoinSet;
 
 use super::challenger::{Challenger, Served};
 use super::changed::{Changed, line_changed};
@@ -23,6 +20,7 @@ use super::lease::Lease;
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
+use super::write::{DAYS_TO_1970, Failed, TaskTimes, write};
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
 use crate::lake::{
@@ -183,7 +181,7 @@ pub async fn classify(
             if let Some(table) = Table::open(&place).await?
                 && let Some(nonce) = table.committed(&run.fingerprint).await?
             {
-                return run.already_done(&table, nonce).await;
+                return already_done(&table, &run.fingerprint, nonce, &options.lake).await;
             }
             match run.attempt(&place, &progress).await {
                 Ok(ending) => return Ok(ending),
@@ -228,7 +226,6 @@ async fn changed(
     let identity = &classifier.identity;
     let text = |value: &str| lit(value);
     let mut same = vec![
-        ("command", text("classify")),
         ("model_name", text(&identity.model_name)),
         ("model_digest", text(&identity.model_digest)),
         ("policy_digest", text(&identity.policy_digest)),
@@ -285,12 +282,6 @@ impl Run<'_> {
         format!("{}-{}", self.options.started_at.format("%Y%m%dT%H%M%S%6fZ"), &self.fingerprint[..12])
     }
 
-    /// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
-    fn target_file_bytes(&self) -> u64 {
-        let limits = self.options.limits;
-        self.options.target_file_bytes.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
-    }
-
     /// Columns that are read for their values.
     fn columns(&self, source: &Source) -> Vec<String> {
         if self.options.where_sql.is_some() {
@@ -299,25 +290,6 @@ impl Run<'_> {
         let mut columns = vec![self.options.text.clone()];
         columns.extend(self.options.id.clone());
         columns
-    }
-
-    async fn already_done(&self, table: &Table, nonce: Nonce) -> Result<Ending> {
-        let record = table.commit_metadata(&self.fingerprint, RUN_KEY).await?.ok_or_else(|| {
-            Error::Input(format!(
-                "{} holds this run already, nothing was added; its commit was cleaned from the log, so how it went \
-                 stands only in the table runs, under fingerprint {}",
-                table.place().url(),
-                self.fingerprint
-            ))
-        })?;
-        // Delta's commit information keeps nested values as text.
-        let record: RunRecord = match &record {
-            serde_json::Value::String(text) => serde_json::from_str(text),
-            other => serde_json::from_value(other.clone()),
-        }
-        .map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
-        record.append(&self.options.lake, nonce).await.context(|| "the record of the run")?;
-        Ok(Ending::AlreadyDone(Box::new(record)))
     }
 
     async fn attempt(&self, place: &Place, progress: &Arc<dyn Progress>) -> Result<Ending> {
@@ -357,31 +329,8 @@ impl Run<'_> {
         reached(Stage::Proved, progress.as_ref()).await;
         let record = self.record(source, &counts, &files, scoring.elapsed().as_secs_f64());
         let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce: Nonce::new() };
-        let mut metadata = serde_json::Map::new();
-        let record_json = serde_json::to_string(&record).map_err(|e| Error::Bug(e.to_string()))?;
-        metadata.insert(RUN_KEY.into(), record_json.into());
-        let outcome = table.append(files.clone(), &tag, metadata).await?;
-        match outcome.into_result() {
-            Ok(Committed::Now(_)) => {}
-            Ok(Committed::Before) => {
-                discard(&table, &files).await;
-                let nonce = table.committed(&self.fingerprint).await?.unwrap_or(tag.nonce);
-                return self.already_done(&table, nonce).await;
-            }
-            Err(e @ Error::RaceLost(_)) => {
-                discard(&table, &files).await;
-                return Err(e);
-            }
-            Err(e) => return Err(e),
-        }
-        reached(Stage::Committed, progress.as_ref()).await;
-        record.append(&self.options.lake, tag.nonce).await.map_err(|e| {
-            e.context(format!(
-                "the predictions of run {} are visible, but its record is not; run the same command again to add it",
-                record.run_id
-            ))
-        })?;
-        reached(Stage::Recorded, progress.as_ref()).await;
+        let ended = settle(&mut table, files, &tag, &record, &self.options.lake, progress).await?;
+        let Ending::Done(record, _) = ended else { return Ok(ended) };
         let mut stages = vec![("read", spent.read)];
         let spent_beside = self.beside.map(|b| b.classifier.spent());
         let beside = |at: usize| spent_beside.as_ref().map_or(Duration::ZERO, |spent| spent[at].1);
@@ -391,7 +340,7 @@ impl Run<'_> {
         let scored: Duration = stages[1..].iter().map(|(_, time)| *time).sum();
         stages[0].1 = spent.read.saturating_sub(scored);
         stages.push(("encode and write", spent.write));
-        Ok(Ending::Done(Box::new(record), stages))
+        Ok(Ending::Done(record, stages))
     }
 
     /// Lines that each file owes: by its footer, or, under a filter, counted on their own.
@@ -444,78 +393,20 @@ impl Run<'_> {
         table: &Table,
         progress: &Arc<dyn Progress>,
     ) -> Result<(Vec<NewFile>, Counts, TaskTimes), Failed> {
-        let early = |error: Error| Failed { error, files: Vec::new() };
-        let streams = execute_stream_partitioned(plan, context.task_ctx()).map_err(|e| early(e.into()))?;
         let sink = SinkOptions {
             run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),
-            target_file_bytes: self.target_file_bytes(),
+            target_file_bytes: target_file_bytes(self.options.target_file_bytes, self.options.limits),
             stats_columns: Contract::Predictions.stats().to_vec(),
             repeating_columns: Contract::Predictions.repeats().to_vec(),
         };
-        let mut tasks = JoinSet::new();
-        let stop = Arc::new(AtomicBool::new(false));
-        for mut stream in streams {
-            let mut writer = table.writer(&sink).map_err(early)?;
+        let make = |schema: &SchemaRef| {
             let identity = self.classifier.identity.clone();
-            let schema = Arc::clone(writer.schema());
-            let mut rows = RowMaker::new(schema, identity, self.id(), self.options.store_text, self.beside.cloned());
-            let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
-            tasks.spawn(async move {
-                let mut spent = TaskTimes::default();
-                let written: Result<()> = async {
-                    loop {
-                        let began = Instant::now();
-                        let Some(batch) = stream.next().await else { break };
-                        let batch: RecordBatch = batch?;
-                        let read = Instant::now();
-                        spent.read += read - began;
-                        if stop.load(Ordering::Relaxed) {
-                            return Err(Error::Bug("stopped because another task failed".into()));
-                        }
-                        for made in rows.make(&batch)? {
-                            writer.write(&made).await?;
-                        }
-                        spent.write += read.elapsed();
-                        progress.advance(batch.num_rows() as u64);
-                    }
-                    let began = Instant::now();
-                    writer.close().await?;
-                    spent.write += began.elapsed();
-                    Ok(())
-                }
-                .await;
-                match written {
-                    Ok(()) => Ok((writer.into_files(), rows.counts, spent)),
-                    Err(e) => Err((e, writer.into_files())),
-                }
-            });
-        }
-        let (mut files, mut counts, mut failed) = (Vec::new(), Counts::default(), None);
-        let mut spent = TaskTimes::default();
-        while let Some(task) = tasks.join_next().await {
-            match task {
-                Ok(Ok((new, counted, times))) => {
-                    files.extend(new);
-                    spent.read += times.read;
-                    spent.write += times.write;
-                    counts.merge(counted);
-                }
-                // The others stop by themselves, so that every finished file is known and removed.
-                Ok(Err((e, finished))) => {
-                    stop.store(true, Ordering::Relaxed);
-                    failed.get_or_insert(e);
-                    files.extend(finished);
-                }
-                Err(e) => {
-                    stop.store(true, Ordering::Relaxed);
-                    failed.get_or_insert(Error::Bug(format!("a task gave up: {e}")));
-                }
-            }
-        }
-        match failed {
-            None => Ok((files, counts, spent)),
-            Some(error) => Err(Failed { error, files }),
-        }
+            RowMaker::new(Arc::clone(schema), identity, self.id(), self.options.store_text, self.beside.cloned())
+        };
+        let written = write(context, plan, table, &sink, progress, make).await?;
+        let mut counts = Counts::default();
+        written.makers.into_iter().for_each(|rows| counts.merge(rows.counts));
+        Ok((written.files, counts, written.spent))
     }
 
     fn record(&self, source: &Source, counts: &Counts, files: &[NewFile], score_secs: f64) -> RunRecord {
@@ -563,6 +454,11 @@ impl Run<'_> {
             score_secs,
             threads: self.options.limits.threads as u64,
             program_version: env!("CARGO_PKG_VERSION").into(),
+            from_edition: None,
+            carried_lines: None,
+            mapped_lines: None,
+            held_lines: None,
+            reclassify_json: None,
             scope: Some(if self.options.full { "full" } else { "changed" }.into()),
             skipped_files: Some(self.changed.skipped_files),
             skipped_rows: Some(self.changed.skipped_rows),
@@ -576,21 +472,66 @@ impl Run<'_> {
 const RUN_KEY: &str = "run";
 /// Name of the raw description inside the plan.
 const RAW_TEXT: &str = "__text";
-/// `NaiveDate::num_days_from_ce` of 1970-01-01.
-const DAYS_TO_1970: i32 = 719_163;
-
-/// Time of a writing task.
-#[derive(Clone, Copy, Default)]
-struct TaskTimes {
-    /// Waiting for batches, which includes scoring them.
-    read: Duration,
-    write: Duration,
+/// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
+pub(super) fn target_file_bytes(wanted: u64, limits: Limits) -> u64 {
+    wanted.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
 }
 
-/// A write that failed, with the files that some tasks had finished.
-struct Failed {
-    error: Error,
+/// Finds the record of a run that is visible, and sees to it that it is in `runs`.
+pub(super) async fn already_done(table: &Table, fingerprint: &str, nonce: Nonce, lake: &Place) -> Result<Ending> {
+    let record = table.commit_metadata(fingerprint, RUN_KEY).await?.ok_or_else(|| {
+        Error::Input(format!(
+            "{} holds this run already, nothing was added; its commit was cleaned from the log, so how it went \
+             stands only in the table runs, under fingerprint {fingerprint}",
+            table.place().url(),
+        ))
+    })?;
+    // Delta's commit information keeps nested values as text.
+    let record: RunRecord = match &record {
+        serde_json::Value::String(text) => serde_json::from_str(text),
+        other => serde_json::from_value(other.clone()),
+    }
+    .map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
+    record.append(lake, nonce).await.context(|| "the record of the run")?;
+    Ok(Ending::AlreadyDone(Box::new(record)))
+}
+
+/// Makes files visible in one commit that carries the record of the run, and adds the record to `runs`. Files of a run that
+/// was there before, or that another writer kept out, are removed.
+pub(super) async fn settle(
+    table: &mut Table,
     files: Vec<NewFile>,
+    tag: &RunTag,
+    record: &RunRecord,
+    lake: &Place,
+    progress: &Arc<dyn Progress>,
+) -> Result<Ending> {
+    let mut metadata = serde_json::Map::new();
+    let record_json = serde_json::to_string(record).map_err(|e| Error::Bug(e.to_string()))?;
+    metadata.insert(RUN_KEY.into(), record_json.into());
+    let outcome = table.append(files.clone(), tag, metadata).await?;
+    match outcome.into_result() {
+        Ok(Committed::Now(_)) => {}
+        Ok(Committed::Before) => {
+            discard(table, &files).await;
+            let nonce = table.committed(&tag.fingerprint).await?.unwrap_or(tag.nonce);
+            return already_done(table, &tag.fingerprint, nonce, lake).await;
+        }
+        Err(e @ Error::RaceLost(_)) => {
+            discard(table, &files).await;
+            return Err(e);
+        }
+        Err(e) => return Err(e),
+    }
+    reached(Stage::Committed, progress.as_ref()).await;
+    record.append(lake, tag.nonce).await.map_err(|e| {
+        e.context(format!(
+            "the predictions of run {} are visible, but its record is not; run the same command again to add it",
+            record.run_id
+        ))
+    })?;
+    reached(Stage::Recorded, progress.as_ref()).await;
+    Ok(Ending::Done(Box::new(record.clone()), Vec::new()))
 }
 
 /// That every line of every file was read, answered and written, once.
@@ -674,13 +615,13 @@ fn fingerprint(
     digest_of(&all)
 }
 
-fn digest_of(json: &serde_json::Value) -> String {
+pub(super) fn digest_of(json: &serde_json::Value) -> String {
     Sha256::digest(json.to_string()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 

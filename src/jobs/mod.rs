@@ -4,11 +4,16 @@ mod challenger;
 mod changed;
 mod classify;
 mod lease;
+mod reclassify;
 mod record;
 mod rows;
 mod stage;
+mod write;
 
 pub use challenger::{Challenger, ChallengerRows};
 pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, StoreText, check_filter, classify};
+pub use reclassify::{
+    Before, Chapter, Costly, Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify,
+};
 pub use record::{ChallengerRecord, InputFile, QuarantinedFile, RunRecord};
 pub use stage::{Progress, Quiet, Stage};

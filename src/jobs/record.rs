@@ -98,6 +98,17 @@ pub struct RunRecord {
     pub skipped_rows: Option<u64>,
     #[serde(default)]
     pub unchanged_lines: Option<u64>,
+    /// Of a reclassification.
+    #[serde(default)]
+    pub from_edition: Option<String>,
+    #[serde(default)]
+    pub carried_lines: Option<u64>,
+    #[serde(default)]
+    pub mapped_lines: Option<u64>,
+    #[serde(default)]
+    pub held_lines: Option<u64>,
+    #[serde(default)]
+    pub reclassify_json: Option<String>,
     #[serde(flatten)]
     pub challenger: ChallengerRecord,
 }
@@ -178,6 +189,11 @@ mod tests {
             skipped_files: Some(1),
             skipped_rows: Some(2),
             unchanged_lines: Some(3),
+            from_edition: Some("2017".into()),
+            carried_lines: Some(1),
+            mapped_lines: Some(2),
+            held_lines: None,
+            reclassify_json: Some("{}".into()),
             challenger: ChallengerRecord { challenger_version: Some(2), ..ChallengerRecord::default() },
         };
         let batch = record.to_batch().unwrap();

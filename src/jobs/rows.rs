@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
 use super::challenger::{BesideCounts, Served};
 use super::classify::StoreText;
+use super::write::Maker;
 use crate::error::{Error, Result};
 use crate::sql::{Identity, ROLES};
 use crate::text::MAX_CHARS;
@@ -71,6 +72,12 @@ const LINE_ID: usize = 2;
 const TEXT: usize = 3;
 const PREDICTION: usize = 4;
 const NAMES: [&str; 5] = ["source_file", "source_row", "line_id", "text", "prediction"];
+
+impl Maker for RowMaker {
+    fn make(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        RowMaker::make(self, batch)
+    }
+}
 
 impl RowMaker {
     /// For files with the columns of `schema`.

@@ -228,6 +228,19 @@ impl Classifier {
         self.tokenizer_sha256 == other.tokenizer_sha256
     }
 
+    /// The shares of some classes of a normalised text among themselves: see [`Engine::within`].
+    ///
+    /// # Errors
+    /// As [`Engine::within`].
+    pub fn within(&self, normalised: &str, classes: &[u32]) -> Result<Vec<f32>> {
+        SCRATCH.with_borrow_mut(|scratch| self.engine.within(normalised, classes, &mut scratch[self.place]))
+    }
+
+    /// Subheadings of all classes, in class order.
+    pub fn codes(&self) -> &[String] {
+        self.engine.codes()
+    }
+
     /// The answers that are remembered.
     pub(super) fn known(&self, batch: &Batch) -> Vec<Option<Remembered>> {
         batch.entries.iter().map(|e| self.cache.get(&(e.digest, e.truncated))).collect()
