@@ -52,6 +52,8 @@ mod nightly;
 mod pages;
 /// Real declarations, where they are at hand.
 mod real_lines;
+/// From one edition of the tariff to the next.
+mod reclassify;
 /// Versions, aliases, events, signatures: the registry as its users see it.
 mod registry;
 /// What the registry keeps when a writer is killed or its store is broken.
