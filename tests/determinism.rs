@@ -377,3 +377,40 @@ fn the_same_seed_writes_the_same_sample_bytes_on_any_number_of_threads() {
     }
     assert!(bytes[0] == bytes[1]);
 }
+
+/// Shares of a few classes among themselves are the softmax of their logits alone, in every kernel and by every network.
+#[test]
+fn shares_within_a_set_of_classes_are_their_softmax_alone() {
+    let json = loaded().bundle.tokenizer_json;
+    let tokenizer = harmonize::text::Tokenizer::from_json(&json).unwrap();
+    let (config, weights) = random_model(Some(24));
+    let engine = |kernel| Engine::uncalibrated(&config, &weights, &json, codes(700)).unwrap().with_temperature(1.7).on(kernel);
+    let engines: Vec<Engine> = Kernel::available().into_iter().map(engine).collect();
+    let mut worst = 0f64;
+    for (n, text) in normalised(300).iter().enumerate() {
+        let classes: Vec<u32> = (0..2 + n as u32 % 13).map(|i| (n as u32 * 7 + i * 53) % 700).collect();
+        let (mut scratch, mut ids) = (Default::default(), Vec::new());
+        tokenizer.encode(text, &mut scratch, &mut ids).unwrap();
+        let grams = config.bag.unwrap().grams.of_text(text, config.max_tokens);
+        let exact = harmonize::model::forward::forward(
+            &config,
+            &weights,
+            harmonize::model::forward::Line { tokens: &ids, grams: &grams },
+        );
+        let shares: Vec<Vec<f32>> =
+            engines.iter().map(|e| e.within(text, &classes, &mut Scratch::default()).unwrap()).collect();
+        assert!(shares.iter().all(|s| s.iter().zip(&shares[0]).all(|(a, b)| a.to_bits() == b.to_bits())), "{text}");
+        let largest = classes.iter().map(|&c| f64::from(exact[c as usize])).fold(f64::MIN, f64::max);
+        let each: Vec<f64> = classes.iter().map(|&c| ((f64::from(exact[c as usize]) - largest) / 1.7).exp()).collect();
+        let sum: f64 = each.iter().sum();
+        for (share, e) in shares[0].iter().zip(each) {
+            worst = worst.max((f64::from(*share) - e / sum).abs());
+        }
+        assert!((shares[0].iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+    assert!(worst < 0.01, "off by {worst}");
+    let all: Vec<u32> = (0..700).collect();
+    let one = engines[0].within("steel bolts", &all, &mut Scratch::default()).unwrap();
+    assert_eq!(one.len(), 700);
+    assert!(engines[0].within("steel bolts", &[700], &mut Scratch::default()).is_err());
+}
