@@ -24,6 +24,8 @@ mod architectures;
 mod bad_input;
 /// Bundles that were tampered with.
 mod bundles;
+/// Two versions on the same lines, and night by night.
+mod challenge;
 /// The main job, its table, its views, its second start.
 mod classify;
 /// Every command's output, errors and exit codes.
@@ -60,5 +62,7 @@ mod s3;
 mod slices;
 /// Training: checks, splits, seeds.
 mod training;
+/// Statistics of one model against another, held to scipy.
+mod trial;
 /// Texts that name no goods.
 mod vague;

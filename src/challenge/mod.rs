@@ -4,9 +4,22 @@
 //! Always holds: only distinct texts count, each once, and a figure names the digests of both models. Refuses: moving an
 //! alias, which is the registry's.
 
+mod compare;
+mod cost;
+mod counted;
+mod decisions;
 mod evidence;
+mod forms;
+mod lines;
+mod nightly;
+mod page;
+mod report;
+mod tables;
 
+pub use compare::{Asked, CompareOptions, Found, compare};
 pub use evidence::{
     Accepted, ByChapter, ByLevel, Calibration, Comparison, Contender, Cost, Coverage, EVIDENCE_FORMAT_VERSION, Example,
     Lines, Night, Nightly,
 };
+pub use lines::LeftOut;
+pub use nightly::Wanted;

@@ -1,5 +1,6 @@
 //! `harmonize models`: the versions of models and what became of them; one subcommand a file.
 
+mod compare;
 mod diff;
 mod export;
 mod history;
@@ -30,6 +31,7 @@ use crate::registry::{Act, Deed, ModelRef, Registry, Selector};
 #[command(
     after_help = "A version is written once. What happens to it is a chain of events that nobody changes, and an alias such as \
                         champion is what the events say. docs/formats.md tells the format. Example:\n\n  \
+                        harmonize models compare hs@champion hs@7 --input labelled/ --label hs6 --where \"fold = 9\"\n  \
                         harmonize models promote hs@7 --as champion --why \"2 points better on the review queue\"\n  \
                         harmonize models rollback hs --why \"wrong codes for chapter 87\""
 )]
@@ -58,6 +60,8 @@ enum What {
     Verify(verify::VerifyArgs),
     /// Two versions side by side
     Diff(diff::DiffArgs),
+    /// Two versions on the same lines: who is right where, and whether that is more than chance
+    Compare(compare::CompareArgs),
     /// Write a version into a folder that Hugging Face's libraries open
     Export(export::ExportArgs),
     /// Register a folder that export wrote
@@ -118,6 +122,7 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
         What::Retire(args) => retire::run(args, &matches).await,
         What::Verify(args) => verify::run(args, &matches).await,
         What::Diff(args) => diff::run(args, &matches).await,
+        What::Compare(args) => compare::run(args, &matches).await,
         What::Export(args) => export::run(args, &matches).await,
         What::Import(args) => import::run(args, &matches).await,
         What::Sign(args) => sign::run(args, &matches).await,
