@@ -61,7 +61,7 @@ enum What {
     /// Two versions side by side
     Diff(diff::DiffArgs),
     /// Two versions on the same lines: who is right where, and whether that is more than chance
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     /// Write a version into a folder that Hugging Face's libraries open
     Export(export::ExportArgs),
     /// Register a folder that export wrote
@@ -122,7 +122,7 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
         What::Retire(args) => retire::run(args, &matches).await,
         What::Verify(args) => verify::run(args, &matches).await,
         What::Diff(args) => diff::run(args, &matches).await,
-        What::Compare(args) => compare::run(args, &matches).await,
+        What::Compare(args) => compare::run(*args, &matches).await,
         What::Export(args) => export::run(args, &matches).await,
         What::Import(args) => import::run(args, &matches).await,
         What::Sign(args) => sign::run(args, &matches).await,
