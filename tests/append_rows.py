@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Appends rows to a Delta table of the lake with the PyPI package `deltalake`, as another tool would.
 
-    write_rows.py LAKE TABLE FILE
+    append_rows.py LAKE TABLE FILE
 
 TABLE is a contract of schemas/, FILE has a JSON object a line; a column that a row lacks is null. Times are ISO 8601 in UTC.
 """
