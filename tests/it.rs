@@ -26,6 +26,8 @@ mod bad_input;
 mod bundles;
 /// Two versions on the same lines, and night by night.
 mod challenge;
+/// A second model on the lines of a run: its rows, its share, its cost.
+mod challenger;
 /// The main job, its table, its views, its second start.
 mod classify;
 /// Every command's output, errors and exit codes.

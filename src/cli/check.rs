@@ -59,6 +59,10 @@ pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
     let began = Instant::now();
     note("model", model(&job).await, began);
     let began = Instant::now();
+    if let Some(challenger) = challenger(&job).await.transpose() {
+        note("beside", challenger, began);
+    }
+    let began = Instant::now();
     note("table", table(&job).await, began);
     let began = Instant::now();
     let lake = &job.options.lake;
@@ -108,6 +112,22 @@ async fn model(job: &Job) -> Result<String> {
         },
         &bundle.digest[..12]
     ))
+}
+
+/// The challenger, and whether it can stand beside the model.
+async fn challenger(job: &Job) -> Result<Option<String>> {
+    let Some(challenger) = job.challenger().await? else { return Ok(None) };
+    let champion = job.registry.load(&job.model).await?;
+    challenger.check(&champion)?;
+    let loaded = &challenger.loaded;
+    Ok(Some(format!(
+        "{}@{}, rows {}, serves {} %, digest {}",
+        loaded.name,
+        loaded.version,
+        challenger.rows,
+        100.0 * challenger.split_ratio,
+        &loaded.bundle.digest[..12]
+    )))
 }
 
 async fn table(job: &Job) -> Result<String> {

@@ -11,7 +11,9 @@ use super::bar::LineBar;
 use super::settings::{InputArgs, PlaceArgs, Settings, TrustArgs, bytes, share};
 use super::table::{count, percent};
 use crate::error::{Error, Result};
-use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify};
+use crate::jobs::{
+    Challenger, ChallengerRows, ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify,
+};
 use crate::registry::{ModelRef, Registry};
 use crate::train::{usage, vague_list};
 
@@ -30,6 +32,15 @@ pub struct ClassifyArgs {
     /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
     #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     pub model: Option<String>,
+    /// Model version to score beside it on the same lines, such as hs@challenger; its rows have the role challenger
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_CHALLENGER")]
+    pub challenger: Option<String>,
+    /// Which of the challenger's rows are written: differing (another code or decision) or all [default: differing]
+    #[arg(long, value_name = "WHICH", env = "HARMONIZE_CHALLENGER_ROWS")]
+    pub challenger_rows: Option<ChallengerRows>,
+    /// Serve the challenger's answer for this share of the texts, such as 10%, drawn by a hash of the text [default: 0%]
+    #[arg(long, value_name = "SHARE", env = "HARMONIZE_SPLIT")]
+    pub split: Option<Share>,
     #[command(flatten)]
     pub trust: TrustArgs,
     /// Which rows keep their description: all, review or none [default: all]
@@ -57,6 +68,16 @@ pub struct Job {
     pub options: ClassifyOptions,
     pub registry: Registry,
     pub model: ModelRef,
+    challenger: Option<(ModelRef, ChallengerRows, f64)>,
+}
+
+impl Job {
+    /// Reads the challenger, if there is one.
+    pub async fn challenger(&self) -> Result<Option<Challenger>> {
+        let Some((model, rows, split_ratio)) = &self.challenger else { return Ok(None) };
+        let loaded = self.registry.load(model).await?;
+        Ok(Some(Challenger { loaded, rows: *rows, split_ratio: *split_ratio }))
+    }
 }
 
 /// Resolves the settings of a job.
@@ -68,6 +89,16 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let lake = settings.lake(&args.place)?;
     let registry = settings.trusted_registry(&args.place, &args.trust)?;
     let model = settings.model(args.model.clone())?;
+    let challenger = settings.pick("challenger", args.challenger.clone(), None)?;
+    let challenger_rows = settings.pick("challenger-rows", args.challenger_rows, None)?;
+    let split = settings.pick("split", args.split, None)?;
+    let challenger = match challenger {
+        Some(model) => Some((model.parse()?, challenger_rows.unwrap_or_default(), split.map_or(0.0, |share| share.0))),
+        None if challenger_rows.is_some() || split.is_some() => {
+            return Err(Error::Usage("--split and --challenger-rows are about a --challenger; name one".into()));
+        }
+        None => None,
+    };
     let store_text = settings.need("store-text", args.store_text, Some(StoreText::All))?;
     let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;
     let threshold = settings.pick("threshold", args.threshold, None)?;
@@ -90,7 +121,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         target_file_bytes: bytes(&file_size, "target-file-size")? as u64,
         started_at: Utc::now(),
     };
-    Ok(Job { options, registry, model })
+    Ok(Job { options, registry, model, challenger })
 }
 
 pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
@@ -98,8 +129,9 @@ pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
     super::memory::give_back_large_blocks();
     let job = resolve(&args, &mut settings)?;
     let loaded = job.registry.load(&job.model).await?;
+    let challenger = job.challenger().await?;
     let bar = Arc::new(LineBar::new());
-    let ending = classify(&job.options, &loaded, Arc::clone(&bar) as Arc<_>).await;
+    let ending = classify(&job.options, &loaded, challenger.as_ref(), Arc::clone(&bar) as Arc<_>).await;
     bar.finish();
     match ending? {
         Ending::Done(record, spent) => print!("{}{}{}", summary(&record), where_time_went(&spent), used()),
@@ -129,6 +161,18 @@ pub fn summary(run: &RunRecord) -> String {
     out += &format!("  accept    {}\n", share(run.accept_lines));
     out += &format!("  review    {}\n", share(run.review_lines));
     out += &format!("  refuse    {}\n", share(run.refuse_lines));
+    let beside = &run.challenger;
+    if let (Some(name), Some(version)) = (&beside.challenger_name, beside.challenger_version) {
+        let told = |n: Option<u64>| share(n.unwrap_or(0));
+        out += &format!("  beside    {name}@{version}\n");
+        out += &format!("  differ    {}  of which {} in the code\n", told(beside.differing_lines), {
+            count(beside.differing_codes.unwrap_or(0))
+        });
+        out += &format!("  its rows  {}\n", told(beside.challenger_written));
+        if beside.split_ratio.is_some_and(|ratio| ratio > 0.0) {
+            out += &format!("  its serve {}\n", told(beside.challenger_served));
+        }
+    }
     if !run.quarantined.is_empty() {
         out += &format!(
             "  set aside {:>14}  rows in {} unreadable file(s):\n",
@@ -166,6 +210,31 @@ fn used() -> String {
     used.map_or_else(String::new, |(secs, bytes)| {
         format!("  used      {secs:>12.1} CPU-seconds, {} MB of memory at most\n", bytes >> 20)
     })
+}
+
+/// A share, written as `10%` or as `0.1`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(f64);
+
+impl FromStr for Share {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let number = match s.strip_suffix('%') {
+            Some(percent) => percent.trim().parse::<f64>().map(|p| p / 100.0),
+            None => s.parse(),
+        };
+        match number {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Share(share)),
+            _ => Err(Error::Usage(format!("{s}: give a share such as 10% or 0.1"))),
+        }
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", 100.0 * self.0)
+    }
 }
 
 impl FromStr for StoreText {

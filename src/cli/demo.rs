@@ -81,7 +81,7 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
         started_at: Utc::now(),
     };
     let bar = Arc::new(LineBar::new());
-    let ending = classify(&job, &loaded, Arc::clone(&bar) as Arc<dyn Progress>).await;
+    let ending = classify(&job, &loaded, None, Arc::clone(&bar) as Arc<dyn Progress>).await;
     bar.finish();
     let (Ending::Done(run, _) | Ending::AlreadyDone(run)) = ending?;
 

@@ -16,7 +16,7 @@ use crate::sql::Limits;
 use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "input",
     "text",
     "id",
@@ -24,6 +24,9 @@ const KEYS: [&str; 18] = [
     "lake",
     "registry",
     "model",
+    "challenger",
+    "challenger-rows",
+    "split",
     "memory",
     "threads",
     "store-text",

@@ -101,6 +101,15 @@ pub struct Counts {
     pub cut: bool,
 }
 
+/// Token ids of several texts, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    ids: Vec<u32>,
+    /// Where the ids of each text end.
+    ends: Vec<usize>,
+    counts: Vec<Counts>,
+}
+
 /// Where the time of one thread went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
@@ -114,6 +123,24 @@ pub struct Spent {
     pub answer: Duration,
 }
 
+impl Tokens {
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+        self.counts.clear();
+    }
+
+    /// Becomes the part of `all` that these texts have.
+    fn take(&mut self, all: &Tokens, texts: std::ops::Range<usize>) {
+        self.clear();
+        let from = if texts.start == 0 { 0 } else { all.ends[texts.start - 1] };
+        let ends = &all.ends[texts.clone()];
+        self.ids.extend_from_slice(&all.ids[from..ends.last().copied().unwrap_or(from)]);
+        self.ends.extend(ends.iter().map(|end| end - from));
+        self.counts.extend_from_slice(&all.counts[texts]);
+    }
+}
+
 /// Working memory of one thread.
 #[derive(Default)]
 pub struct Scratch {
@@ -121,9 +148,8 @@ pub struct Scratch {
     pub spent: Spent,
     encode: EncodeScratch,
     ids: Vec<u32>,
-    /// Ids of all texts of a block, one after the other, and where each ends.
-    tokens: Vec<u32>,
-    ends: Vec<usize>,
+    /// Of a block.
+    tokens: Tokens,
     maxima: Vec<[i16; kernel::LANES]>,
     bag: BagScratch,
     mean: Vec<i16>,
@@ -133,7 +159,6 @@ pub struct Scratch {
     factors: Vec<f32>,
     factor_bytes: Vec<u8>,
     logits: Vec<f32>,
-    counts: Vec<Counts>,
     candidates: Vec<u32>,
     /// Logits of the candidates, before and after.
     rough: Vec<f32>,
@@ -221,7 +246,24 @@ impl Engine {
 
     /// Scores normalised texts; one answer each, in their order.
     pub fn score(&self, normalised: &[&str], scratch: &mut Scratch, out: &mut Vec<Score>) -> Result<()> {
-        self.lines(normalised, scratch, |logits, candidates, counts| {
+        self.score_tokens(normalised, None, scratch, out)
+    }
+
+    /// Token ids of normalised texts, for an engine with the same tokenizer too.
+    pub fn tokens(&self, normalised: &[&str], scratch: &mut Scratch) -> Result<Tokens> {
+        self.tokenise(normalised, scratch)?;
+        Ok(scratch.tokens.clone())
+    }
+
+    /// The same as [`Engine::score`] with the token ids of the texts, where they are known.
+    pub fn score_tokens(
+        &self,
+        normalised: &[&str],
+        tokens: Option<&Tokens>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Score>,
+    ) -> Result<()> {
+        self.lines(normalised, tokens, scratch, |logits, candidates, counts| {
             let answer = softmax::answer(logits, candidates, self.temperature, &self.families, self.kernel);
             let answer = softmax::calibrated(answer, self.curves);
             out.push(Score { tokens: counts.tokens, unknown: counts.unknown, cut: counts.cut, ..answer });
@@ -235,7 +277,7 @@ impl Engine {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], Counts),
     ) -> Result<()> {
-        self.lines(normalised, scratch, |logits, _, counts| each(&logits[..self.codes.len()], counts))
+        self.lines(normalised, None, scratch, |logits, _, counts| each(&logits[..self.codes.len()], counts))
     }
 
     /// Features of normalised texts, `[texts, features]`, as the Text-CNN's, but for the rounding to 12 bits.
@@ -263,20 +305,21 @@ impl Engine {
     fn lines(
         &self,
         normalised: &[&str],
+        tokens: Option<&Tokens>,
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], (&mut Vec<u32>, f32), Counts),
     ) -> Result<()> {
         let tables = match &self.body {
             Body::Tables(tables) => tables,
-            Body::Net(net) => return self.lines_of_net(net, normalised, scratch, each),
+            Body::Net(net) => return self.lines_of_net(net, normalised, tokens, scratch, each),
         };
         let (classes, features) = (tables.coarse().classes(), tables.features());
-        for block in normalised.chunks(block_of(tables)) {
-            self.tokenise(block, scratch)?;
+        for (at, block) in normalised.chunks(block_of(tables)).enumerate() {
+            self.tokenised(block, (tokens, at * block_of(tables)), scratch)?;
             self.look_up(tables, block, scratch);
             self.coarse(tables, block.len(), scratch);
             let began = Instant::now();
-            for (line, &counts) in scratch.counts.iter().enumerate() {
+            for (line, &counts) in scratch.tokens.counts.iter().enumerate() {
                 let logits = &mut scratch.logits[line * classes..(line + 1) * classes];
                 let least = softmax::candidates(logits, tables.candidates(), self.kernel, &mut scratch.candidates);
                 let features = &scratch.features[line * features..(line + 1) * features];
@@ -294,22 +337,24 @@ impl Engine {
         &self,
         net: &Net,
         normalised: &[&str],
+        tokens: Option<&Tokens>,
         scratch: &mut Scratch,
         mut each: impl FnMut(&[f32], (&mut Vec<u32>, f32), Counts),
     ) -> Result<()> {
         let (grams, max_words) = (net.shape().grams(), net.shape().max_tokens());
-        for block in normalised.chunks(SCREENED_BLOCK) {
-            self.tokenise(block, scratch)?;
+        for (at, block) in normalised.chunks(SCREENED_BLOCK).enumerate() {
+            self.tokenised(block, (tokens, at * SCREENED_BLOCK), scratch)?;
             let began = Instant::now();
             let grams: Vec<Vec<u32>> =
                 block.iter().map(|text| grams.map_or_else(Vec::new, |grams| grams.of_text(text, max_words))).collect();
-            let starts = std::iter::once(0).chain(scratch.ends.iter().copied());
-            let tokens = starts.zip(&scratch.ends).map(|(from, &to)| &scratch.tokens[from..to]);
-            let lines: Vec<Line<'_>> = tokens.zip(&grams).map(|(tokens, grams)| Line { tokens, grams }).collect();
+            let Tokens { ids, ends, .. } = &scratch.tokens;
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let of_lines = starts.zip(ends).map(|(from, &to)| &ids[from..to]);
+            let lines: Vec<Line<'_>> = of_lines.zip(&grams).map(|(tokens, grams)| Line { tokens, grams }).collect();
             let logits = net.logits(&lines)?;
             scratch.spent.look_up += began.elapsed();
             let began = Instant::now();
-            for (logits, &counts) in logits.chunks_exact(self.codes.len()).zip(&scratch.counts) {
+            for (logits, &counts) in logits.chunks_exact(self.codes.len()).zip(&scratch.tokens.counts) {
                 let least = softmax::candidates(logits, softmax::CANDIDATES, self.kernel, &mut scratch.candidates);
                 each(logits, (&mut scratch.candidates, least), counts);
             }
@@ -318,18 +363,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Token ids of a block.
+    /// Token ids of a block: from those of all texts, of which the block is the part that begins at a place, or made.
+    fn tokenised(&self, block: &[&str], of_all: (Option<&Tokens>, usize), scratch: &mut Scratch) -> Result<()> {
+        match of_all {
+            (Some(tokens), first) => scratch.tokens.take(tokens, first..first + block.len()),
+            (None, _) => self.tokenise(block, scratch)?,
+        }
+        Ok(())
+    }
+
     fn tokenise(&self, block: &[&str], scratch: &mut Scratch) -> Result<()> {
         let began = Instant::now();
-        scratch.counts.clear();
         scratch.tokens.clear();
-        scratch.ends.clear();
         for text in block {
             let cut = self.tokenizer.encode(text, &mut scratch.encode, &mut scratch.ids)?;
             let unknown = scratch.ids.iter().filter(|&&id| id == crate::text::UNKNOWN_ID).count();
-            scratch.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
-            scratch.tokens.extend_from_slice(&scratch.ids);
-            scratch.ends.push(scratch.tokens.len());
+            scratch.tokens.counts.push(Counts { tokens: scratch.ids.len(), unknown, cut });
+            scratch.tokens.ids.extend_from_slice(&scratch.ids);
+            scratch.tokens.ends.push(scratch.tokens.ids.len());
         }
         scratch.spent.tokenise += began.elapsed();
         Ok(())
@@ -344,11 +395,12 @@ impl Engine {
         scratch.bytes.resize(block_of(tables) * padded, 0);
         let rows = scratch.features.chunks_exact_mut(features).zip(scratch.bytes.chunks_exact_mut(padded));
         let mut from = 0;
-        for (line, (&to, (features, bytes))) in scratch.ends.iter().zip(rows).enumerate() {
+        let Tokens { ids, ends, .. } = &scratch.tokens;
+        for (line, (&to, (features, bytes))) in ends.iter().zip(rows).enumerate() {
             // The rows of the next line are on their way while this one is added up.
-            let next = scratch.ends.get(line + 1).copied().unwrap_or(to);
-            scratch.tokens[to..next].iter().for_each(|&token| tables.prefetch(token, self.kernel));
-            tables.features_of(&scratch.tokens[from..to], self.kernel, &mut scratch.maxima, features);
+            let next = ends.get(line + 1).copied().unwrap_or(to);
+            ids[to..next].iter().for_each(|&token| tables.prefetch(token, self.kernel));
+            tables.features_of(&ids[from..to], self.kernel, &mut scratch.maxima, features);
             tables.bag_of(block[line], self.kernel, (&mut scratch.bag, &mut scratch.mean), features);
             self.kernel.to_bytes(features, bytes);
             from = to;

@@ -17,6 +17,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
+use super::challenger::{Challenger, Served};
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
@@ -28,7 +29,7 @@ use crate::lake::{
 use crate::model::Policy;
 use crate::policy::Decision;
 use crate::registry::Loaded;
-use crate::sql::{self, Classifier, Limits, hs_predict, text_of};
+use crate::sql::{self, Classifier, Limits, Pair, hs_predict, hs_predict_both, text_of};
 
 /// What to do with a file that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,11 +133,17 @@ pub enum Ending {
     AlreadyDone(Box<RunRecord>),
 }
 
-/// Classifies every line of the input and makes the predictions visible in one commit.
+/// Classifies every line of the input and makes the predictions visible in one commit, with those of a challenger beside
+/// them if there is one.
 ///
 /// # Errors
 /// By who must act; whatever it is, nothing of the run is visible, except with `CommitUnknown`, where it may be.
-pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<dyn Progress>) -> Result<Ending> {
+pub async fn classify(
+    options: &ClassifyOptions,
+    loaded: &Loaded,
+    challenger: Option<&Challenger>,
+    progress: Arc<dyn Progress>,
+) -> Result<Ending> {
     let began = Instant::now();
     let (policy, policy_origin) = options.policy.apply(&loaded.bundle.policy)?;
     let source_options =
@@ -146,13 +153,15 @@ pub async fn classify(options: &ClassifyOptions, loaded: &Loaded, progress: Arc<
         source.require(id, "--id")?;
     }
     let classifier = Arc::new(Classifier::new(loaded, &policy)?);
+    let beside = challenger.map(|challenger| challenger.beside(loaded, &options.policy)).transpose()?;
     let contract = Contract::Predictions;
     let place = options.lake.child(contract.table());
     loop {
         let run = Run {
             options,
-            fingerprint: fingerprint(options, &source, &classifier),
+            fingerprint: fingerprint(options, &source, &classifier, beside.as_ref()),
             classifier: Arc::clone(&classifier),
+            beside: beside.as_ref(),
             policy: &policy,
             policy_origin: &policy_origin,
             plan_secs: began.elapsed().as_secs_f64(),
@@ -214,6 +223,7 @@ struct Run<'a> {
     options: &'a ClassifyOptions,
     fingerprint: String,
     classifier: Arc<Classifier>,
+    beside: Option<&'a Served>,
     policy: &'a Policy,
     policy_origin: &'a str,
     plan_secs: f64,
@@ -270,7 +280,8 @@ impl Run<'_> {
         progress.expect(expected.values().sum());
         let plan = self.scored(lines)?.create_physical_plan().await?;
         reached(Stage::Scoring, progress.as_ref()).await;
-        let scored_before = self.classifier.rows();
+        let rows_of = |classifier: &Classifier| classifier.rows();
+        let scored_before = (self.classifier.rows(), self.beside.map_or(0, |b| rows_of(&b.classifier)));
         let written = self.write(&context, plan, &table, progress).await;
         let (files, counts, spent) = match written {
             Ok(done) => done,
@@ -280,7 +291,9 @@ impl Run<'_> {
             }
         };
         reached(Stage::Written, progress.as_ref()).await;
-        if let Err(e) = prove(&expected, &counts, &files, self.classifier.rows() - scored_before) {
+        let scored =
+            (self.classifier.rows() - scored_before.0, self.beside.map(|b| rows_of(&b.classifier) - scored_before.1));
+        if let Err(e) = prove(&expected, &counts, &files, scored) {
             discard(&table, &files).await;
             return Err(e);
         }
@@ -317,7 +330,11 @@ impl Run<'_> {
         })?;
         reached(Stage::Recorded, progress.as_ref()).await;
         let mut stages = vec![("read", spent.read)];
-        stages.extend(self.classifier.spent());
+        let spent_beside = self.beside.map(|b| b.classifier.spent());
+        let beside = |at: usize| spent_beside.as_ref().map_or(Duration::ZERO, |spent| spent[at].1);
+        stages.extend(
+            self.classifier.spent().into_iter().enumerate().map(|(at, (name, time))| (name, time + beside(at))),
+        );
         let scored: Duration = stages[1..].iter().map(|(_, time)| *time).sum();
         stages[0].1 = spent.read.saturating_sub(scored);
         stages.push(("encode and write", spent.write));
@@ -347,13 +364,17 @@ impl Run<'_> {
             Some(id) => cast(ident(id), DataType::Utf8),
             None => lit(ScalarValue::Utf8(None)),
         };
+        let predict = match self.beside {
+            None => hs_predict(Arc::clone(&self.classifier)),
+            Some(beside) => hs_predict_both(Pair::new(Arc::clone(&self.classifier), Arc::clone(&beside.classifier))),
+        };
         // The whole struct in one projection: the function is called once a row.
         Ok(lines.select(vec![
             ident("source_file"),
             ident("source_row"),
             id.alias("line_id"),
             ident(RAW_TEXT),
-            hs_predict(Arc::clone(&self.classifier)).call(vec![col(RAW_TEXT)]).alias("prediction"),
+            predict.call(vec![col(RAW_TEXT)]).alias("prediction"),
         ])?)
     }
 
@@ -378,7 +399,8 @@ impl Run<'_> {
         for mut stream in streams {
             let mut writer = table.writer(&sink).map_err(early)?;
             let identity = self.classifier.identity.clone();
-            let mut rows = RowMaker::new(Arc::clone(writer.schema()), identity, self.id(), self.options.store_text);
+            let schema = Arc::clone(writer.schema());
+            let mut rows = RowMaker::new(schema, identity, self.id(), self.options.store_text, self.beside.cloned());
             let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
             tasks.spawn(async move {
                 let mut spent = TaskTimes::default();
@@ -392,7 +414,9 @@ impl Run<'_> {
                         if stop.load(Ordering::Relaxed) {
                             return Err(Error::Bug("stopped because another task failed".into()));
                         }
-                        writer.write(&rows.make(&batch)?).await?;
+                        for made in rows.make(&batch)? {
+                            writer.write(&made).await?;
+                        }
                         spent.write += read.elapsed();
                         progress.advance(batch.num_rows() as u64);
                     }
@@ -471,7 +495,7 @@ impl Run<'_> {
             policy_json: serde_json::to_string(self.policy).unwrap_or_default(),
             policy_origin: self.policy_origin.to_string(),
             lines_read: counts.lines,
-            lines_written: files.iter().map(NewFile::rows).sum(),
+            lines_written: files.iter().map(NewFile::rows).sum::<u64>() - counts.beside.written,
             accept_lines: counts.decided(Decision::Accept.as_str()),
             review_lines: counts.decided(Decision::Review.as_str()),
             refuse_lines: counts.decided(Decision::Refuse.as_str()),
@@ -481,6 +505,7 @@ impl Run<'_> {
             score_secs,
             threads: self.options.limits.threads as u64,
             program_version: env!("CARGO_PKG_VERSION").into(),
+            challenger: self.beside.map(|beside| beside.record(&counts.beside)).unwrap_or_default(),
         }
     }
 }
@@ -507,13 +532,27 @@ struct Failed {
 }
 
 /// That every line of every file was read, answered and written, once.
-fn prove(expected: &BTreeMap<String, u64>, counts: &Counts, files: &[NewFile], scored: u64) -> Result<()> {
+fn prove(
+    expected: &BTreeMap<String, u64>,
+    counts: &Counts,
+    files: &[NewFile],
+    (scored, scored_beside): (u64, Option<u64>),
+) -> Result<()> {
     let written: u64 = files.iter().map(NewFile::rows).sum();
-    if written != counts.lines {
-        return Err(Error::Bug(format!("{} lines were read, {written} rows were written", counts.lines)));
+    if written != counts.lines + counts.beside.written {
+        return Err(Error::Bug(format!(
+            "{} lines were read, {written} rows were written, of which {} are the challenger's",
+            counts.lines, counts.beside.written
+        )));
     }
-    if scored != counts.lines {
-        return Err(Error::Bug(format!("{} lines were read, {scored} were scored", counts.lines)));
+    if scored != counts.lines || scored_beside.is_some_and(|beside| beside != counts.lines) {
+        return Err(Error::Bug(format!(
+            "{} lines were read, {scored} were scored, {scored_beside:?} by the challenger",
+            counts.lines
+        )));
+    }
+    if counts.served != counts.lines {
+        return Err(Error::Bug(format!("{} lines were read, {} have a served answer", counts.lines, counts.served)));
     }
     for (file, &owed) in expected {
         let got = counts.files.get(file).copied().unwrap_or(0);
@@ -543,7 +582,7 @@ fn inputs(source: &Source) -> Vec<InputFile> {
 }
 
 /// SHA-256 over everything that the predictions depend on. The clock, threads and memory are not in it.
-fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifier) -> String {
+fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifier, beside: Option<&Served>) -> String {
     let files: Vec<_> = source
         .files()
         .iter()
@@ -559,6 +598,7 @@ fn fingerprint(options: &ClassifyOptions, source: &Source, classifier: &Classifi
         "policy": identity.policy_digest,
         "edition": identity.tariff_edition,
         "query": [options.text, options.id, options.where_sql, options.store_text.as_str()],
+        "challenger": beside.map(Served::fingerprint),
     });
     Sha256::digest(all.to_string()).iter().map(|b| format!("{b:02x}")).collect()
 }

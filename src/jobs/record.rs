@@ -37,6 +37,24 @@ pub struct QuarantinedFile {
     pub reason: String,
 }
 
+/// What a run says of its challenger; nothing without one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct ChallengerRecord {
+    pub challenger_name: Option<String>,
+    pub challenger_version: Option<u64>,
+    pub challenger_digest: Option<String>,
+    pub challenger_policy_digest: Option<String>,
+    pub challenger_rows: Option<String>,
+    pub split_ratio: Option<f64>,
+    pub challenger_lines: Option<u64>,
+    pub challenger_written: Option<u64>,
+    pub challenger_served: Option<u64>,
+    pub differing_lines: Option<u64>,
+    pub differing_codes: Option<u64>,
+}
+
 /// A row of `runs`; `schemas/runs.json` tells what each field means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -72,6 +90,8 @@ pub struct RunRecord {
     pub score_secs: f64,
     pub threads: u64,
     pub program_version: String,
+    #[serde(flatten)]
+    pub challenger: ChallengerRecord,
 }
 
 impl RunRecord {
@@ -146,6 +166,7 @@ mod tests {
             score_secs: 1.5,
             threads: 2,
             program_version: "0".into(),
+            challenger: ChallengerRecord { challenger_version: Some(2), ..ChallengerRecord::default() },
         };
         let batch = record.to_batch().unwrap();
         assert_eq!(batch.num_rows(), 1);

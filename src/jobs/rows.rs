@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, StringBuilder, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder, StructArray,
+    new_null_array,
 };
-use arrow::compute::cast;
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::kernels::boolean;
+use arrow::compute::{cast, filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
+use super::challenger::{BesideCounts, Served};
 use super::classify::StoreText;
 use crate::error::{Error, Result};
-use crate::sql::Identity;
+use crate::sql::{Identity, ROLES};
 use crate::text::MAX_CHARS;
 
 /// Lines counted by decision and by file.
@@ -23,12 +27,18 @@ pub struct Counts {
     pub decisions: BTreeMap<String, u64>,
     /// Rows by input file.
     pub files: BTreeMap<String, u64>,
+    /// Lines that have an answer that is served, which each must have once.
+    pub served: u64,
+    /// Of the challenger.
+    pub beside: BesideCounts,
 }
 
 impl Counts {
     /// Adds those of another task.
     pub fn merge(&mut self, other: Counts) {
         self.lines += other.lines;
+        self.served += other.served;
+        self.beside.merge(&other.beside);
         for (name, n) in other.decisions {
             *self.decisions.entry(name).or_default() += n;
         }
@@ -49,6 +59,7 @@ pub struct RowMaker {
     identity: Identity,
     run_id: String,
     store_text: StoreText,
+    beside: Option<Served>,
     /// Counted so far.
     pub counts: Counts,
 }
@@ -59,19 +70,54 @@ const SOURCE_ROW: usize = 1;
 const LINE_ID: usize = 2;
 const TEXT: usize = 3;
 const PREDICTION: usize = 4;
+const NAMES: [&str; 5] = ["source_file", "source_row", "line_id", "text", "prediction"];
 
 impl RowMaker {
     /// For files with the columns of `schema`.
-    pub fn new(schema: SchemaRef, identity: Identity, run_id: String, store_text: StoreText) -> RowMaker {
-        RowMaker { schema, identity, run_id, store_text, counts: Counts::default() }
+    pub fn new(
+        schema: SchemaRef,
+        identity: Identity,
+        run_id: String,
+        store_text: StoreText,
+        beside: Option<Served>,
+    ) -> RowMaker {
+        RowMaker { schema, identity, run_id, store_text, beside, counts: Counts::default() }
     }
 
-    /// Rows for a batch of `source_file, source_row, line_id, text, prediction`; as many as it has.
-    pub fn make(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    /// Rows for a batch of `source_file, source_row, line_id, text, prediction`: as many as it has, and those of the challenger
+    /// that are to be written.
+    pub fn make(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        let prediction = batch.column(PREDICTION).as_struct();
+        let Some(beside) = self.beside.clone() else {
+            self.count(batch, field(prediction, "decision")?.as_string::<i32>())?;
+            self.counts.served += batch.num_rows() as u64;
+            let served = BooleanArray::new(BooleanBuffer::new_set(batch.num_rows()), None);
+            return Ok(vec![self.rows(batch, ROLES[0], &self.identity, &served)?]);
+        };
+        let [champion, challenger] = [0, 1].map(|role| Arc::clone(prediction.column(role)));
+        let picked = beside.pick(champion.as_struct(), challenger.as_struct(), &mut self.counts.beside)?;
+        self.count(batch, field(champion.as_struct(), "decision")?.as_string::<i32>())?;
+        let kept = boolean::not(&picked.served)?;
+        let with = |prediction: ArrayRef| -> Result<RecordBatch> {
+            let mut columns = batch.columns().to_vec();
+            columns[PREDICTION] = prediction;
+            Ok(RecordBatch::try_from_iter_with_nullable(NAMES.into_iter().zip(columns).map(|(n, c)| (n, c, true)))?)
+        };
+        let mut made = vec![self.rows(&with(champion)?, ROLES[0], &self.identity, &kept)?];
+        self.counts.served += (kept.true_count() + picked.served.true_count()) as u64;
+        if picked.written.true_count() > 0 {
+            let written = filter_record_batch(&with(challenger)?, &picked.written)?;
+            let served = filter(&picked.served, &picked.written)?;
+            made.push(self.rows(&written, ROLES[1], &beside.classifier.identity, served.as_boolean())?);
+        }
+        Ok(made)
+    }
+
+    /// Rows of one role.
+    fn rows(&self, batch: &RecordBatch, role: &str, identity: &Identity, served: &BooleanArray) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let prediction = batch.column(PREDICTION).as_struct();
         let decisions = field(prediction, "decision")?.as_string::<i32>();
-        self.count(batch, decisions)?;
         let constant =
             |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows))) };
         let columns = self
@@ -85,15 +131,17 @@ impl RowMaker {
                     "source_row" => Arc::clone(batch.column(SOURCE_ROW)),
                     "description" => self.description(batch.column(TEXT), decisions),
                     "previous_hs6" => new_null_array(&DataType::Utf8, rows),
-                    "model_name" => constant(&self.identity.model_name),
+                    "model_name" => constant(&identity.model_name),
                     "model_version" => {
-                        let version = i64::try_from(self.identity.model_version).unwrap_or(i64::MAX);
+                        let version = i64::try_from(identity.model_version).unwrap_or(i64::MAX);
                         Arc::new(Int64Array::from_value(version, rows))
                     }
-                    "model_digest" => constant(&self.identity.model_digest),
-                    "tariff_edition" => constant(&self.identity.tariff_edition),
-                    "policy_digest" => constant(&self.identity.policy_digest),
+                    "model_digest" => constant(&identity.model_digest),
+                    "tariff_edition" => constant(&identity.tariff_edition),
+                    "policy_digest" => constant(&identity.policy_digest),
                     "run_id" => constant(&self.run_id),
+                    "role" => constant(role),
+                    "served" => Arc::new(served.clone()),
                     name => Arc::clone(field(prediction, name)?),
                 };
                 Ok(if made.data_type() == column.data_type() { made } else { cast(&made, column.data_type())? })
@@ -161,7 +209,7 @@ fn shown(value: &[u8]) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn field<'a>(prediction: &'a StructArray, name: &str) -> Result<&'a ArrayRef> {
+pub(super) fn field<'a>(prediction: &'a StructArray, name: &str) -> Result<&'a ArrayRef> {
     prediction.column_by_name(name).ok_or_else(|| Error::Bug(format!("hs_predict gives no {name}")))
 }
 

@@ -60,6 +60,7 @@ impl Table {
     pub async fn open_or_create(place: &Place, schema: &Schema, partition_by: &[&str], about: &str) -> Result<Table> {
         for _ in 0..3 {
             if let Some(table) = Table::open(place).await? {
+                let Some(table) = table.widened(schema).await? else { continue };
                 table.check_schema(schema)?;
                 return Ok(table);
             }
@@ -95,6 +96,25 @@ impl Table {
             }
         }
         Err(Error::RaceLost(format!("{}: the table comes and goes; run again", place.url())))
+    }
+
+    /// The table with the columns that an older contract did not have: those that may be null are added, in a commit of its
+    /// own. `None` when another writer was first.
+    async fn widened(self, wanted: &Schema) -> Result<Option<Table>> {
+        let missing = missing(self.schema()?.as_ref(), wanted);
+        if missing.fields().is_empty() {
+            return Ok(Some(self));
+        }
+        let added: Vec<StructField> = StructType::try_from_arrow_schema(&missing)?;
+        let properties = CommitProperties::default().with_max_retries(0).with_cleanup_expired_logs(Some(false));
+        match self.inner.clone().add_columns().with_fields(added).with_commit_properties(properties).await {
+            Ok(inner) => {
+                tracing::info!(table = %self.place.url(), columns = missing.fields().len(), "columns were added");
+                Ok(Some(Table { place: self.place, inner }))
+            }
+            Err(e) if lost_version(&e) => Ok(None),
+            Err(e) => Err(e).context(|| format!("cannot add columns to {}", self.place.url())),
+        }
     }
 
     /// Where the table is.
@@ -220,13 +240,14 @@ impl Table {
         Ok(Outcome::Lost(format!("{COMMIT_ATTEMPTS} times another writer was first")))
     }
 
-    /// That the table has the columns `wanted`.
+    /// That the table has the columns `wanted`, but for those that can be added.
     ///
     /// # Errors
     /// `Input`, naming the first column that it lacks.
     pub fn check_schema(&self, wanted: &Schema) -> Result<()> {
         let there = self.schema()?;
-        for field in wanted.fields() {
+        let addable = missing(&there, wanted);
+        for field in wanted.fields().iter().filter(|f| addable.column_with_name(f.name()).is_none()) {
             let same =
                 there.column_with_name(field.name()).is_some_and(|(_, f)| same_kind(f.data_type(), field.data_type()));
             if !same {
@@ -258,6 +279,13 @@ fn lost_version(e: &DeltaTableError) -> bool {
         ),
         _ => false,
     }
+}
+
+/// Columns of a contract that a table of an older one lacks and that may be null.
+pub fn missing(there: &Schema, wanted: &Schema) -> Schema {
+    let lacks = |name: &str| there.column_with_name(name).is_none();
+    let fields = wanted.fields().iter().filter(|f| f.is_nullable() && lacks(f.name()));
+    Schema::new(fields.cloned().collect::<Vec<_>>())
 }
 
 /// Equal but for how strings are laid out in memory and for nested nullability.

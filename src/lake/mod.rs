@@ -14,7 +14,7 @@ mod source;
 mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};
-pub use delta::{RunTag, Table, discard};
+pub use delta::{RunTag, Table, discard, missing};
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};

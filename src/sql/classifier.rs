@@ -17,9 +17,10 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Remembered};
-use crate::engine::{Engine, Kernel, Score, Scratch, Spent};
+use crate::engine::{Engine, Kernel, Score, Scratch, Spent, Tokens};
 use crate::error::{Error, Result};
 use crate::model::Policy;
 use crate::policy::{Decision, Facts, Judge, Reasons, TextState};
@@ -54,6 +55,10 @@ pub struct Classifier {
     judge: Judge,
     /// What it is.
     pub identity: Identity,
+    /// SHA-256 of `tokenizer.json`.
+    tokenizer_sha256: [u8; 32],
+    /// Which working memory of a thread it uses.
+    place: usize,
     cache: Cache,
     rows: AtomicU64,
     texts: AtomicU64,
@@ -63,6 +68,7 @@ pub struct Classifier {
 
 /// What a classifier spends its time on, in the order of the work.
 const STAGES: [&str; 6] = ["normalise", "tokenise", "look up", "output layer", "answer", "columns"];
+const TOKENISE: usize = 1;
 
 /// Fields of a prediction, in order.
 pub fn prediction_fields() -> Fields {
@@ -159,6 +165,8 @@ impl Classifier {
                 tariff_edition: bundle.labels.edition.clone(),
                 policy_digest: policy.digest(),
             },
+            tokenizer_sha256: Sha256::digest(&bundle.tokenizer_json).into(),
+            place: 0,
             cache: Cache::default(),
             rows: AtomicU64::new(0),
             texts: AtomicU64::new(0),
@@ -169,6 +177,12 @@ impl Classifier {
     /// The same classifier on another kernel, whose answers are the same.
     pub fn on(self, kernel: Kernel) -> Classifier {
         Classifier { engine: self.engine.on(kernel), ..self }
+    }
+
+    /// The same classifier with working memory of its own, so that what a thread remembers of words stays when it asks
+    /// another classifier in between.
+    pub fn beside(self) -> Classifier {
+        Classifier { place: 1, ..self }
     }
 
     /// The same classifier without a memory for texts of earlier batches, for measuring what an answer costs.
@@ -203,40 +217,52 @@ impl Classifier {
     /// # Errors
     /// `Usage` when the array is neither.
     pub fn predict(&self, array: &ArrayRef) -> Result<StructArray> {
-        if let DataType::Dictionary(..) = array.data_type() {
-            let dictionary = array.as_any_dictionary();
-            // The values, and one null for keys that are null.
-            let values = dictionary.values();
-            if values.is_empty() {
-                return self.predict(&arrow::array::new_null_array(&DataType::Null, array.len()));
-            }
-            let null = arrow::array::new_null_array(values.data_type(), 1);
-            let values = arrow::compute::concat(&[values.as_ref(), null.as_ref()])?;
-            let last = u32::try_from(values.len() - 1).map_err(|_| Error::Input("a dictionary is too large".into()))?;
-            let keys: UInt32Array = dictionary
-                .normalized_keys()
-                .into_iter()
-                .enumerate()
-                .map(|(row, key)| Some(if dictionary.is_null(row) { last } else { key as u32 }))
-                .collect();
-            let of_values = self.predict(&values)?;
-            return Ok(take(&of_values, &keys, None)?.as_struct().clone());
-        }
-        self.rows.fetch_add(array.len() as u64, Ordering::Relaxed);
+        by_value(array, &|values| {
+            let (batch, normalise) = Batch::of(values)?;
+            self.columns(&batch, normalise, &self.known(&batch), None)
+        })
+    }
+
+    /// Whether another classifier makes the same tokens of a text.
+    pub(super) fn shares_tokens(&self, other: &Classifier) -> bool {
+        self.tokenizer_sha256 == other.tokenizer_sha256
+    }
+
+    /// The answers that are remembered.
+    pub(super) fn known(&self, batch: &Batch) -> Vec<Option<Remembered>> {
+        batch.entries.iter().map(|e| self.cache.get(&(e.digest, e.truncated))).collect()
+    }
+
+    /// Token ids of those texts of the batch that have no answer yet.
+    pub(super) fn tokens(&self, batch: &Batch, known: &[Option<Remembered>]) -> Result<Tokens> {
+        let texts: Vec<&str> = unknown(known).map(|i| batch.text(i)).collect();
         let began = Instant::now();
-        let mut batch = Batch::default();
-        each_value(array, |value| batch.add(value))?;
-        let normalised = Instant::now();
-        let (answers, spent) = self.answers(&batch)?;
+        let tokens = SCRATCH.with_borrow_mut(|scratch| self.engine.tokens(&texts, &mut scratch[self.place]))?;
+        self.spent[TOKENISE].fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        Ok(tokens)
+    }
+
+    /// Predictions for the rows of a batch, whose texts took so long to normalise; with the token ids of the texts that have
+    /// no answer yet, where they were made before.
+    pub(super) fn columns(
+        &self,
+        batch: &Batch,
+        normalise: Duration,
+        known: &[Option<Remembered>],
+        tokens: Option<&Tokens>,
+    ) -> Result<StructArray> {
+        self.rows.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+        let began = Instant::now();
+        let (answers, spent) = self.answers(batch, known, tokens)?;
         let answered = Instant::now();
-        let columns = self.assemble(&batch, &answers);
+        let columns = self.assemble(batch, &answers);
         // The cache's look-ups and the policy count as answers.
         let in_order = [
-            normalised - began,
+            normalise,
             spent.tokenise,
             spent.look_up,
             spent.output,
-            (answered - normalised).saturating_sub(spent.tokenise + spent.look_up + spent.output),
+            (answered - began).saturating_sub(spent.tokenise + spent.look_up + spent.output),
             answered.elapsed(),
         ];
         for (total, time) in self.spent.iter().zip(in_order) {
@@ -246,7 +272,12 @@ impl Classifier {
     }
 
     /// Answers of the distinct texts of a batch, after those of the three kinds of line that have no text.
-    fn answers(&self, batch: &Batch) -> Result<(Vec<Answer>, Spent)> {
+    fn answers(
+        &self,
+        batch: &Batch,
+        known: &[Option<Remembered>],
+        tokens: Option<&Tokens>,
+    ) -> Result<(Vec<Answer>, Spent)> {
         let mut answers: Vec<Answer> = NO_TEXT
             .iter()
             .map(|&state| {
@@ -267,15 +298,15 @@ impl Classifier {
                 Answer { digest: None, score: None, decision, reasons }
             })
             .collect();
-        let mut known: Vec<Option<Remembered>> =
-            batch.entries.iter().map(|e| self.cache.get(&(e.digest, e.truncated))).collect();
-        let unknown: Vec<usize> = (0..known.len()).filter(|&i| known[i].is_none()).collect();
+        let unknown: Vec<usize> = unknown(known).collect();
+        let mut known = known.to_vec();
         let texts: Vec<&str> = unknown.iter().map(|&i| batch.text(i)).collect();
         self.texts.fetch_add(texts.len() as u64, Ordering::Relaxed);
         let mut scores = Vec::with_capacity(texts.len());
         let spent = SCRATCH.with_borrow_mut(|scratch| {
+            let scratch = &mut scratch[self.place];
             scratch.spent = Spent::default();
-            self.engine.score(&texts, scratch, &mut scores).map(|()| scratch.spent)
+            self.engine.score_tokens(&texts, tokens, scratch, &mut scores).map(|()| scratch.spent)
         })?;
         for ((score, text), i) in scores.into_iter().zip(texts).zip(unknown) {
             let entry = &batch.entries[i];
@@ -371,8 +402,34 @@ fn reasons(each: impl Iterator<Item = Reasons>) -> ArrayRef {
     Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(lengths), Arc::new(names.finish()), None))
 }
 
+/// Places of the texts that have no answer yet.
+fn unknown(known: &[Option<Remembered>]) -> impl Iterator<Item = usize> {
+    known.iter().enumerate().filter(|(_, answer)| answer.is_none()).map(|(i, _)| i)
+}
+
+/// Answers an array, a dictionary once for each of its values.
+pub(super) fn by_value(array: &ArrayRef, answer: &dyn Fn(&ArrayRef) -> Result<StructArray>) -> Result<StructArray> {
+    let DataType::Dictionary(..) = array.data_type() else { return answer(array) };
+    let dictionary = array.as_any_dictionary();
+    // The values, and one null for keys that are null.
+    let values = dictionary.values();
+    if values.is_empty() {
+        return answer(&arrow::array::new_null_array(&DataType::Null, array.len()));
+    }
+    let null = arrow::array::new_null_array(values.data_type(), 1);
+    let values = arrow::compute::concat(&[values.as_ref(), null.as_ref()])?;
+    let last = u32::try_from(values.len() - 1).map_err(|_| Error::Input("a dictionary is too large".into()))?;
+    let keys: UInt32Array = dictionary
+        .normalized_keys()
+        .into_iter()
+        .enumerate()
+        .map(|(row, key)| Some(if dictionary.is_null(row) { last } else { key as u32 }))
+        .collect();
+    Ok(take(&by_value(&values, answer)?, &keys, None)?.as_struct().clone())
+}
+
 thread_local! {
-    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+    static SCRATCH: std::cell::RefCell<[Scratch; 2]> = std::cell::RefCell::default();
 }
 
 /// Kinds of line without a text, in the order of their places before the texts of a batch.
@@ -387,7 +444,7 @@ struct Entry {
 
 /// Distinct normalised texts of a batch; every row points to one of them or to a place of `NO_TEXT`.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     arena: String,
     entries: Vec<Entry>,
     known: HashMap<(text::TextDigest, bool), u32, foldhash::fast::RandomState>,
@@ -396,6 +453,14 @@ struct Batch {
 }
 
 impl Batch {
+    /// The texts of an array that is no dictionary, and how long it took.
+    pub(super) fn of(array: &ArrayRef) -> Result<(Batch, Duration)> {
+        let began = Instant::now();
+        let mut batch = Batch::default();
+        each_value(array, |value| batch.add(value))?;
+        Ok((batch, began.elapsed()))
+    }
+
     fn text(&self, i: usize) -> &str {
         &self.arena[self.entries[i].from..self.entries[i].to]
     }

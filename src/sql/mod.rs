@@ -5,6 +5,7 @@
 mod cache;
 mod classifier;
 mod explain;
+mod pair;
 mod predict;
 mod text_of;
 
@@ -14,14 +15,17 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::logical_expr::{Expr, lit};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, ident};
+use datafusion::scalar::ScalarValue;
 
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
-use crate::lake::{Place, Table};
+use crate::lake::{Place, Table, missing};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation, hs_explain};
+pub use pair::{Pair, ROLES, hs_predict_both};
 pub use predict::hs_predict;
 pub use text_of::text_of;
 
@@ -81,7 +85,21 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usi
         match Table::open(&lake.child(contract.table())).await? {
             Some(table) => {
                 tables += 1;
-                context.register_table(contract.table(), table.provider().await?)?
+                let provider = table.provider().await?;
+                // What a table of an older contract lacks is null.
+                let missing = missing(table.schema()?.as_ref(), contract.schema());
+                let provider = match missing.fields().is_empty() {
+                    true => provider,
+                    false => {
+                        let there = table.schema()?;
+                        let mut columns: Vec<Expr> = there.fields().iter().map(|f| ident(f.name())).collect();
+                        for field in missing.fields() {
+                            columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
+                        }
+                        context.read_table(provider)?.select(columns)?.into_view()
+                    }
+                };
+                context.register_table(contract.table(), provider)?
             }
             None => {
                 let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
