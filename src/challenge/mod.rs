@@ -5,8 +5,17 @@
 //! alias, which is the registry's.
 
 mod evidence;
+mod gates;
+mod requests;
+mod shadow;
+mod sound;
+mod verdict;
 
 pub use evidence::{
     Accepted, ByChapter, ByLevel, Calibration, Comparison, Contender, Cost, Coverage, EVIDENCE_FORMAT_VERSION, Example,
     Lines, Night, Nightly,
 };
+pub use gates::{Gates, Required};
+pub use requests::{Ask, Draw, LabelRequest, Requested, request_labels};
+pub use shadow::shadow;
+pub use verdict::{Facts, Judged, Shadow, judge};
