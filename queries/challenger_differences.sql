@@ -11,4 +11,4 @@ SELECT c.run_id, c.run_date, c.line_id, c.source_file, c.source_row, coalesce(c.
 FROM predictions AS c
 JOIN predictions AS x ON x.run_id = c.run_id AND x.run_date = c.run_date AND x.source_file = c.source_file
   AND x.source_row = c.source_row AND x.role = 'challenger'
-WHERE c.role = 'champion' AND (x.hs6 IS DISTINCT FROM c.hs6 OR x.decision IS DISTINCT FROM c.decision)
+WHERE c.role = 'champion' AND ((x.hs6 IS DISTINCT FROM c.hs6) OR x.decision <> c.decision)

@@ -99,7 +99,7 @@ WITH differing AS (
   SELECT text_digest, source_file, source_row, champion_hs6, challenger_hs6, run_id,
          row_number() OVER (PARTITION BY text_digest ORDER BY run_date DESC, run_id DESC, source_file, source_row) AS newest
   FROM challenger_differences AS d
-  WHERE champion_digest = '$C' AND challenger_digest = '$X' AND champion_hs6 IS DISTINCT FROM challenger_hs6
+  WHERE champion_digest = '$C' AND challenger_digest = '$X' AND (champion_hs6 IS DISTINCT FROM challenger_hs6)
     AND EXISTS (SELECT 1 FROM current_predictions AS p WHERE p.source_file = d.source_file
                 AND p.source_row = d.source_row AND p.text_digest = d.text_digest)
 )
