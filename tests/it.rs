@@ -44,6 +44,8 @@ mod explanations;
 mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.
 mod fuzz;
+/// Gates of a promotion, the shadow period, and requests for labels.
+mod gates;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.

@@ -15,6 +15,11 @@ mod nightly;
 mod page;
 mod report;
 mod tables;
+mod gates;
+mod requests;
+mod shadow;
+mod sound;
+mod verdict;
 
 pub use compare::{Asked, CompareOptions, Found, compare};
 pub use evidence::{
@@ -23,3 +28,7 @@ pub use evidence::{
 };
 pub use lines::LeftOut;
 pub use nightly::Wanted;
+pub use gates::{Gates, Required};
+pub use requests::{Ask, Draw, LabelRequest, Requested, request_labels};
+pub use shadow::shadow;
+pub use verdict::{Facts, Judged, Shadow, judge};

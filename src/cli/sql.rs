@@ -14,8 +14,8 @@ use crate::lake::{InputTable, Source, SourceOptions};
 use crate::sql::{Classifier, Explainer, hs_explain, hs_predict, register_lake, session, text_of};
 
 #[derive(Args)]
-#[command(after_help = "Tables: predictions, decisions, runs; views: current_predictions, effective_codes, \
-                        review_queue, run_history. Example:\n\n  \
+#[command(after_help = "Tables: predictions, decisions, runs, label_requests; views: current_predictions, \
+                        effective_codes, challenger_differences, review_queue, run_history. Example:\n\n  \
                         harmonize sql --lake lake \"SELECT decision, count(*) FROM predictions GROUP BY 1\"")]
 pub struct SqlArgs {
     /// The query; it may read, not write

@@ -18,6 +18,8 @@ pub enum Contract {
     Decisions,
     /// One row for every visible run.
     Runs,
+    /// Texts that people were asked to decide because two models differ.
+    LabelRequests,
 }
 
 #[derive(Deserialize)]
@@ -50,13 +52,15 @@ struct Loaded {
 
 impl Contract {
     /// All of them.
-    pub const ALL: [Contract; 3] = [Contract::Predictions, Contract::Decisions, Contract::Runs];
+    pub const ALL: [Contract; 4] =
+        [Contract::Predictions, Contract::Decisions, Contract::Runs, Contract::LabelRequests];
 
     fn text(self) -> &'static str {
         match self {
             Contract::Predictions => include_str!("../../schemas/predictions.json"),
             Contract::Decisions => include_str!("../../schemas/decisions.json"),
             Contract::Runs => include_str!("../../schemas/runs.json"),
+            Contract::LabelRequests => include_str!("../../schemas/label_requests.json"),
         }
     }
 
@@ -183,7 +187,7 @@ mod tests {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let wanted = "line_id source_file source_row description text_digest hs6 confidence confidence_heading \
                       confidence_chapter margin alternatives decision reasons previous_hs6 model_name model_version \
-                      model_digest tariff_edition policy_digest run_id run_date";
+                      model_digest tariff_edition policy_digest run_id role served run_date";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
         assert_eq!(Contract::Predictions.partition_by(), ["run_date"]);
     }

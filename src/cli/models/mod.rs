@@ -3,12 +3,14 @@
 mod compare;
 mod diff;
 mod export;
+mod gated;
 mod history;
 mod import;
 mod keygen;
 mod list;
 mod promote;
 mod register;
+mod request_labels;
 mod retire;
 mod rollback;
 mod show;
@@ -18,7 +20,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use chrono::Utc;
 use clap::{ArgMatches, Args, Subcommand};
 
@@ -50,10 +52,12 @@ enum What {
     History(history::HistoryArgs),
     /// Record a version that has no event, or register the folder of a bundle
     Register(register::RegisterArgs),
-    /// Let an alias name a version
+    /// Let an alias name a version; where there are gates, only one that passes them
     Promote(promote::PromoteArgs),
     /// Let an alias name again what it named before
     Rollback(rollback::RollbackArgs),
+    /// Send texts on which two versions differ to the review queue
+    RequestLabels(request_labels::RequestLabelsArgs),
     /// Take a version out of use
     Retire(retire::RetireArgs),
     /// Read everything and compare it with its digests
@@ -119,6 +123,7 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
         What::Register(args) => register::run(args, &matches).await,
         What::Promote(args) => promote::run(args, &matches).await,
         What::Rollback(args) => rollback::run(args, &matches).await,
+        What::RequestLabels(args) => request_labels::run(args, &matches).await,
         What::Retire(args) => retire::run(args, &matches).await,
         What::Verify(args) => verify::run(args, &matches).await,
         What::Diff(args) => diff::run(args, &matches).await,
@@ -134,6 +139,7 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
 enum Column {
     Text(Vec<Option<String>>),
     Number(Vec<Option<u64>>),
+    Flag(Vec<bool>),
 }
 
 /// Prints columns of equal length.
@@ -142,6 +148,7 @@ fn rows(columns: Vec<(&str, Column)>, format: Format) -> Result<()> {
         let column: ArrayRef = match column {
             Column::Text(values) => Arc::new(StringArray::from(values)),
             Column::Number(values) => Arc::new(UInt64Array::from(values)),
+            Column::Flag(values) => Arc::new(BooleanArray::from(values)),
         };
         (name, column, true)
     });
