@@ -10,15 +10,15 @@ mod counted;
 mod decisions;
 mod evidence;
 mod forms;
+mod gates;
 mod lines;
 mod nightly;
 mod page;
 mod report;
-mod tables;
-mod gates;
 mod requests;
 mod shadow;
 mod sound;
+mod tables;
 mod verdict;
 
 pub use compare::{Asked, CompareOptions, Found, compare};
@@ -26,9 +26,9 @@ pub use evidence::{
     Accepted, ByChapter, ByLevel, Calibration, Comparison, Contender, Cost, Coverage, EVIDENCE_FORMAT_VERSION, Example,
     Lines, Night, Nightly,
 };
+pub use gates::{Gates, Required};
 pub use lines::LeftOut;
 pub use nightly::Wanted;
-pub use gates::{Gates, Required};
 pub use requests::{Ask, Draw, LabelRequest, Requested, request_labels};
 pub use shadow::shadow;
 pub use verdict::{Facts, Judged, Shadow, judge};
