@@ -384,7 +384,8 @@ fn shares_within_a_set_of_classes_are_their_softmax_alone() {
     let json = loaded().bundle.tokenizer_json;
     let tokenizer = harmonize::text::Tokenizer::from_json(&json).unwrap();
     let (config, weights) = random_model(Some(24));
-    let engine = |kernel| Engine::uncalibrated(&config, &weights, &json, codes(700)).unwrap().with_temperature(1.7).on(kernel);
+    let engine =
+        |kernel| Engine::uncalibrated(&config, &weights, &json, codes(700)).unwrap().with_temperature(1.7).on(kernel);
     let engines: Vec<Engine> = Kernel::available().into_iter().map(engine).collect();
     let mut worst = 0f64;
     for (n, text) in normalised(300).iter().enumerate() {

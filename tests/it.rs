@@ -24,6 +24,8 @@ mod architectures;
 mod bad_input;
 /// Bundles that were tampered with.
 mod bundles;
+/// Two versions on the same lines, and night by night.
+mod challenge;
 /// A second model on the lines of a run: its rows, its share, its cost.
 mod challenger;
 /// The main job, its table, its views, its second start.
@@ -42,6 +44,8 @@ mod explanations;
 mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.
 mod fuzz;
+/// Gates of a promotion, the shadow period, and requests for labels.
+mod gates;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
@@ -68,5 +72,7 @@ mod slices;
 mod tariff;
 /// Training: checks, splits, seeds.
 mod training;
+/// Statistics of one model against another, held to scipy.
+mod trial;
 /// Texts that name no goods.
 mod vague;

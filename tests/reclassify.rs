@@ -38,14 +38,16 @@ fn two() -> &'static Two {
         ok(&["models", "import", &exported, "--registry", &registry, "--by", "the tests"]);
         std::fs::write(&recipe, RECIPE).unwrap();
         let labelled = &lab().labelled;
-        let args = ["train", "--input", labelled, "--label", "hs6", "--edition", "2017", "--name", "old", "--recipe", &recipe];
+        let args =
+            ["train", "--input", labelled, "--label", "hs6", "--edition", "2017", "--name", "old", "--recipe", &recipe];
         ok(&[&args[..], &["--registry", &registry, "--target-precision", "0.9", "--by", "the tests"]].concat());
         let (old, new) = (Codes::builtin(Edition::Hs2017), Codes::builtin(Edition::Hs2022));
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
         // The codes that lines most often have, each with a fate of its own.
         let lake = at("lake");
         ok(&["classify", "--input", &lab().lines, "--lake", &lake, "--registry", &registry, "--model", "old@1"]);
-        let most = "SELECT hs6, count(*) AS n FROM predictions WHERE hs6 IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 40";
+        let most =
+            "SELECT hs6, count(*) AS n FROM predictions WHERE hs6 IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 40";
         let most: Vec<String> = sql(&lake, most).iter().map(|r| r["hs6"].as_str().unwrap().to_owned()).collect();
         let both = |code: &str| new.iter().any(|c| c.as_str() == code);
         let most: Vec<&String> = most.iter().filter(|code| both(code)).collect();
@@ -87,7 +89,19 @@ fn two() -> &'static Two {
 fn lake_of(dir: &std::path::Path) -> String {
     let lake = path(dir, "lake");
     let two = two();
-    ok(&["classify", "--input", &lab().lines, "--id", "line_id", "--lake", &lake, "--registry", &two.registry, "--model", "old@1"]);
+    ok(&[
+        "classify",
+        "--input",
+        &lab().lines,
+        "--id",
+        "line_id",
+        "--lake",
+        &lake,
+        "--registry",
+        &two.registry,
+        "--model",
+        "old@1",
+    ]);
     let [old, new] = &two.nomenclatures;
     let (old, new) = (format!("2017={old}"), format!("2022={new}"));
     ok(&["tariff", "import", &old, &new, &two.correlation, "--lake", &lake]);
@@ -95,7 +109,19 @@ fn lake_of(dir: &std::path::Path) -> String {
 }
 
 fn args<'a>(lake: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let args = ["reclassify", "--lake", lake, "--registry", &two().registry, "--from", "2017", "--to", "2022", "--model", model];
+    let args = [
+        "reclassify",
+        "--lake",
+        lake,
+        "--registry",
+        &two().registry,
+        "--from",
+        "2017",
+        "--to",
+        "2022",
+        "--model",
+        model,
+    ];
     [&args, more].concat()
 }
 
@@ -121,12 +147,15 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
     let found = expected(&lake);
     assert_eq!((&found["lines"], &found["rows"]), (&140_000.into(), &140_000.into()));
     assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
-    for rule in ["carry", "map", "rescore", "orphan", "open carry", "open map", "open rescore", "none", "person carry"] {
+    for rule in ["carry", "map", "rescore", "orphan", "open carry", "open map", "open rescore", "none", "person carry"]
+    {
         assert!(found["by_rule"][rule].as_u64().unwrap_or(0) > 0, "{rule}: {found}");
     }
-    let held = found["by_rule"].as_object().unwrap().iter().filter(|(rule, _)| {
-        ["person map", "person rescore", "person orphan"].contains(&rule.as_str())
-    });
+    let held = found["by_rule"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(rule, _)| ["person map", "person rescore", "person orphan"].contains(&rule.as_str()));
     assert!(held.count() >= 2, "{found}");
     // The report counts what the table holds.
     for (decision, n) in done["report"]["decisions"].as_object().unwrap() {
@@ -140,7 +169,10 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
                 abs(list_sum(list_transform(alternatives, a -> a.confidence)) - 1) > 1e-4";
     assert_eq!(number(&lake, "predictions", sums), 0);
     // What people decided stands; what needs a new code waits for them, with a suggestion.
-    let people = sql(&lake, "SELECT DISTINCT decided_hs6, hs6, decision FROM coded_lines WHERE decision_id IS NOT NULL ORDER BY 1");
+    let people = sql(
+        &lake,
+        "SELECT DISTINCT decided_hs6, hs6, decision FROM coded_lines WHERE decision_id IS NOT NULL ORDER BY 1",
+    );
     for row in &people {
         let kept = row["decision"] == "carried" && row["hs6"] == row["decided_hs6"];
         assert!(kept || row["decision"] == "held", "{row}");
@@ -151,8 +183,22 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
     let waiting = sql(&lake, "SELECT count(*) AS n FROM review_queue WHERE decision = 'held'")[0]["n"].clone();
     assert_eq!(waiting, done["report"]["decisions"]["held"]);
     // Again, there is nothing left; and the nightly job with that model has nothing to do.
-    assert!(ok(&args(&lake, "hs@1", &["--threshold", "0.8"])).contains("already done: no line of edition 2017 is left"));
-    let out = ok(&["classify", "--input", &lab().lines, "--id", "line_id", "--lake", &lake, "--registry", &two().registry, "--model", "hs@1"]);
+    assert!(
+        ok(&args(&lake, "hs@1", &["--threshold", "0.8"])).contains("already done: no line of edition 2017 is left")
+    );
+    let out = ok(&[
+        "classify",
+        "--input",
+        &lab().lines,
+        "--id",
+        "line_id",
+        "--lake",
+        &lake,
+        "--registry",
+        &two().registry,
+        "--model",
+        "hs@1",
+    ]);
     assert!(out.contains("already done"), "{out}");
 }
 
@@ -166,10 +212,12 @@ fn a_model_of_the_older_edition_sends_splits_to_people() {
     assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
     let accepted = "SELECT count(*) AS n FROM t WHERE tariff_edition = '2022' AND decision = 'accept'";
     assert_eq!(number(&lake, "predictions", accepted), 0);
-    let codes = read(&lake, "predictions", "SELECT DISTINCT hs6 FROM t WHERE tariff_edition = '2022' AND hs6 IS NOT NULL");
+    let codes =
+        read(&lake, "predictions", "SELECT DISTINCT hs6 FROM t WHERE tariff_edition = '2022' AND hs6 IS NOT NULL");
     let new = Codes::builtin(Edition::Hs2022);
     assert!(codes.iter().all(|row| new.contains(row["hs6"].as_str().unwrap())));
-    let alternatives = "SELECT DISTINCT a.hs6 FROM (SELECT unnest(alternatives) AS a FROM t WHERE tariff_edition = '2022')";
+    let alternatives =
+        "SELECT DISTINCT a.hs6 FROM (SELECT unnest(alternatives) AS a FROM t WHERE tariff_edition = '2022')";
     let alternatives = read(&lake, "predictions", alternatives);
     assert!(alternatives.len() > 50);
     assert!(alternatives.iter().all(|row| new.contains(row["hs6"].as_str().unwrap())));
@@ -181,7 +229,8 @@ fn lines_whose_text_was_not_stored_go_to_people() {
     let dir = folder();
     let lake = path(dir.path(), "lake");
     let two = two();
-    let classify = ["classify", "--input", &lab().lines, "--lake", &lake, "--registry", &two.registry, "--model", "old@1"];
+    let classify =
+        ["classify", "--input", &lab().lines, "--lake", &lake, "--registry", &two.registry, "--model", "old@1"];
     ok(&[&classify[..], &["--store-text", "none"]].concat());
     let [old, new] = &two.nomenclatures;
     let (old, new) = (format!("2017={old}"), format!("2022={new}"));
@@ -202,11 +251,16 @@ fn the_threshold_among_successors_rests_on_labelled_lines() {
     let done: Value = serde_json::from_str(&ok(&args(&lake, "hs@1", &labelled))).unwrap();
     let within = &done["within"];
     assert!(within["rests_on"]["accepted"].as_u64().unwrap() > 30, "{within}");
-    let kept = read(&lake, "runs", "SELECT reclassify_json, from_edition, carried_lines FROM t WHERE command = 'reclassify'").remove(0);
+    let kept =
+        read(&lake, "runs", "SELECT reclassify_json, from_edition, carried_lines FROM t WHERE command = 'reclassify'")
+            .remove(0);
     let basis: Value = serde_json::from_str(kept["reclassify_json"].as_str().unwrap()).unwrap();
     assert_eq!(&basis["within"], within);
     assert_eq!(basis["links"], serde_json::json!(["2017 → 2022"]));
-    assert_eq!((kept["from_edition"].as_str(), kept["carried_lines"].clone()), (Some("2017"), done["report"]["decisions"]["carried"].clone()));
+    assert_eq!(
+        (kept["from_edition"].as_str(), kept["carried_lines"].clone()),
+        (Some("2017"), done["report"]["decisions"]["carried"].clone())
+    );
     let ended = run(&args(&lake, "old@1", &labelled));
     assert_eq!(ended.code, 2, "{}", ended.err);
 }

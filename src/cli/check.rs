@@ -11,6 +11,7 @@ use crate::contract::Contract;
 use crate::error::Result;
 use crate::jobs::{OnBadFile, check_filter};
 use crate::lake::{Source, SourceOptions, Table, key_source};
+use crate::registry::CHAMPION;
 
 #[derive(Args)]
 #[command(
@@ -24,6 +25,7 @@ pub struct CheckArgs {
 
 pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.job.place.config.as_deref())?;
+    settings.gates(CHAMPION)?;
     let resolved = resolve(&args.job, &mut settings);
     println!("settings in force");
     for s in &settings.in_force {

@@ -1,6 +1,7 @@
 //! Settings in layers: flags over environment over `job.toml` over defaults, each with its origin.
 //!
-//! `job.toml` is flat: its keys are the long flags' names without the dashes before them.
+//! `job.toml` is flat: its keys are the long flags' names without the dashes before them. Beside them it may have the
+//! section `[gates]`.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::str::FromStr;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
+use crate::challenge::Gates;
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::registry::{ModelRef, PublicKeys, Registry};
@@ -42,6 +44,9 @@ const KEYS: [&str; 24] = [
     "edition",
     "require-signature",
 ];
+
+/// The one section that `job.toml` may have.
+const GATES: &str = "gates";
 
 /// Flags that several commands share: the lake, the registry, the machine.
 #[derive(Args, Clone)]
@@ -127,6 +132,8 @@ pub struct InForce {
 pub struct Settings<'a> {
     matches: &'a ArgMatches,
     file: toml::Table,
+    /// Read by those who ask for it: a mistake in it must not stop a rollback.
+    gates: Option<toml::Value>,
     /// Everything resolved so far, in order.
     pub in_force: Vec<InForce>,
 }
@@ -134,20 +141,35 @@ pub struct Settings<'a> {
 impl<'a> Settings<'a> {
     /// Reads `job.toml` if one is named.
     pub fn new(matches: &'a ArgMatches, config: Option<&Path>) -> Result<Settings<'a>> {
-        let mut file = toml::Table::new();
+        let (mut file, mut gates) = (toml::Table::new(), None);
         if let Some(path) = config {
             let text =
                 std::fs::read_to_string(path).map_err(|e| Error::Usage(format!("--config {}: {e}", path.display())))?;
             file = toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
+            gates = file.remove(GATES);
             if let Some(key) = file.keys().find(|k| !KEYS.contains(&k.as_str())) {
                 return Err(Error::Usage(format!(
-                    "{}: unknown setting \"{key}\"; there are: {}",
+                    "{}: unknown setting \"{key}\"; there are the section [{GATES}] and: {}",
                     path.display(),
                     KEYS.join(", ")
                 )));
             }
         }
-        Ok(Settings { matches, file, in_force: Vec::new() })
+        Ok(Settings { matches, file, gates, in_force: Vec::new() })
+    }
+
+    /// The gates that a promotion to this alias has to pass.
+    ///
+    /// # Errors
+    /// `Usage` for a section that is none.
+    pub fn gates(&self, alias: &str) -> Result<Option<Gates>> {
+        let Some(section) = &self.gates else { return Ok(None) };
+        let gates: Gates = section.clone().try_into().map_err(|e: toml::de::Error| {
+            let why = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::Usage(format!("job.toml: [{GATES}] {why}; docs/operations.md lists its keys"))
+        })?;
+        gates.check().context(|| "job.toml")?;
+        Ok(Some(gates).filter(|gates| gates.guard(alias)))
     }
 
     /// One setting; `flag` is what clap found on the command line or in the environment.
@@ -245,11 +267,7 @@ impl<'a> Settings<'a> {
         let url = match named {
             Some(url) => url,
             None => {
-                let lake = match self.in_force.iter().find(|s| s.name == "lake") {
-                    Some(lake) => Some(lake.value.clone()),
-                    None => self.pick("lake", lake, None)?,
-                };
-                let lake = lake.ok_or_else(|| {
+                let lake = self.lake_if_named(lake)?.ok_or_else(|| {
                     Error::Usage("--registry is missing; give it, or --lake, below which the models are".into())
                 })?;
                 let url = format!("{}/models", lake.trim_end_matches('/'));
@@ -258,6 +276,14 @@ impl<'a> Settings<'a> {
             }
         };
         Ok(Registry::new(Place::open(&url)?))
+    }
+
+    /// The URL of the lake, where there is one.
+    pub fn lake_if_named(&mut self, lake: Option<String>) -> Result<Option<String>> {
+        match self.in_force.iter().find(|s| s.name == "lake") {
+            Some(lake) => Ok(Some(lake.value.clone())),
+            None => self.pick("lake", lake, None),
+        }
     }
 
     /// Labelled lines.

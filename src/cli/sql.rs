@@ -14,11 +14,10 @@ use crate::lake::{InputTable, Source, SourceOptions};
 use crate::sql::{Classifier, Explainer, hs_explain, hs_predict, register_lake, session, text_of};
 
 #[derive(Args)]
-#[command(
-    after_help = "Tables: predictions, decisions, runs, nomenclature, correlations; views: current_predictions, \
-                        effective_codes, review_queue, run_history, current_nomenclature, current_correlations. Example:\n\n  \
-                        harmonize sql --lake lake \"SELECT decision, count(*) FROM predictions GROUP BY 1\""
-)]
+#[command(after_help = "Tables: predictions, decisions, runs, label_requests, nomenclature, correlations; views: \
+                        current_predictions, coded_lines, effective_codes, challenger_differences, review_queue, run_history, \
+                        current_nomenclature, current_correlations. Example:\n\n  \
+                        harmonize sql --lake lake \"SELECT decision, count(*) FROM predictions GROUP BY 1\"")]
 pub struct SqlArgs {
     /// The query; it may read, not write
     query: String,

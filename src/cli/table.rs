@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use clap::ValueEnum;
 
 use crate::error::{Error, Result};
@@ -47,6 +47,7 @@ pub fn print(batches: &[RecordBatch], format: Format) -> Result<()> {
 pub enum Column {
     Text(Vec<Option<String>>),
     Number(Vec<Option<u64>>),
+    Flag(Vec<bool>),
 }
 
 /// Prints columns of equal length.
@@ -55,6 +56,7 @@ pub fn rows(columns: Vec<(&str, Column)>, format: Format) -> Result<()> {
         let column: ArrayRef = match column {
             Column::Text(values) => Arc::new(StringArray::from(values)),
             Column::Number(values) => Arc::new(UInt64Array::from(values)),
+            Column::Flag(values) => Arc::new(BooleanArray::from(values)),
         };
         (name, column, true)
     });

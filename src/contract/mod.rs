@@ -22,6 +22,8 @@ pub enum Contract {
     Nomenclature,
     /// Pairs of codes of two editions that share goods.
     Correlations,
+    /// Texts that people were asked to decide because two models differ.
+    LabelRequests,
 }
 
 #[derive(Deserialize)]
@@ -54,8 +56,14 @@ struct Loaded {
 
 impl Contract {
     /// All of them.
-    pub const ALL: [Contract; 5] =
-        [Contract::Predictions, Contract::Decisions, Contract::Runs, Contract::Nomenclature, Contract::Correlations];
+    pub const ALL: [Contract; 6] = [
+        Contract::Predictions,
+        Contract::Decisions,
+        Contract::Runs,
+        Contract::Nomenclature,
+        Contract::Correlations,
+        Contract::LabelRequests,
+    ];
 
     fn text(self) -> &'static str {
         match self {
@@ -64,6 +72,7 @@ impl Contract {
             Contract::Runs => include_str!("../../schemas/runs.json"),
             Contract::Nomenclature => include_str!("../../schemas/nomenclature.json"),
             Contract::Correlations => include_str!("../../schemas/correlations.json"),
+            Contract::LabelRequests => include_str!("../../schemas/label_requests.json"),
         }
     }
 
@@ -190,7 +199,7 @@ mod tests {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let wanted = "line_id source_file source_row description text_digest hs6 confidence confidence_heading \
                       confidence_chapter margin alternatives decision reasons previous_hs6 model_name model_version \
-                      model_digest tariff_edition policy_digest run_id run_date";
+                      model_digest tariff_edition policy_digest run_id role served run_date";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
         assert_eq!(Contract::Predictions.partition_by(), ["run_date"]);
     }

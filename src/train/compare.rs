@@ -22,6 +22,7 @@ use super::upsample::{largest, upsampled};
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use measured::Sides;
+pub(crate) use measured::cpu_secs_per_million;
 pub use row::{Kind, Row, Upsampled};
 
 /// Test lines that a baseline is asked about when classes were up-sampled, at most: there are many, and most are copies.

@@ -240,7 +240,7 @@ pub fn examples(found: &[Example]) -> Grid {
 }
 
 /// A number with its sign and one decimal.
-fn signed(number: f64) -> String {
+pub fn signed(number: f64) -> String {
     match format!("{:.1}", number.abs()) {
         zero if zero == "0.0" => zero,
         size if number < 0.0 => format!("−{size}"),

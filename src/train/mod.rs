@@ -10,6 +10,7 @@ mod card;
 mod checks;
 mod compare;
 mod data;
+mod duel;
 mod evaluate;
 mod evaluation;
 mod extra;
@@ -37,24 +38,30 @@ mod upsample;
 pub mod usage;
 mod vague;
 
+pub(crate) use answers::Answers;
 pub use answers::measure;
 pub use architecture::Architecture;
 pub use card::Card;
 pub use checks::Limits as CheckLimits;
+pub(crate) use compare::cpu_secs_per_million;
 pub use compare::{
     CompareOptions, CompareWatcher, Comparison, Kind as ComparedKind, Leak, Row as ComparedRow, Upsampled, compare,
 };
 pub use data::Labelled;
+pub(crate) use duel::{Range, differences, evidence};
 pub use evaluate::{By, Metrics};
 pub use evaluation::{EvaluateOptions, Evaluation, MIN_ROWS, evaluate_model};
 pub use extra::Extra;
+pub(crate) use figures::signed;
 pub use fit::{CheckpointPlace, Hyper, Progress as FitProgress};
 pub use inspect::{CheckOptions, DataReport, InspectOptions, inspect};
 pub use judging::Wanted;
 pub use labels::Label;
+pub(crate) use page::{Figure, Page};
 pub use pipeline::{FittedBundle, Further, Prepared, TrainOptions, Trained, Watcher, fit_bundle, train};
 pub use recipe::Recipe;
 pub use record::Record;
 pub use search::{Found, Objective, SearchOptions, SearchWatcher, Space, Trial, search};
 pub use split::{Grouping, Part, Shares, Split};
+pub(crate) use table::{Cell, Grid, percent, tenths, thousands};
 pub use vague::{VagueRecipe, list as vague_list};

@@ -136,20 +136,25 @@ impl Axes {
 
 /// The drawing as an SVG element with a name for those who cannot see it.
 pub fn drawn(name: &str, draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<String> {
+    drawn_high(name, SIZE.1, draw)
+}
+
+/// As [`drawn`], of this height.
+pub fn drawn_high(name: &str, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<String> {
     let mut svg = String::new();
     let failed = |e: Box<dyn std::error::Error>| Error::Bug(format!("drawing \"{name}\": {e}"));
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (SIZE.0, height)).into_drawing_area();
         draw(&area).map_err(failed)?;
         area.present().map_err(|e| failed(e.into()))?;
     }
-    Ok(themed(&svg, name))
+    Ok(themed(&svg, name, height))
 }
 
 /// An SVG document of `plotters` as an element of a page: the page's width, fonts and colours.
-fn themed(svg: &str, name: &str) -> String {
+fn themed(svg: &str, name: &str, height: u32) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
-    let (width, height) = SIZE;
+    let width = SIZE.0;
     let open =
         format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">", super::page::escaped(name));
     let mut out = open + body.trim_end();

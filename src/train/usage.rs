@@ -11,9 +11,19 @@ pub fn cpu_secs() -> Option<f64> {
 
 /// The most memory that it held at once since it began, or since [`forget_peak`].
 pub fn peak_memory_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// The memory that it holds now.
+pub fn memory_bytes() -> Option<u64> {
+    status_bytes("VmRSS:")
+}
+
+/// A line of proc(5), status, which is in KiB.
+fn status_bytes(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(peak.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
 /// From now on the peak is that of what comes; where the system cannot do this, nothing happens.
@@ -32,8 +42,8 @@ mod tests {
         const BLOCK: u64 = 1 << 28;
         let block = vec![1u8; BLOCK as usize];
         assert!(block.iter().map(|b| u64::from(*b)).sum::<u64>() == BLOCK);
-        let peak = peak_memory_bytes().unwrap();
-        assert!(peak > BLOCK, "{peak}");
+        let (peak, held) = (peak_memory_bytes().unwrap(), memory_bytes().unwrap());
+        assert!(peak > BLOCK && held > BLOCK && held <= peak, "{peak} {held}");
         drop(block);
         forget_peak();
         assert!(peak_memory_bytes().unwrap() < peak);

@@ -11,7 +11,7 @@
 //! anytime-valid inference", Statistical Science 38, 2023, sections 2 and 3).
 
 use serde::Serialize;
-use statrs::function::beta::{checked_beta_reg, ln_beta};
+use statrs::function::beta::ln_beta;
 
 use super::paired::Pairs;
 
@@ -27,13 +27,42 @@ pub struct Look {
 }
 
 /// `ln E` of the discordant pairs; 0 without any.
+///
+/// The integral is an incomplete beta function at one half, of which only a continued fraction is not a power of two: with `f`
+/// for the fraction of [`fraction`], `E = f(lost + 1, gained + 1) / (2 (lost + 1))` where losses lead, and otherwise the whole
+/// integral less the same of the other side. No term is lost to rounding or underflow, however many pairs there are.
 pub fn ln_evidence(lost: u64, gained: u64) -> f64 {
-    let (lost, gained) = (lost as f64, gained as f64);
-    // The incomplete integral is the upper part of a Beta(gained + 1, lost + 1) distribution: by symmetry a lower part of the
-    // mirrored one, so that small values keep their digits.
-    let upper = checked_beta_reg(lost + 1.0, gained + 1.0, 0.5).unwrap_or(0.0);
-    let upper = if upper > 0.0 { upper.ln() } else { f64::from(f32::MIN) };
-    (lost + gained + 1.0) * std::f64::consts::LN_2 + ln_beta(gained + 1.0, lost + 1.0) + upper
+    let (a, b) = (lost as f64 + 1.0, gained as f64 + 1.0);
+    if lost >= gained {
+        return fraction(a, b).ln() - (2.0 * a).ln();
+    }
+    let whole = (a + b - 1.0) * std::f64::consts::LN_2 + ln_beta(a, b);
+    let below = fraction(b, a).ln() - (2.0 * b).ln();
+    whole + (-(below - whole).exp()).ln_1p()
+}
+
+/// The continued fraction of the incomplete beta function `I_x(a, b) = x^a (1-x)^b f / (a B(a, b))` at `x = 1/2` for `a >= b` (DLMF
+/// 8.17.22), by Lentz's method as Thompson and Barnett changed it (Journal of Computational Physics 64, 1986).
+fn fraction(a: f64, b: f64) -> f64 {
+    const TINY: f64 = 1e-300;
+    const MOST_TERMS: u32 = 1 << 20;
+    let far = |x: f64| if x.abs() < TINY { TINY } else { x };
+    let (mut f, mut c, mut d) = (1.0, 1.0, 0.0);
+    for n in 1..MOST_TERMS {
+        let m = f64::from(n / 2);
+        let term = if n % 2 == 0 {
+            0.5 * m * (b - m) / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
+        } else {
+            -0.5 * (a + m) * (a + b + m) / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
+        };
+        d = 1.0 / far(1.0 + term * d);
+        c = far(1.0 + term / c);
+        f *= c * d;
+        if (c * d - 1.0).abs() < 1e-15 {
+            break;
+        }
+    }
+    1.0 / f
 }
 
 /// The evidence so far, look by look.
@@ -71,11 +100,17 @@ mod tests {
             (10, 30, 4.146746034776932),
             (30, 10, -3.081528786608605),
             (200, 300, 7.857506338852478),
+            (5_000, 10, -8.515392371873986),
+            (49_000, 51_000, 15.163601808671956),
         ] {
             let found = ln_evidence(lost, gained);
             assert!((found - expected).abs() < 1e-6, "{lost} {gained}: {found}");
         }
-        assert!(ln_evidence(5_000, 10) < -1000.0 && ln_evidence(10, 5_000) > 1000.0);
+        assert!(ln_evidence(10, 5_000) > 1000.0);
+        // Never less than what the losses alone leave: 1 / (2 (n + 1)) at the least.
+        for lost in [1, 1_400, 1_000_000] {
+            assert!(ln_evidence(lost, 0) > -(2.0 * (lost as f64 + 1.0)).ln() - 1e-9, "{lost}");
+        }
     }
 
     /// Numbers that look random, between 0 and 1.

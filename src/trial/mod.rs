@@ -2,8 +2,10 @@
 //!
 //! Always holds: only distinct texts count, each once. Refuses: storage and promotion, which are the registry's.
 
+mod design;
 mod eprocess;
 mod paired;
 
+pub use design::pairs_to_prove;
 pub use eprocess::{EProcess, Look, ln_evidence};
 pub use paired::{Fall, Interval, McNemar, Pairs, drop_beyond, holm, interval, mcnemar, pairs_needed};

@@ -1,6 +1,7 @@
 //! `harmonize models history`
 
 use clap::{ArgMatches, Args};
+use serde_json::Value;
 
 use super::super::table::{Format, text};
 use super::{Column, RegistryArgs, rows};
@@ -34,6 +35,7 @@ pub async fn run(args: HistoryArgs, matches: &ArgMatches) -> Result<u8> {
         text(page.as_bytes())?;
         return Ok(0);
     }
+    let table = args.format == Format::Table;
     let words = |pick: fn(&crate::registry::Event) -> Option<String>| {
         Column::Text(events.iter().map(|event| pick(event)).collect())
     };
@@ -46,9 +48,21 @@ pub async fn run(args: HistoryArgs, matches: &ArgMatches) -> Result<u8> {
         ("before", Column::Number(events.iter().map(|e| e.replaced_version).collect())),
         ("by", words(|e| Some(e.by.clone()))),
         ("why", words(|e| Some(e.why.clone()))),
-        ("evidence", words(|e| e.evidence.as_ref().map(ToString::to_string))),
+        ("evidence", Column::Text(events.iter().map(|e| e.evidence.as_ref().map(|json| shown(json, table))).collect())),
         ("report", words(|e| e.report_sha256.clone())),
     ];
     rows(columns, args.format)?;
     Ok(0)
+}
+
+/// Evidence in a cell; that of gates is told by those that are red, in a table.
+fn shown(evidence: &Value, short: bool) -> String {
+    let gates = evidence.get("gates").and_then(Value::as_array).filter(|_| short);
+    let Some(gates) = gates else { return evidence.to_string() };
+    let red = gates.iter().filter(|gate| gate["passed"] == false);
+    let red: Vec<&str> = red.filter_map(|gate| gate["gate"].as_str()).collect();
+    match red.len() {
+        0 => format!("all {} gates green", gates.len()),
+        n => format!("{n} of {} gates red: {}", gates.len(), red.join(", ")),
+    }
 }

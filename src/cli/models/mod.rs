@@ -1,13 +1,16 @@
 //! `harmonize models`: the versions of models and what became of them; one subcommand a file.
 
+mod compare;
 mod diff;
 mod export;
+mod gated;
 mod history;
 mod import;
 mod keygen;
 mod list;
 mod promote;
 mod register;
+mod request_labels;
 mod retire;
 mod rollback;
 mod show;
@@ -28,6 +31,7 @@ use crate::registry::{Act, Deed, ModelRef, Registry, Selector};
 #[command(
     after_help = "A version is written once. What happens to it is a chain of events that nobody changes, and an alias such as \
                         champion is what the events say. docs/formats.md tells the format. Example:\n\n  \
+                        harmonize models compare hs@champion hs@7 --input labelled/ --label hs6 --where \"fold = 9\"\n  \
                         harmonize models promote hs@7 --as champion --why \"2 points better on the review queue\"\n  \
                         harmonize models rollback hs --why \"wrong codes for chapter 87\""
 )]
@@ -46,16 +50,20 @@ enum What {
     History(history::HistoryArgs),
     /// Record a version that has no event, or register the folder of a bundle
     Register(register::RegisterArgs),
-    /// Let an alias name a version
+    /// Let an alias name a version; where there are gates, only one that passes them
     Promote(promote::PromoteArgs),
     /// Let an alias name again what it named before
     Rollback(rollback::RollbackArgs),
+    /// Send texts on which two versions differ to the review queue
+    RequestLabels(request_labels::RequestLabelsArgs),
     /// Take a version out of use
     Retire(retire::RetireArgs),
     /// Read everything and compare it with its digests
     Verify(verify::VerifyArgs),
     /// Two versions side by side
     Diff(diff::DiffArgs),
+    /// Two versions on the same lines: who is right where, and whether that is more than chance
+    Compare(Box<compare::CompareArgs>),
     /// Write a version into a folder that Hugging Face's libraries open
     Export(export::ExportArgs),
     /// Register a folder that export wrote
@@ -113,9 +121,11 @@ pub async fn run(args: ModelsArgs, matches: &ArgMatches) -> Result<u8> {
         What::Register(args) => register::run(args, &matches).await,
         What::Promote(args) => promote::run(args, &matches).await,
         What::Rollback(args) => rollback::run(args, &matches).await,
+        What::RequestLabels(args) => request_labels::run(args, &matches).await,
         What::Retire(args) => retire::run(args, &matches).await,
         What::Verify(args) => verify::run(args, &matches).await,
         What::Diff(args) => diff::run(args, &matches).await,
+        What::Compare(args) => compare::run(*args, &matches).await,
         What::Export(args) => export::run(args, &matches).await,
         What::Import(args) => import::run(args, &matches).await,
         What::Sign(args) => sign::run(args, &matches).await,

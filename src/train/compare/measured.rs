@@ -198,7 +198,7 @@ fn since(cpu: Option<f64>) -> Option<f64> {
 }
 
 /// CPU-seconds for a million lines on this thread: batches of the texts in random order, in turns, until `least` seconds are used.
-fn cpu_secs_per_million(
+pub(crate) fn cpu_secs_per_million(
     texts: &[&str],
     least: f64,
     mut score: impl FnMut(&[&str]) -> Result<()>,
