@@ -12,7 +12,8 @@ use super::settings::{InputArgs, PlaceArgs, Settings, TrustArgs, bytes, share};
 use super::table::{count, percent};
 use crate::error::{Error, Result};
 use crate::jobs::{
-    Challenger, ChallengerRows, ClassifyOptions, Ending, OnBadFile, PolicyOverride, RunRecord, StoreText, classify,
+    Challenger, ChallengerRows, ClassifyOptions, Ending, OnBadFile, PolicyOverride, Purpose, RunRecord, StoreText,
+    classify,
 };
 use crate::registry::{ModelRef, Registry};
 use crate::train::{usage, vague_list};
@@ -81,6 +82,10 @@ pub struct Job {
 }
 
 impl Job {
+    pub fn has_challenger(&self) -> bool {
+        self.challenger.is_some()
+    }
+
     /// Reads the challenger, if there is one.
     pub async fn challenger(&self) -> Result<Option<Challenger>> {
         let Some((model, rows, split_ratio)) = &self.challenger else { return Ok(None) };
@@ -130,6 +135,7 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         store_text,
         on_bad_file,
         limits: settings.limits(&args.place)?,
+        purpose: Purpose::Classify,
         full: settings.need("full", args.full, Some(false))?,
         target_file_bytes: bytes(&file_size, "target-file-size")? as u64,
         started_at: Utc::now(),

@@ -13,7 +13,7 @@ use super::bar::LineBar;
 use super::table::{count, percent};
 use super::train::Screen;
 use crate::error::{Error, Result};
-use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, Progress, StoreText, classify};
+use crate::jobs::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, Progress, Purpose, StoreText, classify};
 use crate::lake::Place;
 use crate::registry::Registry;
 use crate::sample::{self, Spec};
@@ -78,6 +78,7 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
         on_bad_file: OnBadFile::Fail,
         limits,
         full: true,
+        purpose: Purpose::Classify,
         target_file_bytes: 64 << 20,
         started_at: Utc::now(),
     };

@@ -3,6 +3,7 @@
 //! Data goes to standard output, logs and progress to standard error. How a command ended is its exit code, decided
 //! in one place.
 
+mod backfill;
 mod bar;
 mod card;
 mod check;
@@ -93,6 +94,8 @@ enum Command {
     Card(card::CardArgs),
     /// Classify shipment lines into a Delta table of the lake
     Classify(classify::ClassifyArgs),
+    /// Find gaps of the past and fill them in
+    Backfill(backfill::BackfillArgs),
     /// Bring the lines of a lake from one edition of the tariff to a later one
     Reclassify(reclassify::ReclassifyArgs),
     /// Classify texts given as arguments or on standard input
@@ -158,6 +161,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Evaluate(args) => evaluate::run(args, matches).await,
         Command::Card(args) => card::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,
+        Command::Backfill(args) => backfill::run(args, matches).await,
         Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,

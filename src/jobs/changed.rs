@@ -50,6 +50,8 @@ pub(super) struct Last {
     pub(super) size_bytes: u64,
     pub(super) e_tag: Option<String>,
     pub(super) rows: u64,
+    pub(super) model_name: String,
+    pub(super) model_version: u64,
 }
 
 impl Changed {
@@ -117,8 +119,12 @@ pub(super) async fn last_runs(
         same.alias("same"),
         ident("inputs"),
         ident("run_date"),
+        cast_to(ident("model_name"), DataType::Utf8).alias("model_name"),
+        ident("model_version"),
     ];
-    let batches = table.select(columns)?.sort(order)?.collect().await?;
+    // Rows that stand beside what counts are no answer.
+    let counts = binary_expr(ident("scope"), Operator::IsDistinctFrom, lit("beside"));
+    let batches = table.filter(counts)?.select(columns)?.sort(order)?.collect().await?;
     let (mut last, mut runs) = (HashMap::new(), HashMap::new());
     let kind = crate::contract::Contract::Runs.schema().field_with_name("inputs").map(|f| f.data_type().clone())?;
     for batch in batches {
@@ -126,6 +132,7 @@ pub(super) async fn last_runs(
         let same = batch.column(1).as_boolean();
         let inputs = cast(batch.column(2), &kind)?;
         let inputs = inputs.as_list::<i32>();
+        let (names, versions) = (batch.column(4).as_string::<i32>(), batch.column(5).as_primitive::<Int64Type>());
         for row in 0..batch.num_rows() {
             let (run_id, same) = (ids.value(row).to_owned(), same.is_valid(row) && same.value(row));
             let files = inputs.value(row);
@@ -141,7 +148,18 @@ pub(super) async fn last_runs(
                 let e_tag = e_tags.is_valid(at).then(|| e_tags.value(at).to_owned());
                 let size_bytes = u64::try_from(sizes.value(at)).unwrap_or(0);
                 let (run_id, rows) = (run_id.clone(), u64::try_from(lengths.value(at)).unwrap_or(0));
-                last.insert(urls.value(at).to_owned(), Last { run_id, same, size_bytes, e_tag, rows });
+                last.insert(
+                    urls.value(at).to_owned(),
+                    Last {
+                        run_id,
+                        same,
+                        size_bytes,
+                        e_tag,
+                        rows,
+                        model_name: names.value(row).to_owned(),
+                        model_version: u64::try_from(versions.value(row)).unwrap_or(0),
+                    },
+                );
             }
             let place = runs.len() as u32 + 1;
             runs.insert(run_id, (place, same));
@@ -191,7 +209,9 @@ impl Known {
         for (url, rows) in rewritten {
             known.files.insert(url, (vec![Line::default(); rows as usize], AtomicU64::new(0)));
         }
-        let champion = coalesce(vec![ident("role"), lit("champion")]).eq(lit("champion"));
+        let served = coalesce(vec![ident("served"), lit(true)]);
+        let backfilled = ident("role").eq(lit("backfill")).and(served);
+        let champion = coalesce(vec![ident("role"), lit("champion")]).eq(lit("champion")).or(backfilled);
         let text = |name: &str| cast_to(ident(name), DataType::Utf8).alias(name);
         let columns =
             vec![text("source_file"), ident("source_row"), text("text_digest"), text("line_id"), text("run_id")];

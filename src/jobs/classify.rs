@@ -62,6 +62,34 @@ impl StoreText {
     }
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// The job itself.
+    #[default]
+    Classify,
+    /// Filling in the past: whether the rows count, or stand beside others that do.
+    Backfill { counts: bool },
+}
+
+impl Purpose {
+    /// The command that says so in `runs`.
+    fn command(self) -> &'static str {
+        match self {
+            Purpose::Classify => "classify",
+            Purpose::Backfill { .. } => "backfill",
+        }
+    }
+
+    /// Role of the rows, and whether they count.
+    pub(super) fn role(self) -> (&'static str, bool) {
+        match self {
+            Purpose::Classify => (sql::ROLES[0], true),
+            Purpose::Backfill { counts } => ("backfill", counts),
+        }
+    }
+}
+
 /// Parts of the bundle's policy that a flag sets for one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PolicyOverride {
@@ -120,6 +148,8 @@ pub struct ClassifyOptions {
     pub limits: Limits,
     /// Whether lines are scored whose answer stands in the lake already.
     pub full: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Size at which a data file is closed, in bytes.
     pub target_file_bytes: u64,
     /// When the run began; the only clock that rows see.
@@ -401,7 +431,7 @@ impl Run<'_> {
         };
         let make = |schema: &SchemaRef| {
             let identity = self.classifier.identity.clone();
-            RowMaker::new(Arc::clone(schema), identity, self.id(), self.options.store_text, self.beside.cloned())
+            RowMaker::new(Arc::clone(schema), identity, self.id(), self.options, self.beside.cloned())
         };
         let written = write(context, plan, table, &sink, progress, make).await?;
         let mut counts = Counts::default();
@@ -425,7 +455,7 @@ impl Run<'_> {
         RunRecord {
             run_id: self.id(),
             fingerprint: self.fingerprint.clone(),
-            command: "classify".into(),
+            command: self.options.purpose.command().into(),
             started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
             finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
             run_date: started.format("%Y-%m-%d").to_string(),
@@ -459,7 +489,11 @@ impl Run<'_> {
             mapped_lines: None,
             held_lines: None,
             reclassify_json: None,
-            scope: Some(if self.options.full { "full" } else { "changed" }.into()),
+            scope: Some(match (self.options.purpose.role().1, self.options.full) {
+                (false, _) => "beside".into(),
+                (true, true) => "full".into(),
+                (true, false) => "changed".into(),
+            }),
             skipped_files: Some(self.changed.skipped_files),
             skipped_rows: Some(self.changed.skipped_rows),
             unchanged_lines: Some(self.changed.known.unchanged_lines()),
@@ -601,7 +635,8 @@ fn fingerprint(
         .collect();
     let identity = &classifier.identity;
     let all = json!({
-        "command": "classify",
+        "command": options.purpose.command(),
+        "counts": options.purpose.role().1,
         "contract": Contract::Predictions.version(),
         "files": files,
         "model": [identity.model_name, identity.model_version, identity.model_digest],

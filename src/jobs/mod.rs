@@ -1,5 +1,6 @@
 //! The jobs that write to the lake. One way leads to visible rows: write data files, prove the counts, commit once.
 
+mod backfill;
 mod challenger;
 mod changed;
 mod classify;
@@ -10,8 +11,9 @@ mod rows;
 mod stage;
 mod write;
 
+pub use backfill::{Partition, Plan, Wanted, Why, fill, plan as plan_backfill, retired};
 pub use challenger::{Challenger, ChallengerRows};
-pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, StoreText, check_filter, classify};
+pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, Purpose, StoreText, check_filter, classify};
 pub use reclassify::{
     Before, Chapter, Costly, Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify,
 };

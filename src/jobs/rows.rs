@@ -7,13 +7,12 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder, StructArray,
     new_null_array,
 };
-use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::boolean;
 use arrow::compute::{cast, filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
 use super::challenger::{BesideCounts, Served};
-use super::classify::StoreText;
+use super::classify::{ClassifyOptions, Purpose, StoreText};
 use super::write::Maker;
 use crate::error::{Error, Result};
 use crate::sql::{Identity, ROLES};
@@ -60,6 +59,7 @@ pub struct RowMaker {
     identity: Identity,
     run_id: String,
     store_text: StoreText,
+    purpose: Purpose,
     beside: Option<Served>,
     /// Counted so far.
     pub counts: Counts,
@@ -85,10 +85,11 @@ impl RowMaker {
         schema: SchemaRef,
         identity: Identity,
         run_id: String,
-        store_text: StoreText,
+        options: &ClassifyOptions,
         beside: Option<Served>,
     ) -> RowMaker {
-        RowMaker { schema, identity, run_id, store_text, beside, counts: Counts::default() }
+        let (store_text, purpose) = (options.store_text, options.purpose);
+        RowMaker { schema, identity, run_id, store_text, purpose, beside, counts: Counts::default() }
     }
 
     /// Rows for a batch of `source_file, source_row, line_id, text, prediction`: as many as it has, and those of the challenger
@@ -98,8 +99,9 @@ impl RowMaker {
         let Some(beside) = self.beside.clone() else {
             self.count(batch, field(prediction, "decision")?.as_string::<i32>())?;
             self.counts.served += batch.num_rows() as u64;
-            let served = BooleanArray::new(BooleanBuffer::new_set(batch.num_rows()), None);
-            return Ok(vec![self.rows(batch, ROLES[0], &self.identity, &served)?]);
+            let (role, counts) = self.purpose.role();
+            let served = BooleanArray::from(vec![counts; batch.num_rows()]);
+            return Ok(vec![self.rows(batch, role, &self.identity, &served)?]);
         };
         let [champion, challenger] = [0, 1].map(|role| Arc::clone(prediction.column(role)));
         let picked = beside.pick(champion.as_struct(), challenger.as_struct(), &mut self.counts.beside)?;
