@@ -122,7 +122,7 @@ fn equal_imports_at_the_same_time_are_one() {
         assert!(one.wait().unwrap().success());
     }
     assert_eq!(number(&lake, "nomenclature", "SELECT count(DISTINCT import_id) AS n FROM t"), 1);
-    assert_eq!(number(&lake, "nomenclature", "SELECT count(*) AS n FROM t"), 9);
+    assert_eq!(number(&lake, "nomenclature", "SELECT count(*) AS n FROM t"), 10);
 }
 
 #[test]

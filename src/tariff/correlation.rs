@@ -248,19 +248,18 @@ fn no_code(text: &str) -> String {
     format!("code {text:?} is not six digits; a correlation is between subheadings, written without dots")
 }
 
+/// An edition and the place of its column.
+type Side = (Year, usize);
+
 /// Columns whose name is a year, and those named `from_code` and `to_code`.
-fn code_columns(header: &csv::StringRecord) -> (Vec<(Year, usize)>, Option<(usize, usize)>) {
+fn code_columns(header: &csv::StringRecord) -> (Vec<Side>, Option<(usize, usize)>) {
     let place = |column: &str| header.iter().position(|h| h.trim() == column);
     let years = header.iter().enumerate().filter_map(|(at, h)| Some((h.parse().ok()?, at))).collect();
     (years, place("from_code").zip(place("to_code")))
 }
 
 /// Each edition with its column, the older one first.
-fn editions(
-    header: &csv::StringRecord,
-    from: Option<Year>,
-    to: Option<Year>,
-) -> Result<((Year, usize), (Year, usize))> {
+fn editions(header: &csv::StringRecord, from: Option<Year>, to: Option<Year>) -> Result<(Side, Side)> {
     let (mut years, named) = code_columns(header);
     years.sort_unstable();
     let found = match (&years[..], named) {

@@ -2,6 +2,7 @@
 //!
 //! Read through the views `current_nomenclature` and `current_correlations`, so there is one rule for what is newest.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
@@ -11,7 +12,7 @@ use datafusion::prelude::SessionContext;
 
 use super::codes::Subheading;
 use super::correlation::{Correlation, Link, Pairs};
-use super::nomenclature::{Entry, HS, Name, Nomenclature, Validity};
+use super::nomenclature::{self, HS, Name, Nomenclature, Validity};
 use super::year::Year;
 use crate::error::{Context, Error, Result};
 
@@ -50,7 +51,7 @@ impl Tariff {
     fn add_nomenclature(&mut self, rows: &Texts) -> Result<()> {
         for row in 0..rows.len {
             let [schedule, edition] = [0, 1].map(|column| rows.text(column, row));
-            let entry = Entry {
+            let entry = nomenclature::Entry {
                 code: rows.text(2, row).into(),
                 language: rows.text(3, row).into(),
                 description: rows.text(4, row).into(),
@@ -153,8 +154,8 @@ impl Tariff {
         let mut next = VecDeque::from([from]);
         while let Some(at) = next.pop_front() {
             for pairs in self.correlations.iter().filter(|c| c.from == at && c.to > at && c.to <= to) {
-                if !reached.contains_key(&pairs.to) {
-                    reached.insert(pairs.to, pairs);
+                if let Entry::Vacant(place) = reached.entry(pairs.to) {
+                    place.insert(pairs);
                     next.push_back(pairs.to);
                 }
             }
@@ -210,8 +211,8 @@ impl Tariff {
 
     /// The edition of the Harmonized System that is in force on a day.
     pub fn in_force(&self, day: NaiveDate) -> Option<&Nomenclature> {
-        let hs = self.nomenclatures.iter().filter(|n| n.name.schedule == HS);
-        hs.filter(|n| n.validity.holds(day, self.next_start(n))).next_back()
+        let mut hs = self.nomenclatures.iter().filter(|n| n.name.schedule == HS);
+        hs.rfind(|n| n.validity.holds(day, self.next_start(n)))
     }
 
     /// Subheadings of an edition, ascending; none when it is not there.
