@@ -20,6 +20,8 @@ mod support {
 mod architecture;
 /// The architectures beside the Text-CNN, each the whole way.
 mod architectures;
+/// Gaps of the past, found and filled in.
+mod backfill;
 /// Crooked input: each kind ends as documented, and neighbours do not notice.
 mod bad_input;
 /// Bundles that were tampered with.
