@@ -216,6 +216,13 @@ fn used() -> String {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share(f64);
 
+impl Share {
+    /// 0 to 1.
+    pub fn ratio(self) -> f64 {
+        self.0
+    }
+}
+
 impl FromStr for Share {
     type Err = Error;
 

@@ -16,6 +16,7 @@ mod explain;
 mod memory;
 mod models;
 mod predict;
+mod replay;
 mod sample;
 mod search;
 mod settings;
@@ -91,6 +92,8 @@ enum Command {
     Card(card::CardArgs),
     /// Classify shipment lines into a Delta table of the lake
     Classify(classify::ClassifyArgs),
+    /// Score a past run again, compare it with the lake, and make packs for an auditor
+    Replay(replay::ReplayArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -152,6 +155,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Evaluate(args) => evaluate::run(args, matches).await,
         Command::Card(args) => card::run(args, matches).await,
         Command::Classify(args) => classify::run(args, matches).await,
+        Command::Replay(args) => replay::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,

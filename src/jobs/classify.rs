@@ -8,28 +8,26 @@ use std::time::{Duration, Instant};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use datafusion::logical_expr::{cast, col, lit};
+use datafusion::logical_expr::{cast, lit};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use datafusion::prelude::{DataFrame, SessionContext, ident};
-use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::challenger::{Challenger, Served};
+use super::plan::{filtered, scored};
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
-use crate::lake::{
-    Committed, InputTable, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard,
-};
+use crate::lake::{Committed, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
 use crate::model::Policy;
 use crate::policy::Decision;
 use crate::registry::Loaded;
-use crate::sql::{self, Classifier, Limits, Pair, hs_predict, hs_predict_both, text_of};
+use crate::sql::{Classifier, Limits};
 
 /// What to do with a file that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,22 +200,6 @@ pub async fn check_filter(source: &Source, filter: &str, limits: Limits) -> Resu
     Ok(())
 }
 
-/// The input after the filter: every column, and the description as the bytes that were read.
-async fn filtered(source: &Source, filter: Option<&str>, limits: Limits) -> Result<(SessionContext, DataFrame)> {
-    let context = sql::session(limits)?;
-    let text = source.text();
-    context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
-    let table = context.table("lines").await?;
-    // In a filter the description is text; for scoring it stays as the bytes that were read.
-    let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
-    columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
-    let mut lines = table.select(columns)?;
-    if let Some(filter) = filter {
-        lines = sql::where_clause(lines, filter)?;
-    }
-    Ok((context, lines))
-}
-
 /// One attempt at a run.
 struct Run<'a> {
     options: &'a ClassifyOptions,
@@ -278,7 +260,9 @@ impl Run<'_> {
         let (context, lines) = filtered(source, filter, self.options.limits).await?;
         let expected = self.expected(source, &lines).await?;
         progress.expect(expected.values().sum());
-        let plan = self.scored(lines)?.create_physical_plan().await?;
+        let beside = self.beside.map(|beside| &beside.classifier);
+        let scored = scored(lines, self.options.id.as_deref(), &self.classifier, beside)?;
+        let plan = scored.create_physical_plan().await?;
         reached(Stage::Scoring, progress.as_ref()).await;
         let rows_of = |classifier: &Classifier| classifier.rows();
         let scored_before = (self.classifier.rows(), self.beside.map_or(0, |b| rows_of(&b.classifier)));
@@ -357,25 +341,6 @@ impl Run<'_> {
             }
         }
         Ok(expected)
-    }
-
-    fn scored(&self, lines: DataFrame) -> Result<DataFrame> {
-        let id = match &self.options.id {
-            Some(id) => cast(ident(id), DataType::Utf8),
-            None => lit(ScalarValue::Utf8(None)),
-        };
-        let predict = match self.beside {
-            None => hs_predict(Arc::clone(&self.classifier)),
-            Some(beside) => hs_predict_both(Pair::new(Arc::clone(&self.classifier), Arc::clone(&beside.classifier))),
-        };
-        // The whole struct in one projection: the function is called once a row.
-        Ok(lines.select(vec![
-            ident("source_file"),
-            ident("source_row"),
-            id.alias("line_id"),
-            ident(RAW_TEXT),
-            predict.call(vec![col(RAW_TEXT)]).alias("prediction"),
-        ])?)
     }
 
     /// Runs the plan, one task a partition, each with its own data files.
@@ -512,8 +477,6 @@ impl Run<'_> {
 
 /// Key of the run record in the commit.
 const RUN_KEY: &str = "run";
-/// Name of the raw description inside the plan.
-const RAW_TEXT: &str = "__text";
 /// `NaiveDate::num_days_from_ce` of 1970-01-01.
 const DAYS_TO_1970: i32 = 719_163;
 
@@ -609,6 +572,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 
+    use super::super::plan::RAW_TEXT;
     use super::*;
 
     /// Only the columns that are needed are decoded, and row groups that the filter rules out are not.
