@@ -25,10 +25,10 @@ pub(super) fn compared() -> SchemaRef {
 /// The columns of a schema, by name and in its types; a column that is not there is null.
 pub(super) fn in_form(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| {
-        let Some(column) = batch.column_by_name(field.name()) else {
-            return Ok(new_null_array(field.data_type(), batch.num_rows()));
+        let column = match batch.column_by_name(field.name()) {
+            Some(column) => cast(column, field.data_type())?,
+            None => new_null_array(field.data_type(), batch.num_rows()),
         };
-        let column = cast(column, field.data_type())?;
         Ok(match field.name().as_str() {
             "role" if column.null_count() > 0 => {
                 let roles = column.as_string::<i32>().iter().map(|role| Some(role.unwrap_or(ROLES[0])));
