@@ -1,6 +1,6 @@
 -- purpose: every line with the prediction that counts and what people decided about it: on the line before on its text, binding before newer
 -- reads:   current_predictions, decisions
--- yields:  line_id, source_file, source_row, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, alternatives, decision, reasons, previous_hs6, model_name, model_version, model_digest, tariff_edition, policy_digest, run_id, role, run_date, decision_id, decided_hs6, decided_edition, decided_by, decided_at, binding
+-- yields:  line_id, source_file, source_row, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, alternatives, decision, reasons, previous_hs6, model_name, model_version, model_digest, tariff_edition, policy_digest, run_id, declared_code, value, role, run_date, decision_id, decided_hs6, decided_edition, decided_by, decided_at, binding
 WITH of_line AS (
   SELECT * FROM (
     SELECT *, row_number() OVER (PARTITION BY source_file, source_row, text_digest ORDER BY binding DESC, decided_at DESC, decision_id) AS newest
@@ -15,7 +15,7 @@ of_text AS (
 )
 SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.hs6, p.confidence, p.confidence_heading,
        p.confidence_chapter, p.margin, p.alternatives, p.decision, p.reasons, p.previous_hs6, p.model_name, p.model_version,
-       p.model_digest, p.tariff_edition, p.policy_digest, p.run_id, p.role, p.run_date,
+       p.model_digest, p.tariff_edition, p.policy_digest, p.run_id, p.declared_code, p.value, p.role, p.run_date,
        coalesce(l.decision_id, t.decision_id) AS decision_id,
        CASE WHEN l.decision_id IS NOT NULL THEN l.hs6 ELSE t.hs6 END AS decided_hs6,
        coalesce(l.tariff_edition, t.tariff_edition) AS decided_edition,

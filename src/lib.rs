@@ -2,6 +2,7 @@
 //!
 //! The rooms and the way of the data are told in `docs/architecture.md`; imports go down that page's table.
 
+pub mod audit;
 pub mod challenge;
 pub mod cli;
 pub mod contract;

@@ -27,13 +27,18 @@ fn registry(dir: &Path) -> String {
     let (registry, exported) = (path(dir, "models"), path(dir, "exported"));
     ok(&["models", "export", "hs@1", &exported, "--registry", &lab().registry]);
     ok(&["models", "import", &exported, "--registry", &registry, "--by", "the tests"]);
-    let args = ["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe];
+    let args =
+        ["train", "--input", &lab().labelled, "--label", "hs6", "--registry", &registry, "--recipe", &lab().recipe];
     ok(&[&args[..], &["--target-precision", "0.9", "--seed", "9", "--by", "the tests"]].concat());
     registry
 }
 
 fn runs(lake: &str) -> Vec<Value> {
-    read(lake, "runs", "SELECT command, scope, model_version, inputs[1].url AS first, lines_written FROM t ORDER BY run_id")
+    read(
+        lake,
+        "runs",
+        "SELECT command, scope, model_version, inputs[1].url AS first, lines_written FROM t ORDER BY run_id",
+    )
 }
 
 #[test]
@@ -51,7 +56,8 @@ fn gaps_are_listed_with_their_reasons_and_filled_oldest_first() {
     // The third day was rewritten since, the fourth never read; the first was answered by a version that is retired.
     write(&dir.path().join("in/date=2026-03-03/a.parquet"), &["copper wire".to_owned()]);
     ok(&["models", "retire", "hs@1", "--why", "wrong codes", "--registry", &registry]);
-    let backfill = |more: &[&str]| [&["backfill", "--input", &input, "--model", "hs@2"][..], &base, more].concat();
+    let start = [&["backfill", "--input", &input, "--model", "hs@2"][..], &base].concat();
+    let backfill = |more: &[&'static str]| [&start[..], more].concat();
     let plan: Value = serde_json::from_str(&ok(&backfill(&["--plan", "--format", "json"]))).unwrap();
     let found: Vec<(String, Value, Value)> = plan["partitions"]
         .as_array()
@@ -134,7 +140,19 @@ fn each_day_gets_the_model_of_that_day() {
 fn a_limit_of_lines_a_second_is_kept_and_a_second_start_goes_on() {
     let dir = folder();
     let (input, registry, lake) = (days(dir.path()), registry(dir.path()), path(dir.path(), "lake"));
-    let args = ["backfill", "--input", &input, "--lake", &lake, "--registry", &registry, "--model", "hs@1", "--max-lines-per-sec", "40"];
+    let args = [
+        "backfill",
+        "--input",
+        &input,
+        "--lake",
+        &lake,
+        "--registry",
+        &registry,
+        "--model",
+        "hs@1",
+        "--max-lines-per-sec",
+        "40",
+    ];
     let began = Instant::now();
     let mut child = crate::support::lab::harmonize(&args).stdout(std::process::Stdio::null()).spawn().unwrap();
     // Two of four days take two and a half seconds at least; then it is killed.

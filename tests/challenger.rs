@@ -12,7 +12,7 @@ const ANSWER: &str = "line_id, source_file, source_row, text_digest, hs6, confid
                       alternatives, decision, reasons, model_name, model_version, model_digest, tariff_edition, policy_digest";
 
 /// A registry with the lab's model as `hs@1`, one with the same tokenizer as `hs@2`, and one with another as `hs@3`.
-fn trio() -> &'static str {
+pub fn trio() -> &'static str {
     static TRIO: OnceLock<(tempfile::TempDir, String)> = OnceLock::new();
     &TRIO
         .get_or_init(|| {

@@ -13,6 +13,7 @@ fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
         "evaluate",
         "card",
         "classify",
+        "replay",
         "predict",
         "explain",
         "models",

@@ -66,6 +66,8 @@ mod registry;
 mod registry_faults;
 /// Many writers at once.
 mod registry_races;
+/// A past run once more, what is told when it is not the same, and packs for an auditor.
+mod replay;
 /// The same job against S3 servers.
 mod s3;
 /// Where a model is weak: values that are worst, missing, many, or not there.

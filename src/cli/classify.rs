@@ -30,6 +30,12 @@ pub struct ClassifyArgs {
     /// Column whose value becomes line_id
     #[arg(long, value_name = "COLUMN", env = "HARMONIZE_ID")]
     pub id: Option<String>,
+    /// Column with the code that a line was declared under; it travels along, for findings
+    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_DECLARED")]
+    pub declared: Option<String>,
+    /// Column with the value of a line; it travels along, for findings and the queue
+    #[arg(long, value_name = "COLUMN", env = "HARMONIZE_VALUE")]
+    pub value: Option<String>,
     /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
     #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     pub model: Option<String>,
@@ -129,6 +135,8 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         inputs,
         text,
         id,
+        declared: settings.pick("declared", args.declared.clone(), None)?,
+        value: settings.pick("value", args.value.clone(), None)?,
         where_sql,
         lake,
         policy: PolicyOverride { threshold, audit_ratio, vague },
@@ -272,6 +280,13 @@ fn used() -> String {
 /// A share, written as `10%` or as `0.1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share(f64);
+
+impl Share {
+    /// 0 to 1.
+    pub fn ratio(self) -> f64 {
+        self.0
+    }
+}
 
 impl FromStr for Share {
     type Err = Error;

@@ -79,6 +79,8 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
         limits,
         full: true,
         purpose: Purpose::Classify,
+        declared: None,
+        value: None,
         target_file_bytes: 64 << 20,
         started_at: Utc::now(),
     };

@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, ValueEnum};
-use serde_json::json;
 
 use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::text;
@@ -72,7 +71,8 @@ pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
         let found = explainer.explain(description)?;
         match args.format {
             Form::Json => {
-                let line = serde_json::to_string(&as_json(found.as_ref())).map_err(|e| Error::Bug(e.to_string()))?;
+                let line = serde_json::to_string(&found.as_ref().map(Explanation::json))
+                    .map_err(|e| Error::Bug(e.to_string()))?;
                 out += &format!("{line}\n");
             }
             Form::Table => {
@@ -88,41 +88,6 @@ pub async fn run(args: ExplainArgs, matches: &ArgMatches) -> Result<u8> {
 /// The code; `None` for the class of texts that name no goods.
 fn code(class: &str) -> Option<&str> {
     (class != VAGUE_CODE).then_some(class)
-}
-
-fn as_json(found: Option<&Explanation>) -> serde_json::Value {
-    let Some(e) = found else { return serde_json::Value::Null };
-    let words: Vec<_> = e
-        .words
-        .iter()
-        .enumerate()
-        .map(|(n, word)| {
-            let over = e.second.as_ref().map(|(_, _, parts)| parts.words[n]);
-            json!({"word": word, "contribution": e.parts.words[n], "over_second": over})
-        })
-        .collect();
-    json!({
-        "text": e.normalised,
-        "method": e.method.as_str(),
-        "hs6": code(&e.first.0),
-        "vague": code(&e.first.0).is_none(),
-        "vague_by": e.vague_by.as_ref().map(ToString::to_string),
-        "confidence": short(e.first.1),
-        "logit_over_mean": e.parts.logit(),
-        "bias_over_mean": e.parts.bias,
-        "second": e.second.as_ref().map(|(code, confidence, parts)| json!({
-            "hs6": self::code(code),
-            "confidence": short(*confidence),
-            "logit_difference": parts.logit(),
-            "bias_difference": parts.bias,
-        })),
-        "words": words,
-    })
-}
-
-/// The number with no more digits than it has.
-fn short(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or_else(|_| x.into())
 }
 
 /// What stands at the contributions over the mean of all codes.
@@ -220,6 +185,6 @@ mod tests {
         assert!(page(&alone, true).starts_with(&format!("{}\n\n", lines[0].replace("all     ", "all  "))));
         let refused = Explanation { vague_by: Some(VagueBy::List("spare parts".into())), ..e.clone() };
         assert!(page(&refused, false).contains("refused as vague by the list: spare parts\n"));
-        assert_eq!(as_json(Some(&e))["second"]["logit_difference"], 1.25);
+        assert_eq!(e.json()["second"]["logit_difference"], 1.25);
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod models;
 mod predict;
 mod reclassify;
+mod replay;
 mod sample;
 mod search;
 mod settings;
@@ -98,6 +99,8 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     /// Bring the lines of a lake from one edition of the tariff to a later one
     Reclassify(reclassify::ReclassifyArgs),
+    /// Score a past run again, compare it with the lake, and make packs for an auditor
+    Replay(replay::ReplayArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -163,6 +166,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Classify(args) => classify::run(args, matches).await,
         Command::Backfill(args) => backfill::run(args, matches).await,
         Command::Reclassify(args) => reclassify::run(args, matches).await,
+        Command::Replay(args) => replay::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,

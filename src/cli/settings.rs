@@ -18,7 +18,7 @@ use crate::sql::Limits;
 use crate::train::Labelled;
 
 /// Keys that `job.toml` may have.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "input",
     "text",
     "id",
@@ -32,6 +32,8 @@ const KEYS: [&str; 24] = [
     "full",
     "watch",
     "every",
+    "declared",
+    "value",
     "memory",
     "threads",
     "store-text",

@@ -103,7 +103,7 @@ impl Challenger {
         self.check(champion)?;
         let (policy, _) = changes.apply(&self.loaded.bundle.policy)?;
         let classifier = Classifier::new(&self.loaded, &policy)?.beside();
-        Ok(Served { classifier: Arc::new(classifier), rows: self.rows, split_ratio: self.split_ratio })
+        Ok(Served::new(Arc::new(classifier), self.rows, self.split_ratio))
     }
 }
 
@@ -148,6 +148,11 @@ pub struct Picked {
 }
 
 impl Served {
+    /// A classifier that stands beside another.
+    pub(super) fn new(classifier: Arc<Classifier>, rows: ChallengerRows, split_ratio: f64) -> Served {
+        Served { classifier, rows, split_ratio }
+    }
+
     /// What becomes of each answer, given those of both.
     pub fn pick(&self, champion: &StructArray, challenger: &StructArray, counts: &mut BesideCounts) -> Result<Picked> {
         let column = |of: &'static str| -> Result<_> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use datafusion::logical_expr::{cast, col, lit};
+use datafusion::logical_expr::{cast, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, ident};
 use datafusion::scalar::ScalarValue;
@@ -17,19 +17,18 @@ use sha2::{Digest, Sha256};
 use super::challenger::{Challenger, Served};
 use super::changed::{Changed, line_changed};
 use super::lease::Lease;
+use super::plan::{Along, RAW_TEXT, filtered, scored};
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
 use super::stage::{Progress, Stage, reached};
 use super::write::{DAYS_TO_1970, Failed, TaskTimes, write};
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
-use crate::lake::{
-    Committed, InputTable, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard,
-};
+use crate::lake::{Committed, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
 use crate::model::Policy;
 use crate::policy::Decision;
 use crate::registry::Loaded;
-use crate::sql::{self, Classifier, Limits, Pair, hs_predict, hs_predict_both, text_of};
+use crate::sql::{self, Classifier, Limits};
 
 /// What to do with a file that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +133,10 @@ pub struct ClassifyOptions {
     pub text: String,
     /// Id column.
     pub id: Option<String>,
+    /// Column with the code that a line was declared under, which travels along.
+    pub declared: Option<String>,
+    /// Column with a line's value, which travels along.
+    pub value: Option<String>,
     /// SQL filter over the input's columns.
     pub where_sql: Option<String>,
     /// Root of the program's own tables.
@@ -154,6 +157,13 @@ pub struct ClassifyOptions {
     pub target_file_bytes: u64,
     /// When the run began; the only clock that rows see.
     pub started_at: DateTime<Utc>,
+}
+
+impl ClassifyOptions {
+    /// Columns of the input that travel along.
+    pub(super) fn along(&self) -> Along<'_> {
+        Along { id: self.id.as_deref(), declared: self.declared.as_deref(), value: self.value.as_deref() }
+    }
 }
 
 /// How a run ended well.
@@ -185,6 +195,9 @@ pub async fn classify(
     let mut source = Source::pin(&options.inputs, source_options).await?;
     if let Some(id) = &options.id {
         source.require(id, "--id")?;
+    }
+    for (column, flag) in [(&options.declared, "--declared"), (&options.value, "--value")] {
+        column.as_ref().map_or(Ok(()), |column| source.require(column, flag))?;
     }
     let classifier = Arc::new(Classifier::new(loaded, &policy)?);
     let beside = challenger.map(|challenger| challenger.beside(loaded, &options.policy)).transpose()?;
@@ -264,6 +277,8 @@ async fn changed(
         ("text_column", text(&options.text)),
         ("id_column", lit(ScalarValue::Utf8(options.id.clone()))),
         ("store_text", text(options.store_text.as_str())),
+        ("declared_column", lit(ScalarValue::Utf8(options.declared.clone()))),
+        ("value_column", lit(ScalarValue::Utf8(options.value.clone()))),
     ];
     same.extend(Served::columns(beside));
     let context = sql::session(options.limits)?;
@@ -277,22 +292,6 @@ async fn changed(
 pub async fn check_filter(source: &Source, filter: &str, limits: Limits) -> Result<()> {
     filtered(source, Some(filter), limits).await?.1.create_physical_plan().await?;
     Ok(())
-}
-
-/// The input after the filter: every column, and the description as the bytes that were read.
-async fn filtered(source: &Source, filter: Option<&str>, limits: Limits) -> Result<(SessionContext, DataFrame)> {
-    let context = sql::session(limits)?;
-    let text = source.text();
-    context.register_table("lines", Arc::new(InputTable::new(source.clone())))?;
-    let table = context.table("lines").await?;
-    // In a filter the description is text; for scoring it stays as the bytes that were read.
-    let mut columns = vec![ident(text).alias(RAW_TEXT), text_of().call(vec![ident(text)]).alias(text)];
-    columns.extend(table.schema().fields().iter().filter(|f| f.name() != text).map(|f| ident(f.name())));
-    let mut lines = table.select(columns)?;
-    if let Some(filter) = filter {
-        lines = sql::where_clause(lines, filter)?;
-    }
-    Ok((context, lines))
 }
 
 /// One attempt at a run.
@@ -319,6 +318,8 @@ impl Run<'_> {
         }
         let mut columns = vec![self.options.text.clone()];
         columns.extend(self.options.id.clone());
+        columns.extend(self.options.declared.clone());
+        columns.extend(self.options.value.clone());
         columns
     }
 
@@ -332,7 +333,15 @@ impl Run<'_> {
         let (context, lines) = filtered(source, filter, self.options.limits).await?;
         let expected = self.expected(source, &lines).await?;
         progress.expect(expected.values().sum());
-        let plan = self.scored(lines)?.create_physical_plan().await?;
+        let beside = self.beside.map(|beside| &beside.classifier);
+        let along = self.options.along();
+        let mut lines = lines;
+        if !self.changed.known.is_empty() {
+            let of_line = vec![ident("source_file"), ident("source_row"), ident(RAW_TEXT), along.id()];
+            lines = lines.filter(line_changed(Arc::clone(&self.changed.known)).call(of_line))?;
+        }
+        let scored = scored(lines, along, &self.classifier, beside)?;
+        let plan = scored.create_physical_plan().await?;
         reached(Stage::Scoring, progress.as_ref()).await;
         let rows_of = |classifier: &Classifier| classifier.rows();
         let scored_before = (self.classifier.rows(), self.beside.map_or(0, |b| rows_of(&b.classifier)));
@@ -391,30 +400,6 @@ impl Run<'_> {
         Ok(expected)
     }
 
-    fn scored(&self, lines: DataFrame) -> Result<DataFrame> {
-        let id = match &self.options.id {
-            Some(id) => cast(ident(id), DataType::Utf8),
-            None => lit(ScalarValue::Utf8(None)),
-        };
-        let predict = match self.beside {
-            None => hs_predict(Arc::clone(&self.classifier)),
-            Some(beside) => hs_predict_both(Pair::new(Arc::clone(&self.classifier), Arc::clone(&beside.classifier))),
-        };
-        let mut lines = lines;
-        if !self.changed.known.is_empty() {
-            let of_line = vec![ident("source_file"), ident("source_row"), ident(RAW_TEXT), id.clone()];
-            lines = lines.filter(line_changed(Arc::clone(&self.changed.known)).call(of_line))?;
-        }
-        // The whole struct in one projection: the function is called once a row.
-        Ok(lines.select(vec![
-            ident("source_file"),
-            ident("source_row"),
-            id.alias("line_id"),
-            ident(RAW_TEXT),
-            predict.call(vec![col(RAW_TEXT)]).alias("prediction"),
-        ])?)
-    }
-
     /// Runs the plan, one task a partition, each with its own data files.
     async fn write(
         &self,
@@ -431,7 +416,8 @@ impl Run<'_> {
         };
         let make = |schema: &SchemaRef| {
             let identity = self.classifier.identity.clone();
-            RowMaker::new(Arc::clone(schema), identity, self.id(), self.options, self.beside.cloned())
+            let (store_text, purpose) = (self.options.store_text, self.options.purpose);
+            RowMaker::new(Arc::clone(schema), identity, self.id(), store_text, purpose, self.beside.cloned())
         };
         let written = write(context, plan, table, &sink, progress, make).await?;
         let mut counts = Counts::default();
@@ -465,6 +451,8 @@ impl Run<'_> {
             where_sql: self.options.where_sql.clone(),
             text_column: self.options.text.clone(),
             id_column: self.options.id.clone(),
+            declared_column: self.options.declared.clone(),
+            value_column: self.options.value.clone(),
             store_text: self.options.store_text.as_str().into(),
             model_name: identity.model_name.clone(),
             model_version: identity.model_version,
@@ -504,8 +492,6 @@ impl Run<'_> {
 
 /// Key of the run record in the commit.
 const RUN_KEY: &str = "run";
-/// Name of the raw description inside the plan.
-const RAW_TEXT: &str = "__text";
 /// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
 pub(super) fn target_file_bytes(wanted: u64, limits: Limits) -> u64 {
     wanted.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
@@ -643,6 +629,7 @@ fn fingerprint(
         "policy": identity.policy_digest,
         "edition": identity.tariff_edition,
         "query": [options.text, options.id, options.where_sql, options.store_text.as_str()],
+        "along": [options.declared, options.value],
         "challenger": beside.map(Served::fingerprint),
         // What is left to do follows from what was done before: a file that comes back as it once was is done again.
         "base": (!options.full).then_some(&changed.base),
@@ -660,6 +647,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 
+    use super::super::plan::RAW_TEXT;
     use super::*;
 
     /// Only the columns that are needed are decoded, and row groups that the filter rules out are not.

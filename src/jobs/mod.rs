@@ -1,12 +1,15 @@
-//! The jobs that write to the lake. One way leads to visible rows: write data files, prove the counts, commit once.
+//! The jobs that write to the lake. One way leads to visible rows: write data files, prove the counts, commit once. And the
+//! one that reads it again: a run is scored once more and compared with what stands there.
 
 mod backfill;
 mod challenger;
 mod changed;
 mod classify;
 mod lease;
+mod plan;
 mod reclassify;
 mod record;
+mod replay;
 mod rows;
 mod stage;
 mod write;
@@ -18,4 +21,8 @@ pub use reclassify::{
     Before, Chapter, Costly, Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify,
 };
 pub use record::{ChallengerRecord, InputFile, QuarantinedFile, RunRecord};
+pub use replay::{
+    Again, Asked, ColumnDifference, Difference, DifferenceKind, FileReplay, Found, InputState, Model, Reader, Replay,
+    ReplayOptions, Replayed, RowCounts, Sample, place_of, replay, short, value_of,
+};
 pub use stage::{Progress, Quiet, Stage};

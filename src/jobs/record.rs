@@ -98,6 +98,10 @@ pub struct RunRecord {
     pub skipped_rows: Option<u64>,
     #[serde(default)]
     pub unchanged_lines: Option<u64>,
+    #[serde(default)]
+    pub declared_column: Option<String>,
+    #[serde(default)]
+    pub value_column: Option<String>,
     /// Of a reclassification.
     #[serde(default)]
     pub from_edition: Option<String>,
@@ -189,6 +193,8 @@ mod tests {
             skipped_files: Some(1),
             skipped_rows: Some(2),
             unchanged_lines: Some(3),
+            declared_column: None,
+            value_column: Some("value".into()),
             from_edition: Some("2017".into()),
             carried_lines: Some(1),
             mapped_lines: Some(2),

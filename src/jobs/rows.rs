@@ -12,7 +12,7 @@ use arrow::compute::{cast, filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
 use super::challenger::{BesideCounts, Served};
-use super::classify::{ClassifyOptions, Purpose, StoreText};
+use super::classify::{Purpose, StoreText};
 use super::write::Maker;
 use crate::error::{Error, Result};
 use crate::sql::{Identity, ROLES};
@@ -71,7 +71,9 @@ const SOURCE_ROW: usize = 1;
 const LINE_ID: usize = 2;
 const TEXT: usize = 3;
 const PREDICTION: usize = 4;
-const NAMES: [&str; 5] = ["source_file", "source_row", "line_id", "text", "prediction"];
+const DECLARED: usize = 5;
+const VALUE: usize = 6;
+const NAMES: [&str; 7] = ["source_file", "source_row", "line_id", "text", "prediction", "declared_code", "value"];
 
 impl Maker for RowMaker {
     fn make(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
@@ -85,14 +87,14 @@ impl RowMaker {
         schema: SchemaRef,
         identity: Identity,
         run_id: String,
-        options: &ClassifyOptions,
+        store_text: StoreText,
+        purpose: Purpose,
         beside: Option<Served>,
     ) -> RowMaker {
-        let (store_text, purpose) = (options.store_text, options.purpose);
         RowMaker { schema, identity, run_id, store_text, purpose, beside, counts: Counts::default() }
     }
 
-    /// Rows for a batch of `source_file, source_row, line_id, text, prediction`: as many as it has, and those of the challenger
+    /// Rows for a batch of the columns of `NAMES`: as many as it has, and those of the challenger
     /// that are to be written.
     pub fn make(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
         let prediction = batch.column(PREDICTION).as_struct();
@@ -149,6 +151,8 @@ impl RowMaker {
                     "tariff_edition" => constant(&identity.tariff_edition),
                     "policy_digest" => constant(&identity.policy_digest),
                     "run_id" => constant(&self.run_id),
+                    "declared_code" => Arc::clone(batch.column(DECLARED)),
+                    "value" => Arc::clone(batch.column(VALUE)),
                     "role" => constant(role),
                     "served" => Arc::new(served.clone()),
                     name => Arc::clone(field(prediction, name)?),

@@ -85,6 +85,16 @@ impl History {
         &self.events
     }
 
+    /// SHA-256 of the file of an event, by its number.
+    pub fn file_digest(&self, number: u64) -> Option<&str> {
+        let next = self.events.get(usize::try_from(number).ok()?);
+        match next {
+            Some(next) => next.previous_sha256.as_deref(),
+            None if number == self.events.len() as u64 => self.last_digest.as_deref(),
+            None => None,
+        }
+    }
+
     /// What the events say now.
     pub fn state(&self) -> &State {
         &self.state

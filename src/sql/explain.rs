@@ -14,10 +14,12 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use serde_json::{Value, json};
 
 use super::classifier::{Classifier, VagueBy, is_text};
 use crate::engine::Scratch;
 use crate::error::Result;
+use crate::model::VAGUE_CODE;
 use crate::model::explain::{Method, Parts, Why, Word};
 use crate::registry::Loaded;
 use crate::text::{self, EncodeScratch};
@@ -100,6 +102,39 @@ impl Explainer {
         }
         Ok((names, seen))
     }
+}
+
+impl Explanation {
+    /// As one JSON object; the code of a text that names no goods is null.
+    pub fn json(&self) -> Value {
+        let code = |class: &str| (class != VAGUE_CODE).then(|| class.to_string());
+        let words = self.words.iter().enumerate().map(|(n, word)| {
+            let over = self.second.as_ref().map(|(_, _, parts)| parts.words[n]);
+            json!({"word": word, "contribution": self.parts.words[n], "over_second": over})
+        });
+        json!({
+            "text": self.normalised,
+            "method": self.method.as_str(),
+            "hs6": code(&self.first.0),
+            "vague": self.first.0 == VAGUE_CODE,
+            "vague_by": self.vague_by.as_ref().map(ToString::to_string),
+            "confidence": short(self.first.1),
+            "logit_over_mean": self.parts.logit(),
+            "bias_over_mean": self.parts.bias,
+            "second": self.second.as_ref().map(|(class, confidence, parts)| json!({
+                "hs6": code(class),
+                "confidence": short(*confidence),
+                "logit_difference": parts.logit(),
+                "bias_difference": parts.bias,
+            })),
+            "words": words.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The number with no more digits than it has.
+fn short(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or_else(|_| x.into())
 }
 
 /// The function for one model version.

@@ -277,6 +277,8 @@ impl Run<'_> {
             where_sql: query.get("where_sql").cloned().flatten(),
             text_column: query.get("text_column").cloned().flatten().unwrap_or_default(),
             id_column: query.get("id_column").cloned().flatten(),
+            declared_column: query.get("declared_column").cloned().flatten(),
+            value_column: query.get("value_column").cloned().flatten(),
             store_text: query.get("store_text").cloned().flatten().unwrap_or_default(),
             model_name: identity.model_name.clone(),
             model_version: identity.model_version,
@@ -312,7 +314,8 @@ impl Run<'_> {
 
     /// How the last run that read the lines read them: a job that reads them the same way has nothing to do after this one.
     async fn query_before(&self, context: &SessionContext) -> Result<BTreeMap<&'static str, Option<String>>> {
-        const COLUMNS: [&str; 4] = ["where_sql", "text_column", "id_column", "store_text"];
+        const COLUMNS: [&str; 6] =
+            ["where_sql", "text_column", "id_column", "store_text", "declared_column", "value_column"];
         let text =
             |name: &str| datafusion::logical_expr::cast(ident(name), arrow::datatypes::DataType::Utf8).alias(name);
         let last = context
