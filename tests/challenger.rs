@@ -155,7 +155,8 @@ fn a_split_serves_a_fixed_share_of_the_texts_and_a_larger_one_holds_it() {
     assert_eq!(texts(&third), inside, "whatever models and threads");
     let here = read(&large, "predictions", "SELECT DISTINCT text_digest FROM t WHERE text_digest IS NOT NULL");
     let here: BTreeSet<String> = here.iter().map(|row| row["text_digest"].as_str().unwrap().to_owned()).collect();
-    assert!(inside.intersection(&here).all(|text| texts(&large).contains(text)), "a larger share holds a smaller one");
+    let larger = texts(&large);
+    assert!(inside.intersection(&here).all(|text| larger.contains(text)), "a larger share holds a smaller one");
     // One answer a line, whoever gives it.
     assert_eq!(number(&small, "predictions", "SELECT count(*) AS n FROM t WHERE served"), 140_000);
     let once = "SELECT count(DISTINCT (source_file, source_row)) AS n FROM t WHERE served";
