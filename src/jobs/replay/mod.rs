@@ -64,7 +64,7 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Sample::All => f.write_str("all lines"),
-            Sample::Share(share) => write!(f, "{}% of the lines", 100.0 * share),
+            Sample::Share(share) => write!(f, "{}% of the lines", (1e8 * share).round() / 1e6),
             Sample::Lines(lines) => write!(f, "{lines} lines"),
             Sample::Line { file, row } => write!(f, "row {row} of {file}"),
         }
