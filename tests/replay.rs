@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::challenger::trio;
 use crate::support::browser::looked_at;
-use crate::support::lab::{folder, number, ok, path, read, run, sql, write_lines};
+use crate::support::lab::{folder, number, ok, parquet_files, path, read, run, sql, write_lines};
 use crate::support::servers::python;
 
 /// Lines in three files, made once.
+const FILES: [u64; 3] = [7_000, 7_000, 6_000];
 const LINES: u64 = 20_000;
 
 fn lines() -> &'static str {
@@ -23,8 +24,14 @@ fn lines() -> &'static str {
         .get_or_init(|| {
             let dir = folder();
             let input = path(dir.path(), "lines");
-            let rows = LINES.to_string();
-            ok(&["sample", "--output", &input, "--rows", &rows, "--seed", "8", "--rows-per-file", "8192"]);
+            std::fs::create_dir_all(&input).unwrap();
+            for (file, rows) in FILES.into_iter().enumerate() {
+                let (made, rows, seed) =
+                    (path(dir.path(), &file.to_string()), rows.to_string(), (80 + file).to_string());
+                ok(&["sample", "--output", &made, "--rows", &rows, "--seed", &seed]);
+                let one = parquet_files(Path::new(&made)).remove(0);
+                std::fs::rename(one, Path::new(&input).join(format!("{file}.parquet"))).unwrap();
+            }
             (dir, input)
         })
         .1
@@ -277,7 +284,7 @@ fn an_input_that_is_gone_or_changed_is_named_and_the_rest_is_compared() {
     let states: Vec<&str> = report["files"].as_array().unwrap().iter().map(|f| f["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["gone", "changed", "there"], "{report}");
     assert!(report["files"][1]["why"].as_str().unwrap().contains("bytes and has"), "{report}");
-    let lost = 2 * 8192;
+    let lost = FILES[0] + FILES[1];
     assert_eq!(rows(&report), BTreeMap::from([("equal".into(), LINES - lost), ("left_out".into(), lost)]));
     // The same bytes under another ETag are not the file that was read.
     let bytes = std::fs::read(&files[2]).unwrap();
@@ -584,14 +591,15 @@ fn a_pack_of_a_line_that_was_changed_says_so_column_by_column() {
         lines(),
         &["--id", "line_id", "--challenger", "hs@2", "--challenger-rows", "all"],
     );
-    let at = &read(&lake, "predictions", "SELECT line_id FROM t WHERE decision = 'accept' ORDER BY line_id LIMIT 1")[0];
-    let id = at["line_id"].as_str().unwrap();
-    let query = format!(
-        "SELECT * REPLACE (CASE WHEN line_id = '{id}' AND role = 'champion' THEN '999999' ELSE hs6 END AS hs6) FROM t"
-    );
+    let at = "SELECT source_file, source_row FROM t WHERE decision = 'accept' ORDER BY source_file, source_row LIMIT 1";
+    let at = &read(&lake, "predictions", at)[0];
+    let (source, row) = (at["source_file"].as_str().unwrap(), at["source_row"].to_string());
+    let here = format!("source_file = '{source}' AND source_row = {row} AND role = 'champion'");
+    let query = format!("SELECT * REPLACE (CASE WHEN {here} THEN '999999' ELSE hs6 END AS hs6) FROM t");
     let spoilt = tampered(dir.path(), "spoilt", &lake, "predictions", &query);
     let file = path(dir.path(), "pack.json");
-    let ended = run(&["replay", "--lake", &spoilt, "--registry", trio(), "latest", "--pack", &file, "--line", id]);
+    let args = ["replay", "--lake", &spoilt, "--registry", trio(), "latest", "--pack", &file, "--file", source];
+    let ended = run(&[&args[..], &["--row", &row]].concat());
     assert_eq!(ended.code, 10, "{}{}", ended.out, ended.err);
     let (_, pack) = checked(&file, "line");
     let said = pack["line"]["predictions"].as_array().unwrap();

@@ -245,8 +245,8 @@ impl Sides<'_> {
             move |(counted, then): &mut Closer, batch| {
                 let batch = in_form(&batch, &form)?;
                 let (files, source_rows, roles) = places(&batch)?;
-                for row in 0..batch.num_rows() {
-                    let (file, at, role) = (text(&files, row), source_rows[row], text(&roles, row));
+                for (row, at) in source_rows.into_iter().enumerate() {
+                    let (file, role) = (text(&files, row), text(&roles, row));
                     if lost.contains(file) {
                         continue;
                     }

@@ -64,7 +64,7 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Sample::All => f.write_str("all lines"),
-            Sample::Share(share) => write!(f, "{}% of the lines", 100.0 * share),
+            Sample::Share(share) => write!(f, "{}% of the lines", (1e8 * share).round() / 1e6),
             Sample::Lines(lines) => write!(f, "{lines} lines"),
             Sample::Line { file, row } => write!(f, "row {row} of {file}"),
         }
@@ -264,19 +264,18 @@ impl Replayed {
             compare::purpose_of(run),
             beside.cloned(),
         );
-        for batch in frame.collect().await?.into_iter().filter(|batch| batch.num_rows() > 0) {
-            let text = batch.column_by_name(RAW_TEXT).ok_or_else(|| Error::Bug("the plan has no text".into()))?;
-            let bytes = text.is_valid(0).then(|| text.as_binary_view().value(0).to_vec());
-            let mut rows = Vec::new();
-            for made in maker.make(&batch)? {
-                rows.push(object_of(&in_form(&made, &schema)?, 0)?);
-            }
-            return Ok(Some(Asked {
-                valid: bytes.as_ref().is_none_or(|bytes| std::str::from_utf8(bytes).is_ok()),
-                description: bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-                rows,
-            }));
+        let answered = frame.collect().await?.into_iter().find(|batch| batch.num_rows() > 0);
+        let Some(batch) = answered else { return Ok(None) };
+        let text = batch.column_by_name(RAW_TEXT).ok_or_else(|| Error::Bug("the plan has no text".into()))?;
+        let bytes = text.is_valid(0).then(|| text.as_binary_view().value(0).to_vec());
+        let mut rows = Vec::new();
+        for made in maker.make(&batch)? {
+            rows.push(object_of(&in_form(&made, &schema)?, 0)?);
         }
-        Ok(None)
+        Ok(Some(Asked {
+            valid: bytes.as_ref().is_none_or(|bytes| std::str::from_utf8(bytes).is_ok()),
+            description: bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            rows,
+        }))
     }
 }
