@@ -42,6 +42,8 @@ mod crash;
 mod determinism;
 /// Why a code, held to the network's definition in floating point.
 mod explanations;
+/// What an auditor looks for first.
+mod findings;
 /// What `docs/formats.md` promises, and who proves it.
 mod formats;
 /// Broken files of a bundle and odd texts, by the thousand.

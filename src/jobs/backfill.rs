@@ -190,15 +190,14 @@ fn day_in(name: &str) -> Option<NaiveDate> {
         return Some(day);
     }
     let parts: Vec<&str> = name.split('/').map(|part| part.rsplit_once('=').map_or(part, |(_, value)| value)).collect();
-    let numbers = parts.windows(3).rev().find_map(|three| {
+    parts.windows(3).rev().find_map(|three| {
         let digits =
             three.iter().zip([4, 2, 2]).all(|(part, n)| part.len() == n && part.bytes().all(|b| b.is_ascii_digit()));
         if !digits {
             return None;
         }
         NaiveDate::from_ymd_opt(three[0].parse().ok()?, three[1].parse().ok()?, three[2].parse().ok()?)
-    });
-    numbers
+    })
 }
 
 /// Lines a second of the newest run that tells.

@@ -30,13 +30,15 @@ pub use predict::hs_predict;
 pub use text_of::text_of;
 
 /// The views over the tables of a lake, in the order in which they build on each other.
-pub const VIEWS: [(&str, &str); 8] = [
+pub const VIEWS: [(&str, &str); 10] = [
     ("current_predictions", include_str!("../../queries/current_predictions.sql")),
     ("coded_lines", include_str!("../../queries/coded_lines.sql")),
     ("effective_codes", include_str!("../../queries/effective_codes.sql")),
     ("challenger_differences", include_str!("../../queries/challenger_differences.sql")),
     ("review_queue", include_str!("../../queries/review_queue.sql")),
     ("run_history", include_str!("../../queries/run_history.sql")),
+    ("same_text_other_code", include_str!("../../queries/same_text_other_code.sql")),
+    ("declared_otherwise", include_str!("../../queries/declared_otherwise.sql")),
     ("current_nomenclature", include_str!("../../queries/current_nomenclature.sql")),
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
 ];

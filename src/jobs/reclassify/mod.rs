@@ -254,7 +254,7 @@ impl Run<'_> {
         let identity = &self.rules.chooser.classifier().identity;
         let started = self.options.started_at;
         let (last, _) = last_runs(context, &[]).await?;
-        let inputs = report.files.iter().filter_map(|(url, _)| {
+        let inputs = report.files.keys().filter_map(|url| {
             let last = last.get(url)?;
             Some(InputFile {
                 url: url.clone(),
