@@ -24,5 +24,5 @@ SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.h
        coalesce(l.binding, t.binding) AS binding
 FROM current_predictions AS p
 LEFT JOIN of_line AS l ON l.source_file = p.source_file AND l.source_row = p.source_row
-  AND l.text_digest IS NOT DISTINCT FROM p.text_digest
+  AND (l.text_digest IS NOT DISTINCT FROM p.text_digest)
 LEFT JOIN of_text AS t ON t.text_digest = p.text_digest

@@ -11,7 +11,7 @@ LEFT JOIN (SELECT DISTINCT source_file, source_row, text_digest FROM label_reque
 WHERE (p.decision IN ('review', 'refuse', 'held') OR q.source_file IS NOT NULL)
   AND NOT EXISTS (SELECT 1 FROM decisions AS d
                   WHERE d.source_file = p.source_file AND d.source_row = p.source_row
-                    AND d.text_digest IS NOT DISTINCT FROM p.text_digest AND d.tariff_edition = p.tariff_edition)
+                    AND (d.text_digest IS NOT DISTINCT FROM p.text_digest) AND d.tariff_edition = p.tariff_edition)
   AND NOT EXISTS (SELECT 1 FROM decisions AS d WHERE d.source_file IS NULL AND d.text_digest = p.text_digest
                     AND d.tariff_edition = p.tariff_edition)
 ORDER BY p.confidence DESC NULLS LAST, p.source_file, p.source_row

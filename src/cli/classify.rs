@@ -227,13 +227,9 @@ pub fn summary(run: &RunRecord) -> String {
             out += &format!("  its serve {}\n", told(beside.challenger_served));
         }
     }
-    if run.skipped_files.unwrap_or(0) > 0 {
-        let rows = share(run.skipped_rows.unwrap_or(0));
-        out += &format!(
-            "  passed    {}  rows in {} file(s) as they were\n",
-            rows.split("  ").next().unwrap_or(""),
-            count(run.skipped_files.unwrap_or(0))
-        );
+    if let Some(files @ 1..) = run.skipped_files {
+        let rows = count(run.skipped_rows.unwrap_or(0));
+        out += &format!("  passed    {rows:>14}  rows in {} file(s) as they were\n", count(files));
     }
     if run.unchanged_lines.unwrap_or(0) > 0 {
         out += &format!("  unchanged {:>14}  lines of rewritten files\n", count(run.unchanged_lines.unwrap_or(0)));

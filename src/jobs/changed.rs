@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::{SessionContext, coalesce, ident};
 use futures::StreamExt;
 
+use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::lake::{PinnedFile, Place, Source};
 use crate::sql;
@@ -73,7 +74,9 @@ impl Changed {
         same: &[(&str, Expr)],
         memory_bytes: usize,
     ) -> Result<Changed> {
-        sql::register_lake(context, lake).await?;
+        for contract in [Contract::Runs, Contract::Predictions] {
+            sql::register_table(context, lake, contract).await?;
+        }
         let (last, runs) = last_runs(context, same).await?;
         let unchanged = |file: &PinnedFile| {
             last.get(&file.url).is_some_and(|last| {
@@ -126,7 +129,7 @@ pub(super) async fn last_runs(
     let counts = binary_expr(ident("scope"), Operator::IsDistinctFrom, lit("beside"));
     let batches = table.filter(counts)?.select(columns)?.sort(order)?.collect().await?;
     let (mut last, mut runs) = (HashMap::new(), HashMap::new());
-    let kind = crate::contract::Contract::Runs.schema().field_with_name("inputs").map(|f| f.data_type().clone())?;
+    let kind = Contract::Runs.schema().field_with_name("inputs").map(|f| f.data_type().clone())?;
     for batch in batches {
         let ids = batch.column(0).as_string::<i32>();
         let same = batch.column(1).as_boolean();

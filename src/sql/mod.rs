@@ -87,34 +87,40 @@ pub fn where_clause(lines: DataFrame, condition: &str) -> Result<DataFrame> {
 pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usize> {
     let mut tables = 0;
     for contract in Contract::ALL {
-        match Table::open(&lake.child(contract.table())).await? {
-            Some(table) => {
-                tables += 1;
-                let provider = table.provider().await?;
-                // What a table of an older contract lacks is null.
-                let missing = missing(table.schema()?.as_ref(), contract.schema());
-                let provider = match missing.fields().is_empty() {
-                    true => provider,
-                    false => {
-                        let there = table.schema()?;
-                        let mut columns: Vec<Expr> = there.fields().iter().map(|f| ident(f.name())).collect();
-                        for field in missing.fields() {
-                            columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
-                        }
-                        context.read_table(provider)?.select(columns)?.into_view()
-                    }
-                };
-                context.register_table(contract.table(), provider)?
-            }
-            None => {
-                let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
-                context.register_table(contract.table(), Arc::new(empty))?
-            }
-        };
+        tables += usize::from(register_table(context, lake, contract).await?);
     }
     for (name, sql) in VIEWS {
         let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?.into_view();
         context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
     }
     Ok(tables)
+}
+
+/// Registers one table of a lake, empty when it does not exist yet; whether it does.
+///
+/// # Errors
+/// `Input` when a table of another shape is there.
+pub async fn register_table(context: &SessionContext, lake: &Place, contract: Contract) -> Result<bool> {
+    let Some(table) = Table::open(&lake.child(contract.table())).await? else {
+        let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
+        context.register_table(contract.table(), Arc::new(empty))?;
+        return Ok(false);
+    };
+    table.check_schema(contract.schema())?;
+    let provider = table.provider().await?;
+    let there = table.schema()?;
+    // What a table of an older contract lacks is null.
+    let missing = missing(there.as_ref(), contract.schema());
+    let provider = match missing.fields().is_empty() {
+        true => provider,
+        false => {
+            let mut columns: Vec<Expr> = there.fields().iter().map(|f| ident(f.name())).collect();
+            for field in missing.fields() {
+                columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
+            }
+            context.read_table(provider)?.select(columns)?.into_view()
+        }
+    };
+    context.register_table(contract.table(), provider)?;
+    Ok(true)
 }
