@@ -37,7 +37,10 @@ fn declared_codes_and_values_travel_along_and_are_found_when_they_differ() {
     write(&declared, (0..texts.len()).map(|n| Some(n as f64 * 100.0)).collect());
     let args = [&classify_args(&input, &lake)[..], &["--declared", "hs_code", "--value", "cif"]].concat();
     ok(&args);
-    let found = sql(&lake, "SELECT line_id, declared_code, same_heading, same_chapter, value FROM declared_otherwise");
+    let found = sql(
+        &lake,
+        "SELECT line_id, declared_code, same_heading, same_chapter, value FROM declared_otherwise ORDER BY value DESC",
+    );
     let line = |id: &str, code: &str, heading: bool, chapter: bool, value: f64| serde_json::json!({"line_id": id, "declared_code": code, "same_heading": heading, "same_chapter": chapter, "value": value});
     assert_eq!(found, [line("2", "010121", false, false, 200.0), line("1", &declared[1], true, true, 100.0)]);
     let ended = run(&[&classify_args(&input, &lake)[..], &["--declared", "nothing"]].concat());

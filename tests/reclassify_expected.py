@@ -56,10 +56,10 @@ for place, line in before.items():
     person = decided.get(place, decided.get(line["text_digest"]))
     open_ = person is None and line["decision"] not in ("accept", "carried", "mapped")
     code = person or line["hs6"]
-    to = sorted(successors[code]) if code else []
+    to = sorted(successors.get(code, ()))
     if code is None:
         rule, ok = "none", row["decision"] == "refuse" and row["hs6"] is None
-    elif to == [code] and predecessors[code] == {code}:
+    elif to == [code] and predecessors.get(code) == {code}:
         rule = "carry"
         ok = row["hs6"] == code and row["decision"] == ("review" if open_ else "carried")
     elif len(to) == 1:
@@ -70,7 +70,8 @@ for place, line in before.items():
         waits = ["held"] if person else ["review"] if open_ else ["accept", "review"]
         ok = row["hs6"] in to and row["decision"] in waits
         ok = ok and all(a["hs6"] in to for a in row["alternatives"])
-        reason = "scope_changed" if code in predecessors else "split"
+        # The number lives on, or it does not.
+        reason = "scope_changed" if code in predecessors or code in NEW else "split"
         ok = ok and reason in row["reasons"]
     else:
         rule, ok = "orphan", row["decision"] == ("held" if person else "review") and "orphaned" in row["reasons"]

@@ -199,7 +199,7 @@ mod tests {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let wanted = "line_id source_file source_row description text_digest hs6 confidence confidence_heading \
                       confidence_chapter margin alternatives decision reasons previous_hs6 model_name model_version \
-                      model_digest tariff_edition policy_digest run_id role served run_date";
+                      model_digest tariff_edition policy_digest run_id declared_code value role served run_date";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
         assert_eq!(Contract::Predictions.partition_by(), ["run_date"]);
     }

@@ -123,7 +123,7 @@ pub async fn plan(options: &ClassifyOptions, wanted: &Wanted) -> Result<Plan> {
     let source = Source::pin(&options.inputs, SourceOptions { text: options.text.clone(), quarantine }).await?;
     let context = sql::session(options.limits)?;
     sql::register_lake(&context, &options.lake).await?;
-    let (last, _) = last_runs(&context, &[]).await?;
+    let last = last_runs(&context, &[]).await?.last;
     let (mut partitions, mut answered) = (BTreeMap::<(Option<NaiveDate>, String), Partition>::new(), (0, 0));
     for file in source.files() {
         let name = file.url.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();

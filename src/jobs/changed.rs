@@ -6,7 +6,7 @@
 //!
 //! What always holds: a line is passed over only when its answer stands in the lake, and is what scoring it would give.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use futures::StreamExt;
 
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::lake::{PinnedFile, Place, Source};
+use crate::lake::{BadFile, PinnedFile, Place, Source};
 use crate::sql;
 use crate::text;
 
@@ -41,6 +41,8 @@ pub struct Changed {
     pub base: BTreeMap<String, String>,
     /// What is known of the lines of rewritten files.
     pub known: Arc<Known>,
+    /// Files that runs like this one set aside, with their sizes.
+    bad: HashSet<(String, u64)>,
 }
 
 /// The last run at a file.
@@ -59,7 +61,14 @@ impl Changed {
     /// Everything, whatever the lake holds.
     pub fn everything(source: &Source) -> Changed {
         let known = Arc::new(Known::default());
-        Changed { source: source.clone(), skipped_files: 0, skipped_rows: 0, base: BTreeMap::new(), known }
+        Changed {
+            source: source.clone(),
+            skipped_files: 0,
+            skipped_rows: 0,
+            base: BTreeMap::new(),
+            known,
+            bad: HashSet::new(),
+        }
     }
 
     /// Compares a source with what runs like `same` (columns of `runs` and the values that they must have) left in the lake.
@@ -77,7 +86,7 @@ impl Changed {
         for contract in [Contract::Runs, Contract::Predictions] {
             sql::register_table(context, lake, contract).await?;
         }
-        let (last, runs) = last_runs(context, same).await?;
+        let Past { last, runs, bad } = last_runs(context, same).await?;
         let unchanged = |file: &PinnedFile| {
             last.get(&file.url).is_some_and(|last| {
                 last.same
@@ -100,15 +109,28 @@ impl Changed {
         });
         let rewritten: BTreeMap<String, u64> = rewritten.map(|file| (file.url.clone(), file.rows)).collect();
         let known = Arc::new(Known::read(context, rewritten, &runs).await?);
-        Ok(Changed { source: left, skipped_files, skipped_rows, base, known })
+        Ok(Changed { source: left, skipped_files, skipped_rows, base, known, bad })
+    }
+
+    /// Whether nothing is left: no file to score, and none set aside that a run like this one has not told of.
+    pub fn is_nothing(&self, set_aside: &[BadFile]) -> bool {
+        let told = |bad: &BadFile| self.bad.contains(&(bad.url.clone(), bad.size_bytes));
+        self.skipped_files > 0 && self.source.files().is_empty() && set_aside.iter().all(told)
     }
 }
 
-/// The last run at every file, and the place of each run in their order with whether it answered as is asked for now.
-pub(super) async fn last_runs(
-    context: &SessionContext,
-    same: &[(&str, Expr)],
-) -> Result<(HashMap<String, Last>, HashMap<String, (u32, bool)>)> {
+/// What the runs of a lake say.
+pub(super) struct Past {
+    /// The last run at every file.
+    pub last: HashMap<String, Last>,
+    /// The place of each run in their order, and whether it answered as is asked for now.
+    runs: HashMap<String, (u32, bool)>,
+    /// Files that such runs set aside, with their sizes.
+    bad: HashSet<(String, u64)>,
+}
+
+/// Reads the runs, of which those are the same that have these values in these columns.
+pub(super) async fn last_runs(context: &SessionContext, same: &[(&str, Expr)]) -> Result<Past> {
     let equal =
         |(column, value): &(&str, Expr)| binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
     // What these commands leave is an answer as it is asked for now, whichever of them gave it.
@@ -124,11 +146,13 @@ pub(super) async fn last_runs(
         ident("run_date"),
         cast_to(ident("model_name"), DataType::Utf8).alias("model_name"),
         ident("model_version"),
+        ident("quarantined"),
     ];
     // Rows that stand beside what counts are no answer.
     let counts = binary_expr(ident("scope"), Operator::IsDistinctFrom, lit("beside"));
     let batches = table.filter(counts)?.select(columns)?.sort(order)?.collect().await?;
-    let (mut last, mut runs) = (HashMap::new(), HashMap::new());
+    let (mut last, mut runs, mut bad) = (HashMap::new(), HashMap::new(), HashSet::new());
+    let of_bad = Contract::Runs.schema().field_with_name("quarantined").map(|f| f.data_type().clone())?;
     let kind = Contract::Runs.schema().field_with_name("inputs").map(|f| f.data_type().clone())?;
     for batch in batches {
         let ids = batch.column(0).as_string::<i32>();
@@ -136,6 +160,8 @@ pub(super) async fn last_runs(
         let inputs = cast(batch.column(2), &kind)?;
         let inputs = inputs.as_list::<i32>();
         let (names, versions) = (batch.column(4).as_string::<i32>(), batch.column(5).as_primitive::<Int64Type>());
+        let set_aside = cast(batch.column(6), &of_bad)?;
+        let set_aside = set_aside.as_list::<i32>();
         for row in 0..batch.num_rows() {
             let (run_id, same) = (ids.value(row).to_owned(), same.is_valid(row) && same.value(row));
             let files = inputs.value(row);
@@ -164,11 +190,20 @@ pub(super) async fn last_runs(
                     },
                 );
             }
+            let files = set_aside.value(row);
+            let files = files.as_struct();
+            for at in (0..files.len()).filter(|_| same) {
+                let column = |name: &str| {
+                    files.column_by_name(name).ok_or_else(|| Error::Bug(format!("a file set aside has no {name}")))
+                };
+                let size = column("size_bytes")?.as_primitive::<Int64Type>().value(at);
+                bad.insert((column("url")?.as_string::<i32>().value(at).to_owned(), u64::try_from(size).unwrap_or(0)));
+            }
             let place = runs.len() as u32 + 1;
             runs.insert(run_id, (place, same));
         }
     }
-    Ok((last, runs))
+    Ok(Past { last, runs, bad })
 }
 
 fn cast_to(column: Expr, kind: DataType) -> Expr {

@@ -207,7 +207,7 @@ pub async fn classify(
     let ended = async {
         loop {
             let changed = changed(options, &source, &classifier, beside.as_ref()).await?;
-            if changed.source.files().is_empty() && source.bad().is_empty() {
+            if changed.is_nothing(source.bad()) {
                 return Ok(Ending::NothingNew { files: changed.skipped_files, rows: changed.skipped_rows });
             }
             let run = Run {

@@ -253,7 +253,7 @@ impl Run<'_> {
     ) -> Result<RunRecord> {
         let identity = &self.rules.chooser.classifier().identity;
         let started = self.options.started_at;
-        let (last, _) = last_runs(context, &[]).await?;
+        let last = last_runs(context, &[]).await?.last;
         let inputs = report.files.keys().filter_map(|url| {
             let last = last.get(url)?;
             Some(InputFile {
