@@ -107,10 +107,13 @@ const CHANGES: [Change; 10] = [
     ("cut, digest made to fit", |patient, random| {
         let name = patient.any_file(random);
         let bytes = patient.files.get_mut(&name).unwrap();
+        let whole = bytes.clone();
         bytes.truncate(random.below(bytes.len()));
+        // JSON that lost nothing but the line break at its end says the same.
+        let same = name.ends_with(".json") && bytes.trim_ascii_end() == whole.trim_ascii_end();
         patient.describe(&name);
         // A shorter card is a card.
-        if name == "README.md" { Must::Hold } else { Must::Refuse }
+        if name == "README.md" || same { Must::Hold } else { Must::Refuse }
     }),
     ("oversized", |patient, random| {
         let name = patient.any_file(random);

@@ -150,7 +150,8 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
     let found = expected(&lake);
     assert_eq!((&found["lines"], &found["rows"]), (&140_000.into(), &140_000.into()));
     assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
-    for rule in ["carry", "map", "rescore", "orphan", "open carry", "open map", "open rescore", "none", "person carry"]
+    for rule in
+        ["carry", "map", "rescore", "orphan", "open carry", "open map", "open rescore", "open none", "person carry"]
     {
         assert!(found["by_rule"][rule].as_u64().unwrap_or(0) > 0, "{rule}: {found}");
     }

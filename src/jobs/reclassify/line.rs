@@ -37,8 +37,10 @@ pub struct After {
     /// Added to those that it had, where it stays open.
     pub reasons: Reasons,
     pub keeps_reasons: bool,
-    /// Where the model chose among successors.
+    /// Candidates, where there are several: as the model puts them, or, where it was not asked, in the order of their numbers.
     pub choice: Option<Choice>,
+    /// Whether the model was asked about the line.
+    pub asked: bool,
     /// Whether the whole edition has to be asked, for a suggestion.
     pub asks_all: bool,
     pub action: Option<Action>,
@@ -47,7 +49,7 @@ pub struct After {
 impl After {
     fn of(decision: &'static str, code: Option<Subheading>, action: Option<Action>) -> After {
         let reasons = Reasons::NONE;
-        After { decision, code, reasons, keeps_reasons: false, choice: None, asks_all: false, action }
+        After { decision, code, reasons, keeps_reasons: false, choice: None, asked: false, asks_all: false, action }
     }
 }
 
@@ -71,18 +73,19 @@ pub fn after(before: Before, text: Option<&str>, changes: &Changes, chooser: &Re
             After { reasons: why(change.as_ref(), !decided), ..After::of(decision, to, Some(action)) }
         }
         Action::Rescore => {
-            let choice = text.map(|text| chooser.choose(text, code, changes)).transpose()?;
-            let sure = choice.as_ref().is_some_and(|choice| chooser.accepts(choice));
+            let choice = match text {
+                Some(text) => chooser.choose(text, code, changes)?,
+                None => Choice::unasked(code, changes),
+            };
+            let sure = chooser.accepts(&choice);
             let decision = if sure && !decided && !open { "accept" } else { waiting };
-            let first = choice.as_ref().and_then(|choice| choice.candidates.first()).map(|(code, _)| *code);
-            // Without the text: the old number if it lives on, else the first.
-            let successors = changes.successors(code);
-            let first = first.or_else(|| successors.iter().find(|new| **new == code).or(successors.first()).copied());
+            let first = choice.candidates.first().map(|(code, _)| *code);
             let mut reasons = why(change.as_ref(), false);
             if !sure {
                 reasons = reasons.with(if text.is_some() { Reason::BelowThreshold } else { Reason::NoText });
             }
-            After { reasons, choice, ..After::of(decision, first, Some(action)) }
+            let asked = text.is_some();
+            After { reasons, choice: Some(choice), asked, ..After::of(decision, first, Some(action)) }
         }
         Action::Orphan => After {
             reasons: Reasons::NONE.with(Reason::Orphaned),

@@ -160,7 +160,7 @@ impl Rows {
                 }
             };
             if asked {
-                self.report.asked_within += u64::from(found.choice.is_some() && !found.asks_all);
+                self.report.asked_within += u64::from(found.asked && !found.asks_all);
                 self.report.asked_whole += u64::from(found.asks_all);
                 self.report.without_text += u64::from(text.is_none() && lines.text_digest.is_valid(row));
             }
@@ -189,13 +189,15 @@ impl Rows {
             codes.iter().zip(shares.values()).filter_map(|(code, share)| Some((code?.parse().ok()?, *share))).collect();
         found.code = candidates.first().map(|(code, _)| *code);
         found.choice = Some(Choice { candidates, tells: true });
+        found.asked = true;
         Ok(())
     }
 
     fn rows(&self, batch: &RecordBatch, decided: &Decided) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let identity = &self.rules.chooser.classifier().identity;
-        let asked: Vec<bool> = decided.after.iter().map(|after| after.choice.is_some()).collect();
+        let asked: Vec<bool> = decided.after.iter().map(|after| after.asked).collect();
+        let chosen: Vec<bool> = decided.after.iter().map(|after| after.choice.is_some()).collect();
         let constant =
             |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows))) };
         // What the model said now, or what was said before.
@@ -208,7 +210,7 @@ impl Rows {
             let column = batch.column_by_name(name).ok_or_else(|| Error::Bug(format!("coded_lines has no {name}")))?;
             let before = cast(column, &DataType::Float32)?;
             let before = before.as_primitive::<Float32Type>();
-            let values = decided.after.iter().enumerate().map(|(row, after)| match asked[row] {
+            let values = decided.after.iter().enumerate().map(|(row, after)| match chosen[row] {
                 true => now(after),
                 // A code that another one took the place of has no confidence of its own.
                 false => before.is_valid(row).then(|| before.value(row)),

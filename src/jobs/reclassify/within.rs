@@ -27,6 +27,15 @@ pub struct Choice {
     pub tells: bool,
 }
 
+impl Choice {
+    /// The successors of a code about which no model was asked: the old number first, then in their order.
+    pub fn unasked(code: Subheading, changes: &Changes) -> Choice {
+        let mut candidates: Vec<(Subheading, f32)> = changes.successors(code).iter().map(|code| (*code, 0.0)).collect();
+        candidates.sort_by_key(|(candidate, _)| *candidate != code);
+        Choice { candidates, tells: false }
+    }
+}
+
 /// A model that chooses among successors.
 pub struct Restricted {
     classifier: Arc<Classifier>,
