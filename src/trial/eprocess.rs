@@ -29,7 +29,7 @@ pub struct Look {
 /// `ln E` of the discordant pairs; 0 without any.
 ///
 /// The integral is an incomplete beta function at one half, of which only a continued fraction is not a power of two: with `f`
-/// for the fraction of [`fraction`], `E = f(lost + 1, gained + 1) / (2 (lost + 1))` where losses lead, and otherwise the whole
+/// for the fraction of `fraction`, `E = f(lost + 1, gained + 1) / (2 (lost + 1))` where losses lead, and otherwise the whole
 /// integral less the same of the other side. No term is lost to rounding or underflow, however many pairs there are.
 pub fn ln_evidence(lost: u64, gained: u64) -> f64 {
     let (a, b) = (lost as f64 + 1.0, gained as f64 + 1.0);
