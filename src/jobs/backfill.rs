@@ -18,7 +18,9 @@ use datafusion::prelude::{SessionContext, ident};
 use serde::Serialize;
 
 use super::changed::{Last, last_runs};
-use super::classify::{ClassifyOptions, Ending, OnBadFile, Purpose, classify};
+use super::classify::classify;
+use super::options::{ClassifyOptions, OnBadFile, Purpose};
+use super::settle::Ending;
 use super::stage::{Progress, Stage};
 use crate::error::{Error, Result};
 use crate::lake::{PinnedFile, Source, SourceOptions};
@@ -172,8 +174,7 @@ pub async fn plan(options: &ClassifyOptions, wanted: &Wanted) -> Result<Plan> {
 
 fn why(file: &PinnedFile, last: Option<&Last>, wanted: &Wanted) -> Option<Why> {
     let Some(last) = last else { return Some(Why::Missing) };
-    let same = last.size_bytes == file.size_bytes() && last.e_tag.is_some() && last.e_tag.as_deref() == file.e_tag();
-    if !same {
+    if !last.read_as_it_is(file) {
         return Some(Why::Changed);
     }
     if wanted.withdrawn.iter().any(|(name, version)| *name == last.model_name && *version == last.model_version) {

@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::classify::PolicyOverride;
+use super::options::PolicyOverride;
 use super::record::ChallengerRecord;
 use super::rows::field;
 use crate::error::{Error, Result};

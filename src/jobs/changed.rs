@@ -57,6 +57,13 @@ pub(super) struct Last {
     pub(super) model_version: u64,
 }
 
+impl Last {
+    /// Whether the file is still the one that was read. Without an ETag nothing says so.
+    pub(super) fn read_as_it_is(&self, file: &PinnedFile) -> bool {
+        self.size_bytes == file.size_bytes() && self.e_tag.is_some() && self.e_tag.as_deref() == file.e_tag()
+    }
+}
+
 impl Changed {
     /// Everything, whatever the lake holds.
     pub fn everything(source: &Source) -> Changed {
@@ -87,15 +94,8 @@ impl Changed {
             sql::register_table(context, lake, contract).await?;
         }
         let Past { last, runs, bad } = last_runs(context, same).await?;
-        let unchanged = |file: &PinnedFile| {
-            last.get(&file.url).is_some_and(|last| {
-                last.same
-                    && last.size_bytes == file.size_bytes()
-                    // Without an ETag nothing says that it is the same file.
-                    && last.e_tag.is_some()
-                    && last.e_tag.as_deref() == file.e_tag()
-            })
-        };
+        let unchanged =
+            |file: &PinnedFile| last.get(&file.url).is_some_and(|last| last.same && last.read_as_it_is(file));
         let skipped: Vec<&PinnedFile> = source.files().iter().filter(|file| unchanged(file)).collect();
         let (skipped_files, skipped_rows) = (skipped.len() as u64, skipped.iter().map(|file| file.rows).sum());
         let skipped: BTreeSet<&str> = skipped.iter().map(|file| file.url.as_str()).collect();
@@ -224,7 +224,6 @@ struct Line {
 pub struct Known {
     files: HashMap<String, (Vec<Line>, AtomicU64)>,
     hasher: foldhash::fast::FixedState,
-    scratch_bytes: usize,
 }
 
 impl fmt::Debug for Known {
@@ -318,7 +317,7 @@ impl Known {
         let (rows, texts, ids) =
             (rows.as_primitive::<Int64Type>(), texts.as_binary_view(), cast(ids, &DataType::Utf8)?);
         let ids = ids.as_string::<i32>();
-        let mut scratch = String::with_capacity(self.scratch_bytes);
+        let mut scratch = String::new();
         let mut counts = vec![0u64; known.len()];
         let keys = files.keys();
         let changed = (0..rows.len())

@@ -6,176 +6,30 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{Datelike, SecondsFormat, Utc};
 use datafusion::logical_expr::{cast, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, ident};
 use datafusion::scalar::ScalarValue;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::challenger::{Challenger, Served};
 use super::changed::{Changed, line_changed};
 use super::lease::Lease;
-use super::plan::{Along, RAW_TEXT, filtered, scored};
+use super::options::{ClassifyOptions, OnBadFile};
+use super::plan::{RAW_TEXT, filtered, scored};
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
+use super::settle::{Ending, already_done, digest_of, settle};
 use super::stage::{Progress, Stage, reached};
-use super::write::{DAYS_TO_1970, Failed, TaskTimes, write};
+use super::write::{DAYS_TO_1970, Failed, TaskTimes, target_file_bytes, write};
 use crate::contract::Contract;
-use crate::error::{Context, Error, Result};
-use crate::lake::{Committed, NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
+use crate::error::{Error, Result};
+use crate::lake::{NewFile, Nonce, Place, RunTag, SinkOptions, Source, SourceOptions, Table, discard};
 use crate::model::Policy;
 use crate::policy::Decision;
 use crate::registry::Loaded;
 use crate::sql::{self, Classifier, Limits};
-
-/// What to do with a file that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnBadFile {
-    /// End the run before anything is visible.
-    Fail,
-    /// Set it aside, count its rows, go on.
-    Quarantine,
-}
-
-/// Which rows keep their description.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreText {
-    /// All.
-    All,
-    /// Those that people will look at.
-    Review,
-    /// None.
-    None,
-}
-
-impl StoreText {
-    /// Lower-case name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StoreText::All => "all",
-            StoreText::Review => "review",
-            StoreText::None => "none",
-        }
-    }
-}
-
-/// What a run is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Purpose {
-    /// The job itself.
-    #[default]
-    Classify,
-    /// Filling in the past: whether the rows count, or stand beside others that do.
-    Backfill { counts: bool },
-}
-
-impl Purpose {
-    /// The command that says so in `runs`.
-    fn command(self) -> &'static str {
-        match self {
-            Purpose::Classify => "classify",
-            Purpose::Backfill { .. } => "backfill",
-        }
-    }
-
-    /// Role of the rows, and whether they count.
-    pub(super) fn role(self) -> (&'static str, bool) {
-        match self {
-            Purpose::Classify => (sql::ROLES[0], true),
-            Purpose::Backfill { counts } => ("backfill", counts),
-        }
-    }
-}
-
-/// Parts of the bundle's policy that a flag sets for one run.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PolicyOverride {
-    /// Confidence from which a line is accepted.
-    pub threshold: Option<f32>,
-    /// Share of accepted texts that goes to people at random.
-    pub audit_ratio: Option<f64>,
-    /// Texts that are refused because they name no goods, and where they are from.
-    pub vague: Option<(String, Vec<String>)>,
-}
-
-impl PolicyOverride {
-    /// The policy in force, and where it came from.
-    pub fn apply(&self, policy: &Policy) -> Result<(Policy, String)> {
-        let mut policy = policy.clone();
-        let mut flags = Vec::new();
-        if let Some(threshold) = self.threshold {
-            // One threshold for all is what was asked for.
-            policy.threshold = threshold;
-            policy.single_headings.clear();
-            flags.push(format!("--threshold {threshold}"));
-        }
-        if let Some(ratio) = self.audit_ratio {
-            policy.audit_ratio = ratio;
-            flags.push(format!("--audit-ratio {ratio}"));
-        }
-        if let Some((file, texts)) = &self.vague {
-            policy.vague.clone_from(texts);
-            flags.push(format!("--vague {file}"));
-        }
-        policy.validate().map_err(|e| Error::Usage(e.to_string()))?;
-        Ok((policy, if flags.is_empty() { "bundle".into() } else { flags.join(" ") }))
-    }
-}
-
-/// What to classify, with what, into what.
-#[derive(Clone, Debug)]
-pub struct ClassifyOptions {
-    /// Files and folders to read.
-    pub inputs: Vec<String>,
-    /// Description column.
-    pub text: String,
-    /// Id column.
-    pub id: Option<String>,
-    /// Column with the code that a line was declared under, which travels along.
-    pub declared: Option<String>,
-    /// Column with a line's value, which travels along.
-    pub value: Option<String>,
-    /// SQL filter over the input's columns.
-    pub where_sql: Option<String>,
-    /// Root of the program's own tables.
-    pub lake: Place,
-    /// Changes to the bundle's policy.
-    pub policy: PolicyOverride,
-    /// Which rows keep their description.
-    pub store_text: StoreText,
-    /// What to do with unreadable files.
-    pub on_bad_file: OnBadFile,
-    /// Share of the machine.
-    pub limits: Limits,
-    /// Whether lines are scored whose answer stands in the lake already.
-    pub full: bool,
-    /// What it is for.
-    pub purpose: Purpose,
-    /// Size at which a data file is closed, in bytes.
-    pub target_file_bytes: u64,
-    /// When the run began; the only clock that rows see.
-    pub started_at: DateTime<Utc>,
-}
-
-impl ClassifyOptions {
-    /// Columns of the input that travel along.
-    pub(super) fn along(&self) -> Along<'_> {
-        Along { id: self.id.as_deref(), declared: self.declared.as_deref(), value: self.value.as_deref() }
-    }
-}
-
-/// How a run ended well.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
-    /// It is visible now; and where the time went, all threads together.
-    Done(Box<RunRecord>, Vec<(&'static str, Duration)>),
-    /// An equal run was visible before; nothing was added.
-    AlreadyDone(Box<RunRecord>),
-    /// Every file is as earlier runs with the same model, policy and query read it: so many files and rows.
-    NothingNew { files: u64, rows: u64 },
-}
 
 /// Classifies every line of the input and makes the predictions visible in one commit, with those of a challenger beside
 /// them if there is one.
@@ -490,70 +344,6 @@ impl Run<'_> {
     }
 }
 
-/// Key of the run record in the commit.
-const RUN_KEY: &str = "run";
-/// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
-pub(super) fn target_file_bytes(wanted: u64, limits: Limits) -> u64 {
-    wanted.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
-}
-
-/// Finds the record of a run that is visible, and sees to it that it is in `runs`.
-pub(super) async fn already_done(table: &Table, fingerprint: &str, nonce: Nonce, lake: &Place) -> Result<Ending> {
-    let record = table.commit_metadata(fingerprint, RUN_KEY).await?.ok_or_else(|| {
-        Error::Input(format!(
-            "{} holds this run already, nothing was added; its commit was cleaned from the log, so how it went \
-             stands only in the table runs, under fingerprint {fingerprint}",
-            table.place().url(),
-        ))
-    })?;
-    // Delta's commit information keeps nested values as text.
-    let record: RunRecord = match &record {
-        serde_json::Value::String(text) => serde_json::from_str(text),
-        other => serde_json::from_value(other.clone()),
-    }
-    .map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
-    record.append(lake, nonce).await.context(|| "the record of the run")?;
-    Ok(Ending::AlreadyDone(Box::new(record)))
-}
-
-/// Makes files visible in one commit that carries the record of the run, and adds the record to `runs`. Files of a run that
-/// was there before, or that another writer kept out, are removed.
-pub(super) async fn settle(
-    table: &mut Table,
-    files: Vec<NewFile>,
-    tag: &RunTag,
-    record: &RunRecord,
-    lake: &Place,
-    progress: &Arc<dyn Progress>,
-) -> Result<Ending> {
-    let mut metadata = serde_json::Map::new();
-    let record_json = serde_json::to_string(record).map_err(|e| Error::Bug(e.to_string()))?;
-    metadata.insert(RUN_KEY.into(), record_json.into());
-    let outcome = table.append(files.clone(), tag, metadata).await?;
-    match outcome.into_result() {
-        Ok(Committed::Now(_)) => {}
-        Ok(Committed::Before) => {
-            discard(table, &files).await;
-            let nonce = table.committed(&tag.fingerprint).await?.unwrap_or(tag.nonce);
-            return already_done(table, &tag.fingerprint, nonce, lake).await;
-        }
-        Err(e @ Error::RaceLost(_)) => {
-            discard(table, &files).await;
-            return Err(e);
-        }
-        Err(e) => return Err(e),
-    }
-    reached(Stage::Committed, progress.as_ref()).await;
-    record.append(lake, tag.nonce).await.map_err(|e| {
-        e.context(format!(
-            "the predictions of run {} are visible, but its record is not; run the same command again to add it",
-            record.run_id
-        ))
-    })?;
-    reached(Stage::Recorded, progress.as_ref()).await;
-    Ok(Ending::Done(Box::new(record.clone()), Vec::new()))
-}
-
 /// That every line of every file was read, answered and written, once.
 fn prove(
     expected: &BTreeMap<String, u64>,
@@ -635,10 +425,6 @@ fn fingerprint(
         "base": (!options.full).then_some(&changed.base),
     });
     digest_of(&all)
-}
-
-pub(super) fn digest_of(json: &serde_json::Value) -> String {
-    Sha256::digest(json.to_string()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -121,11 +121,15 @@ impl Holder {
         if self.done {
             return false;
         }
-        // On this machine the system knows.
+        // On this machine the system knows who is gone.
         let here = Holder::this(now);
         if self.host == here.host && self.boot.is_some() && self.boot == here.boot {
-            return self.pid != here.pid && std::path::Path::new(&format!("/proc/{}", self.pid)).exists();
+            let is_there = std::path::Path::new(&format!("/proc/{}", self.pid)).exists();
+            if self.pid == here.pid || !is_there {
+                return false;
+            }
         }
+        // Another process may have got its number since: only one that goes on renewing is at work.
         let renewed = DateTime::parse_from_rfc3339(&self.renewed_at).map(|t| t.to_utc());
         renewed.is_ok_and(|at| Utc::now().signed_duration_since(at).to_std().unwrap_or_default() < FORGOTTEN)
     }
@@ -190,9 +194,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_whose_process_is_gone_or_silent_or_that_is_no_lease_holds_nobody_up() {
-        for spoil in [(|holder: &mut Holder| holder.pid = 4_000_000) as fn(&mut Holder), |holder| {
-            (holder.host, holder.renewed_at) = ("elsewhere".into(), "2026-01-01T00:00:00.000Z".into())
-        }] {
+        const LONG_AGO: &str = "2026-01-01T00:00:00.000Z";
+        let spoils: [fn(&mut Holder); 3] = [
+            |holder| holder.pid = 4_000_000,
+            |holder| (holder.host, holder.renewed_at) = ("elsewhere".into(), LONG_AGO.into()),
+            // Its number belongs to another process by now.
+            |holder| (holder.pid, holder.renewed_at) = (1, LONG_AGO.into()),
+        ];
+        for spoil in spoils {
             let (dir, place) = place();
             Lease::take(&place, "job", Utc::now()).await.unwrap();
             change(&dir, 1, spoil);

@@ -6,17 +6,20 @@ mod challenger;
 mod changed;
 mod classify;
 mod lease;
+mod options;
 mod plan;
 mod reclassify;
 mod record;
 mod replay;
 mod rows;
+mod settle;
 mod stage;
 mod write;
 
 pub use backfill::{Partition, Plan, Wanted, Why, fill, plan as plan_backfill, retired};
 pub use challenger::{Challenger, ChallengerRows};
-pub use classify::{ClassifyOptions, Ending, OnBadFile, PolicyOverride, Purpose, StoreText, check_filter, classify};
+pub use classify::{check_filter, classify};
+pub use options::{ClassifyOptions, OnBadFile, PolicyOverride, Purpose, StoreText};
 pub use reclassify::{
     Before, Chapter, Costly, Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify,
 };
@@ -25,4 +28,5 @@ pub use replay::{
     Again, Asked, ColumnDifference, Difference, DifferenceKind, FileReplay, Found, InputState, Model, Reader, Replay,
     ReplayOptions, Replayed, RowCounts, Sample, place_of, replay, short, value_of,
 };
+pub use settle::Ending;
 pub use stage::{Progress, Quiet, Stage};

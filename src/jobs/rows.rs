@@ -12,7 +12,7 @@ use arrow::compute::{cast, filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
 use super::challenger::{BesideCounts, Served};
-use super::classify::{Purpose, StoreText};
+use super::options::{Purpose, StoreText};
 use super::write::Maker;
 use crate::error::{Error, Result};
 use crate::sql::{Identity, ROLES};

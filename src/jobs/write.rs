@@ -14,9 +14,15 @@ use tokio::task::JoinSet;
 use super::stage::Progress;
 use crate::error::{Error, Result};
 use crate::lake::{NewFile, SinkOptions, Table};
+use crate::sql::Limits;
 
 /// `NaiveDate::num_days_from_ce` of 1970-01-01.
 pub(super) const DAYS_TO_1970: i32 = 719_163;
+
+/// A file is held whole, and once more while it is finished; all threads together stay within half the memory.
+pub(super) fn target_file_bytes(wanted: u64, limits: Limits) -> u64 {
+    wanted.min((limits.memory_bytes / (4 * limits.threads)).max(1 << 20) as u64)
+}
 
 /// Makes rows of the table of batches of a plan, and counts what passes.
 pub(super) trait Maker: Send + 'static {

@@ -24,11 +24,11 @@ use datafusion::prelude::{SessionContext, ident};
 use serde_json::json;
 
 use super::changed::last_runs;
-use super::classify::{Ending, digest_of, settle, target_file_bytes};
 use super::lease::Lease;
 use super::record::{ChallengerRecord, InputFile, RunRecord};
+use super::settle::{Ending, already_done, digest_of, settle};
 use super::stage::{Progress, Stage, reached};
-use super::write::{DAYS_TO_1970, Failed, write};
+use super::write::{DAYS_TO_1970, Failed, target_file_bytes, write};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::lake::{NewFile, Nonce, Place, RunTag, SinkOptions, Table, discard};
@@ -195,7 +195,7 @@ impl Run<'_> {
 
     /// The run was committed, and died before its record.
     async fn before(&self, table: &Table, fingerprint: &str, nonce: Nonce) -> Result<Reclassified> {
-        super::classify::already_done(table, fingerprint, nonce, &self.options.lake).await?;
+        already_done(table, fingerprint, nonce, &self.options.lake).await?;
         Ok(Reclassified::NothingLeft)
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::super::challenger::{ChallengerRows, Served};
-use super::super::classify::PolicyOverride;
+use super::super::options::PolicyOverride;
 use super::super::record::RunRecord;
 use crate::engine::Kernel;
 use crate::error::{Context, Error, Result};

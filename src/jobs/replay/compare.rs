@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::config::ConfigNonZeroUsize;
 use datafusion::prelude::SessionContext;
 
-use super::super::classify::Purpose;
+use super::super::options::Purpose;
 use super::super::plan::{Along, lines_of, scored};
 use super::super::record::RunRecord;
 use super::super::rows::RowMaker;

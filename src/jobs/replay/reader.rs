@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use super::super::record::RunRecord;
+use super::super::write::DAYS_TO_1970;
 use super::canonical::in_form;
 use super::value::value_of;
 use crate::contract::Contract;
@@ -108,9 +109,6 @@ impl Reader {
         Ok(objects)
     }
 }
-
-/// `NaiveDate::num_days_from_ce` of 1970-01-01.
-const DAYS_TO_1970: i32 = 719_163;
 
 /// A row by its columns.
 pub(super) fn object_of(batch: &RecordBatch, row: usize) -> Result<Map<String, Value>> {
