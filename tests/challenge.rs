@@ -359,7 +359,7 @@ fn decision(id: usize, line: &Line, whole_text: bool, code: Option<&str>, at: &s
 fn append(dir: &std::path::Path, lake: &str, table: &str, rows: &[Value]) {
     let file = path(dir, &format!("{table}.jsonl"));
     std::fs::write(&file, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
-    python("append_rows.py", &[lake, table, &file], &[]);
+    python("write_rows.py", &[lake, table, &file], &[]);
 }
 
 /// A lake in which `hs@2` ran beside `hs@1`, and reviewers decided every second text over five dates by its label, most by line and

@@ -49,7 +49,7 @@ def value(column, found):
 
 columns = document["columns"]
 schema = pa.schema([pa.field(c["name"], kind(c["type"]), c["nullable"]) for c in columns])
-read = [json.loads(line) for line in pathlib.Path(rows).read_text().splitlines()]
+read = [json.loads(line) for line in open(rows, encoding="utf-8")]
 unknown = {name for row in read for name in row} - {c["name"] for c in columns}
 assert not unknown, f"{contract} has no {unknown}"
 table = [{c["name"]: value(c, row.get(c["name"])) for c in columns} for row in read]
