@@ -1,16 +1,35 @@
-//! `text_of(bytes)`: the text of raw bytes, with U+FFFD where they are not UTF-8.
+//! `text_of(bytes)` → string: the text of raw bytes, with U+FFFD where they are not UTF-8.
+//!
+//! ```sql
+//! SELECT text_of(X'636166c3a9')
+//! ```
+//!
+//! `café`. A string stays as it is; null for a null.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+
+use super::manual::{Kind, Manual, documentation};
+use crate::error::Result;
+use crate::sql::values::{answer, strings};
+
+pub(super) const MANUAL: Manual = Manual {
+    name: "text_of",
+    syntax: "text_of(bytes)",
+    about: "The text of raw bytes, with U+FFFD where they are not UTF-8. A string stays as it is.",
+    example: "SELECT text_of(X'636166c3a9')",
+    arguments: &[("bytes", Kind::Text, "Bytes, or a string.")],
+    required: 1,
+};
 
 /// The function.
 pub fn text_of() -> ScalarUDF {
-    ScalarUDF::new_from_impl(TextOf { signature: Signature::exact(vec![DataType::BinaryView], Volatility::Immutable) })
+    ScalarUDF::new_from_impl(TextOf { signature: MANUAL.signature() })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -20,33 +39,42 @@ struct TextOf {
 
 impl ScalarUDFImpl for TextOf {
     fn name(&self) -> &str {
-        "text_of"
+        MANUAL.name
     }
 
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
+        MANUAL.check(args)?;
         Ok(DataType::Utf8View)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [bytes] = &args.args[..] else {
-            return Err(DataFusionError::Internal("text_of takes one argument".into()));
-        };
-        let bytes = bytes.to_array(args.number_rows)?;
-        let bytes = bytes.as_binary_view();
-        // All valid: the same buffers under another type.
-        if let Ok(text) = bytes.clone().to_string_view() {
-            return Ok(ColumnarValue::Array(Arc::new(text)));
-        }
-        let mut text = StringViewBuilder::with_capacity(bytes.len());
-        for value in bytes {
-            text.append_option(value.map(String::from_utf8_lossy));
-        }
-        Ok(ColumnarValue::Array(Arc::new(text.finish())))
+    fn documentation(&self) -> Option<&Documentation> {
+        documentation(MANUAL.name)
     }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        answer(&args.args, args.number_rows, &|columns| Ok(Arc::new(text(&columns[0])?)))
+    }
+}
+
+fn text(column: &ArrayRef) -> Result<StringViewArray> {
+    let bytes = match column.data_type() {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => cast(column, &DataType::BinaryView)?,
+        _ => return strings(column),
+    };
+    let bytes = bytes.as_binary_view();
+    // All valid: the same buffers under another type.
+    if let Ok(text) = bytes.clone().to_string_view() {
+        return Ok(text);
+    }
+    let mut text = StringViewBuilder::with_capacity(bytes.len());
+    for value in bytes {
+        text.append_option(value.map(String::from_utf8_lossy));
+    }
+    Ok(text.finish())
 }
 
 #[cfg(test)]
