@@ -5,6 +5,7 @@
 mod cache;
 mod classifier;
 mod explain;
+mod guard;
 mod pair;
 mod predict;
 mod text_of;
@@ -25,6 +26,7 @@ use crate::lake::{Place, Table, missing};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation, hs_explain};
+pub use guard::{Class, Guard};
 pub use pair::{Pair, ROLES, hs_predict_both};
 pub use predict::hs_predict;
 pub use text_of::text_of;
