@@ -14,6 +14,7 @@ pub mod model;
 pub mod policy;
 pub mod registry;
 pub mod sample;
+pub mod serve;
 pub mod sql;
 pub mod tariff;
 pub mod text;

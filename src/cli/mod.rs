@@ -21,6 +21,7 @@ mod reclassify;
 mod replay;
 mod sample;
 mod search;
+mod serve;
 mod settings;
 mod sql;
 mod table;
@@ -111,6 +112,8 @@ enum Command {
     Tariff(tariff::TariffArgs),
     /// Run one SQL query over the tables and views of a lake, with hs_predict
     Sql(sql::SqlArgs),
+    /// Serve the lake over PostgreSQL's wire protocol: queries with predictions from psql, drivers and dashboards
+    Serve(Box<serve::ServeArgs>),
     /// Print the settings in force and test them, without writing anything that stays
     Check(check::CheckArgs),
     /// Print a completion script for a shell
@@ -140,13 +143,21 @@ fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
     if let Command::Completions(args) = command {
         return completions::run(&args, Cli::command());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // A server parses what anybody sends it, and ends by itself.
+    let serves = matches!(command, Command::Serve(_));
+    if serves {
+        builder.thread_stack_size(32 << 20);
+    }
+    let runtime = builder.enable_all().build()?;
     // A task of its own: training and scoring keep theirs busy for minutes.
-    runtime.spawn(async {
-        let interrupted = Error::Interrupted(signal().await);
-        eprintln!("{interrupted}");
-        std::process::exit(i32::from(interrupted.exit_code()));
-    });
+    if !serves {
+        runtime.spawn(async {
+            let interrupted = Error::Interrupted(signal().await);
+            eprintln!("{interrupted}");
+            std::process::exit(i32::from(interrupted.exit_code()));
+        });
+    }
     let ended = runtime.block_on(dispatch(command, matches));
     // Tasks of a run that failed must not keep the process alive.
     runtime.shutdown_background();
@@ -172,6 +183,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Models(args) => models::run(args, matches).await,
         Command::Tariff(args) => tariff::run(args, matches).await,
         Command::Sql(args) => sql::run(args, matches).await,
+        Command::Serve(args) => serve::run(*args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),
     }

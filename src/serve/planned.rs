@@ -21,7 +21,8 @@ use datafusion_postgres::pgwire::messages::extendedquery::Bind;
 use super::bounds::{check_tree, hold};
 use super::fault::{Answer, Fault, not_allowed, state};
 use super::roles::{Role, RoleLimits};
-use crate::sql::{Class, Guard, LakeSession, model_of};
+use crate::sql::functions::model_of;
+use crate::sql::{Class, Guard, LakeSession};
 
 /// Functions that score texts. Names that begin as they do and are not among the others are taken for such.
 const PREFIX: &str = "hs_";

@@ -6,6 +6,7 @@ mod cache;
 mod classifier;
 mod explain;
 pub mod functions;
+mod guard;
 mod lake_session;
 mod lake_tables;
 mod pair;
@@ -29,6 +30,7 @@ use lake_tables::{LakeTables, provider_of};
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation};
 pub use functions::{Model, hs_predict, hs_predict_lines, text_of};
+pub use guard::{Class, Guard};
 pub use lake_session::{LakeOptions, LakeSession};
 pub use pair::{Pair, ROLES, hs_predict_both};
 

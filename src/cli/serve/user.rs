@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, Subcommand};
 
-use crate::cli::table::{Column, rows};
+use crate::cli::table::{Column, Format, rows};
 use crate::error::{Error, Result};
 use crate::serve::{Role, Users};
 
@@ -32,6 +32,9 @@ enum What {
     List {
         #[command(flatten)]
         file: FileArgs,
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
     },
     /// Remove a user, whose connections end with their next statement
     Remove {
@@ -60,11 +63,11 @@ pub fn run(args: UserArgs) -> Result<u8> {
             users.write(&file.users)?;
             eprintln!("{name} is {role} in {}", file.users.display());
         }
-        What::List { file } => {
+        What::List { file, format } => {
             let users = Users::read(&file.users)?;
-            let list: Vec<Vec<String>> =
-                users.list().map(|(name, role)| vec![name.to_owned(), role.to_string()]).collect();
-            rows(&[Column::left("name"), Column::left("role")], &list)?;
+            let column = |of: fn((&str, Role)) -> String| Column::Text(users.list().map(|user| Some(of(user))).collect());
+            let columns = vec![("name", column(|(name, _)| name.into())), ("role", column(|(_, role)| role.to_string()))];
+            rows(columns, format)?;
         }
         What::Remove { name, file } => {
             let mut users = Users::read(&file.users)?;
