@@ -13,6 +13,7 @@ mod support {
     pub mod models;
     pub mod proxy;
     pub mod random;
+    pub mod served;
     pub mod servers;
 }
 
@@ -72,6 +73,8 @@ mod registry_races;
 mod replay;
 /// The same job against S3 servers.
 mod s3;
+/// The lake over PostgreSQL's wire protocol, with real clients.
+mod serve;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
 /// The tariff as data: imported, compared, checked.

@@ -181,10 +181,8 @@ impl Log {
         let there = std::fs::metadata(&self.path).ok().map(|found| (found.dev(), found.ino()));
         let held = self.file.as_ref().and_then(|file| file.metadata().ok()).map(|held| (held.dev(), held.ino()));
         let same = there.is_some() && there == held;
-        if !same {
-            if let Some(moved) = self.file.take() {
-                let _ = moved.sync_all();
-            }
+        if !same && let Some(moved) = self.file.take() {
+            let _ = moved.sync_all();
         }
         let open = || std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
         match &mut self.file {

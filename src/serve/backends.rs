@@ -75,7 +75,8 @@ impl Backends {
     pub fn cancel(&self, number: i32, key: &[u8]) {
         let backend = self.all.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
         let Some(backend) = backend else { return };
-        let differs = backend.key.iter().zip(key).fold(backend.key.len() ^ key.len(), |d, (a, b)| d | usize::from(a ^ b));
+        let differs =
+            backend.key.iter().zip(key).fold(backend.key.len() ^ key.len(), |d, (a, b)| d | usize::from(a ^ b));
         if differs == 0
             && let Some(statement) = backend.current.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
         {

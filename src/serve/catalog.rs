@@ -10,7 +10,9 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility};
 use datafusion::prelude::{SessionContext, create_udf};
 use datafusion::scalar::ScalarValue;
-use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{self as pg, PgCatalogSchemaProvider, PgCatalogStaticTables};
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{
+    self as pg, PgCatalogSchemaProvider, PgCatalogStaticTables,
+};
 use pg::array_bounds_udf::{create_array_lower_udf, create_array_upper_udf};
 use pg::context::{PgCatalogContextProvider, Role as PgRole};
 use pg::format_type::create_format_type_udf;
@@ -80,8 +82,9 @@ impl Catalog {
         }
         context.register_udtf("pg_get_keywords", Arc::clone(&self.tables.pg_get_keywords) as _);
         let state = context.state_ref();
-        let with_types =
-            SessionStateBuilder::new_from_existing(context.state()).with_type_planner(Arc::new(PgOidTypePlanner)).build();
+        let with_types = SessionStateBuilder::new_from_existing(context.state())
+            .with_type_planner(Arc::new(PgOidTypePlanner))
+            .build();
         *state.write() = with_types;
         CoerceIntArgsToBigInt::widen(context);
         Ok(())

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
+use super::copy::{CopyForm, of_copy};
 use super::fault::{Answer, Fault, state};
 use super::wording::{Wording, chars_before};
 
@@ -17,6 +18,11 @@ use super::wording::{Wording, chars_before};
 pub(super) enum Command {
     /// Goes to the engine.
     Query(Box<Statement>),
+    /// `COPY … TO STDOUT`.
+    CopyOut {
+        query: Box<Statement>,
+        form: CopyForm,
+    },
     Set {
         name: String,
         /// `None` means what it was at the start.
@@ -59,6 +65,7 @@ impl Command {
     pub fn tag(&self) -> &'static str {
         match self {
             Command::Query(_) => "SELECT",
+            Command::CopyOut { .. } => "COPY",
             Command::Set { .. } | Command::SetNothing => "SET",
             Command::Show(_) => "SHOW",
             Command::Reset(_) => "RESET",
@@ -116,20 +123,28 @@ fn place(message: &str) -> Option<Location> {
 fn of(statement: Statement) -> Answer<Command> {
     use Statement as S;
     Ok(match statement {
-        S::Query(_) | S::ShowTables { .. } | S::ShowColumns { .. } | S::ShowFunctions { .. } | S::ExplainTable { .. } => {
-            Command::Query(Box::new(statement))
-        }
+        S::Query(_)
+        | S::ShowTables { .. }
+        | S::ShowColumns { .. }
+        | S::ShowFunctions { .. }
+        | S::ExplainTable { .. } => Command::Query(Box::new(statement)),
         S::Explain { statement: ref inner, .. } => match inner.as_ref() {
             S::Query(_) => Command::Query(Box::new(statement)),
             other => return Err(refused(other)),
         },
+        S::Copy { .. } => {
+            let (query, form) = of_copy(statement)?;
+            Command::CopyOut { query: Box::new(query), form }
+        }
         S::Set(set) => of_set(set)?,
         S::ShowVariable { variable } => {
             let words: Vec<String> = variable.iter().map(|word| word.value.to_lowercase()).collect();
             match words.join(" ").as_str() {
                 "all" => Command::Show(None),
                 "transaction isolation level" => Command::Show(Some("transaction_isolation".into())),
-                "session authorization" => return Err(not_offered("SHOW SESSION AUTHORIZATION").hint("SELECT current_user.")),
+                "session authorization" => {
+                    return Err(not_offered("SHOW SESSION AUTHORIZATION").hint("SELECT current_user."));
+                }
                 _ => Command::Show(Some(words.join(if words[0] == "time" { " " } else { "." }))),
             }
         }
@@ -176,7 +191,10 @@ fn of_set(set: Set) -> Answer<Command> {
         Set::SetNamesDefault {} => Command::Set { name: "client_encoding".into(), value: None },
         Set::SetTransaction { snapshot: None, .. } | Set::SetRole { role_name: None, .. } => Command::SetNothing,
         Set::SetRole { .. } | Set::SetSessionAuthorization(_) => {
-            return Err(Fault::new(state::NOT_ALLOWED, "the role of a session is that of its user and cannot be changed"));
+            return Err(Fault::new(
+                state::NOT_ALLOWED,
+                "the role of a session is that of its user and cannot be changed",
+            ));
         }
         _ => return Err(not_offered("this form of SET").hint("Write SET name = value.")),
     })
@@ -237,7 +255,8 @@ fn name_of(name: &Ident) -> String {
 }
 
 fn plain(name: &ObjectName) -> String {
-    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident().map(|ident| ident.value.clone())).collect();
+    let parts: Vec<String> =
+        name.0.iter().filter_map(|part| part.as_ident().map(|ident| ident.value.clone())).collect();
     parts.join(".").to_lowercase()
 }
 
@@ -253,9 +272,14 @@ fn refused(statement: &Statement) -> Fault {
         S::Prepare { .. } | S::Execute { .. } => {
             not_offered(&word).hint("Prepare statements with the means of your driver.")
         }
-        S::LISTEN { .. } | S::UNLISTEN { .. } | S::NOTIFY { .. } | S::Call(_) | S::Use(_) | S::Lock(_) => not_offered(&word),
-        _ => Fault::new(state::NOT_ALLOWED, format!("{word} is not allowed: this server answers queries and writes nothing"))
-            .hint("What is in the lake is written by the program's own commands."),
+        S::LISTEN { .. } | S::UNLISTEN { .. } | S::NOTIFY { .. } | S::Call(_) | S::Use(_) | S::Lock(_) => {
+            not_offered(&word)
+        }
+        _ => Fault::new(
+            state::NOT_ALLOWED,
+            format!("{word} is not allowed: this server answers queries and writes nothing"),
+        )
+        .hint("What is in the lake is written by the program's own commands."),
     }
 }
 
@@ -294,6 +318,8 @@ mod tests {
             ("VALUES (1)", "SELECT"),
             ("TABLE predictions", "SELECT"),
             ("EXPLAIN SELECT 1", "SELECT"),
+            ("COPY (SELECT 1) TO STDOUT (FORMAT csv, HEADER)", "COPY"),
+            ("COPY predictions (hs6) TO STDOUT WITH BINARY", "COPY"),
             ("SET extra_float_digits = 3", "SET"),
             ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET"),
             ("SET TIME ZONE 'UTC'", "SET"),
@@ -325,8 +351,10 @@ mod tests {
     fn whatever_writes_is_refused_by_its_first_word() {
         for sql in [
             "COPY predictions TO '/tmp/x'",
-            "COPY (SELECT 1) TO STDOUT",
+            "COPY (SELECT 1) TO '/tmp/x'",
+            "COPY (SELECT 1) TO PROGRAM 'cat'",
             "COPY predictions FROM STDIN",
+            "COPY predictions FROM PROGRAM 'cat'",
             "INSERT INTO predictions VALUES (1)",
             "UPDATE predictions SET hs6 = '1'",
             "DELETE FROM predictions",

@@ -153,7 +153,11 @@ impl Engine {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if resident_bytes() > most && !self.running.is_empty() {
-                tracing::warn!(resident = resident_bytes(), most, "memory runs short: the heaviest statement is stopped");
+                tracing::warn!(
+                    resident = resident_bytes(),
+                    most,
+                    "memory runs short: the heaviest statement is stopped"
+                );
                 self.running.stop_heaviest();
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }

@@ -159,7 +159,9 @@ impl Session {
         let name = bind.portal_name.clone().unwrap_or_default();
         let of = bind.statement_name.clone().unwrap_or_default();
         let prepared = self.statements.get(&of).cloned();
-        let prepared = prepared.ok_or_else(|| Fault::new(state::NO_SUCH_STATEMENT, format!("prepared statement \"{of}\" does not exist")))?;
+        let prepared = prepared.ok_or_else(|| {
+            Fault::new(state::NO_SUCH_STATEMENT, format!("prepared statement \"{of}\" does not exist"))
+        })?;
         if name.is_empty() {
             self.portals.remove("");
         } else if self.portals.contains_key(&name) {
@@ -172,7 +174,8 @@ impl Session {
         let takes = prepared.planned.as_ref().map_or(0, |planned| planned.parameters.len());
         if bind.parameters.len() != takes {
             let sent = bind.parameters.len();
-            let fault = format!("bind message supplies {sent} parameters, but prepared statement \"{of}\" requires {takes}");
+            let fault =
+                format!("bind message supplies {sent} parameters, but prepared statement \"{of}\" requires {takes}");
             return Err(Fault::new(state::PROTOCOL_VIOLATION, fault).into());
         }
         let format = match &bind.result_column_format_codes[..] {
@@ -192,7 +195,9 @@ impl Session {
 
     /// A statement whose plan sees the lake as it is now: a plan from before is made anew, and may not give other columns.
     async fn up_to_date(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<Arc<Prepared>, End> {
-        let (Some((wording, command)), Some(planned)) = (&prepared.what, &prepared.planned) else { return Ok(prepared) };
+        let (Some((wording, command)), Some(planned)) = (&prepared.what, &prepared.planned) else {
+            return Ok(prepared);
+        };
         if self.look().await == planned.look {
             return Ok(prepared);
         }
@@ -203,7 +208,12 @@ impl Session {
         };
         let same = |newer: &Planned| {
             newer.parameters == planned.parameters
-                && newer.schema.fields().iter().zip(planned.schema.fields()).all(|(a, b)| a.data_type() == b.data_type())
+                && newer
+                    .schema
+                    .fields()
+                    .iter()
+                    .zip(planned.schema.fields())
+                    .all(|(a, b)| a.data_type() == b.data_type())
                 && newer.schema.fields().len() == planned.schema.fields().len()
         };
         if newer.as_ref().is_some_and(|newer| !same(newer)) {
@@ -257,7 +267,7 @@ impl Session {
         let Some(portal) = self.portals.remove(name) else { return Err(no_portal(name).into()) };
         let Some((wording, command)) = portal.prepared.what.clone() else {
             self.portals.insert(name.to_owned(), portal);
-            self.wire.feed(Backend::EmptyQueryResponse(EmptyQueryResponse))?;
+            self.wire.feed(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
             return Ok(());
         };
         if let Command::Query(_) = command {

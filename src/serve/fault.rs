@@ -49,7 +49,6 @@ pub(super) mod state {
     pub const TOO_COMPLEX: &str = "54001";
     pub const CANCELED: &str = "57014";
     pub const SHUTDOWN: &str = "57P01";
-    pub const NOT_NOW: &str = "57P03";
     pub const IO: &str = "58030";
     pub const DEFECT: &str = "XX000";
 }
@@ -143,7 +142,9 @@ impl From<PgWireError> for Fault {
                 };
                 Fault::new(state, "a value cannot be sent or taken in this type: cast it, such as to text")
             }
-            PgWireError::FailedToParseParameter(_) => Fault::new(state::INVALID_TEXT, "a parameter is no value of its type"),
+            PgWireError::FailedToParseParameter(_) => {
+                Fault::new(state::INVALID_TEXT, "a parameter is no value of its type")
+            }
             PgWireError::InvalidRustTypeForParameter(name) => {
                 Fault::new(state::NOT_SUPPORTED, format!("parameters of type {name} are not offered: send text"))
             }
@@ -178,7 +179,9 @@ fn of_query(e: &DataFusionError) -> Fault {
     match e {
         D::Context(_, inner) | D::Diagnostic(_, inner) => of_query(inner),
         D::Shared(inner) => of_query(inner),
-        D::Collection(all) => all.first().map_or_else(|| Fault::new(state::DEFECT, "an empty list of errors"), of_query),
+        D::Collection(all) => {
+            all.first().map_or_else(|| Fault::new(state::DEFECT, "an empty list of errors"), of_query)
+        }
         D::External(inner) => of_boxed(inner.as_ref()),
         D::ArrowError(inner, _) => of_arrow(inner),
         D::SQL(inner, _) => of_parser(inner),
@@ -187,8 +190,10 @@ fn of_query(e: &DataFusionError) -> Fault {
         D::ResourcesExhausted(message) if message.contains("disk") => {
             Fault::new(state::DISK_FULL, "the statement needs more room on disk than its role has")
         }
-        D::ResourcesExhausted(_) => Fault::new(state::OUT_OF_MEMORY, "the statement needs more memory than its role has")
-            .hint("Read fewer rows or columns at once, or ask for a larger limit."),
+        D::ResourcesExhausted(_) => {
+            Fault::new(state::OUT_OF_MEMORY, "the statement needs more memory than its role has")
+                .hint("Read fewer rows or columns at once, or ask for a larger limit.")
+        }
         D::Plan(message) => Fault::new(of_plan(message), message),
         D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => {
             tracing::warn!(error = %e.strip_backtrace(), "a statement met trouble of the store");
@@ -236,7 +241,9 @@ fn of_arrow(e: &ArrowError) -> Fault {
         ArrowError::CastError(_) | ArrowError::ParseError(_) => {
             (state::INVALID_TEXT, "a cast fails on a value; use try_cast")
         }
-        ArrowError::ComputeError(_) => (state::DATA_EXCEPTION, "an expression fails on a value; use try_cast or nullif"),
+        ArrowError::ComputeError(_) => {
+            (state::DATA_EXCEPTION, "an expression fails on a value; use try_cast or nullif")
+        }
         ArrowError::ExternalError(inner) => return of_boxed(inner.as_ref()),
         ArrowError::OffsetOverflowError(_) => (state::LIMIT_EXCEEDED, "a value or a batch of values is too large"),
         _ => (state::DATA_EXCEPTION, "an expression fails on a value"),
@@ -257,7 +264,13 @@ fn of_schema(e: &SchemaError) -> Fault {
 fn of_plan(message: &str) -> &'static str {
     let lower = message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&["invalid function", "no function matches", "table function", "failed to coerce arguments", "function call"]) {
+    if has(&[
+        "invalid function",
+        "no function matches",
+        "table function",
+        "failed to coerce arguments",
+        "function call",
+    ]) {
         state::NO_SUCH_FUNCTION
     } else if lower.contains("table") && lower.contains("not found") || has(&["failed to resolve schema"]) {
         state::NO_SUCH_TABLE

@@ -79,10 +79,7 @@ async fn begin(tcp: TcpStream, address: SocketAddr, has_place: bool, server: &Ar
         return None;
     }
     match come_in(&mut wire, &start, address, server).await {
-        Ok(welcome) => match welcome.session(wire, server).await {
-            Ok(session) => Some(session),
-            Err(_) => None,
-        },
+        Ok(welcome) => welcome.session(wire, server).await.ok(),
         Err(End::Fault(fault)) => {
             let fault = Fault { fatal: true, ..fault };
             server.metrics.logins_failed_total.fetch_add(1, Ordering::Relaxed);

@@ -18,6 +18,7 @@ use super::scram::{self, Exchange, Refused, random};
 use super::tls::{ALPN, Tls};
 use super::users::Users;
 use super::wire::{Duplex, End, Frontend, LOGIN_BYTES, Wire};
+use crate::sql::CATALOG;
 
 /// Codes that stand where a start-up message has its version.
 const SSL_REQUEST: u32 = 80_877_103;
@@ -27,8 +28,6 @@ const CANCEL_REQUEST: u32 = 80_877_102;
 const NEWEST: (u16, u16) = (3, 2);
 /// How long a wrong password takes, at least.
 const REGRET: Duration = Duration::from_secs(1);
-/// The database that there is.
-pub(super) const DATABASE: &str = "lake";
 
 /// What a connection turned out to be.
 pub(super) enum Opened {
@@ -128,7 +127,10 @@ fn start(wire: &mut Wire, code: u32, rest: &[u8], tls: Option<&Tls>, required: b
     }
     let (major, minor) = ((code >> 16) as u16, code as u16);
     if major != NEWEST.0 {
-        return Err(Fault::fatal(state::NOT_SUPPORTED, format!("version {major}.{minor} of the protocol is not spoken")));
+        return Err(Fault::fatal(
+            state::NOT_SUPPORTED,
+            format!("version {major}.{minor} of the protocol is not spoken"),
+        ));
     }
     let mut said = pairs(rest)?;
     let unknown: Vec<String> = said.keys().filter(|name| name.starts_with("_pq_.")).cloned().collect();
@@ -142,11 +144,11 @@ fn start(wire: &mut Wire, code: u32, rest: &[u8], tls: Option<&Tls>, required: b
     }
     let user = said.remove("user").filter(|user| !user.is_empty());
     let user = user.ok_or_else(|| Fault::fatal(state::NO_ACCESS, "no user is named in the start-up message"))?;
-    let database = said.remove("database").unwrap_or_else(|| DATABASE.into());
+    let database = said.remove("database").unwrap_or_else(|| CATALOG.into());
     // Clients that are not told a database name one of these.
-    if !["", DATABASE, "postgres", &user].contains(&database.as_str()) {
+    if !["", CATALOG, "postgres", &user].contains(&database.as_str()) {
         let fault = Fault::fatal("3D000", "there is no such database");
-        return Err(fault.hint(format!("The database is called {DATABASE}.")));
+        return Err(fault.hint(format!("The database is called {CATALOG}.")));
     }
     let long_key = minor >= NEWEST.1;
     Ok(Start { user, long_key, settings: said, end_point: tls.and_then(|tls| tls.end_point.clone()) })
@@ -165,7 +167,8 @@ fn pairs(rest: &[u8]) -> Answer<BTreeMap<String, String>> {
     let options = said.remove("options").unwrap_or_default();
     let mut words = options.split_whitespace();
     while let Some(word) = words.next() {
-        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c").filter(|rest| !rest.is_empty())) {
+        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c").filter(|rest| !rest.is_empty()))
+        {
             Some(setting) => Some(setting),
             None if word == "-c" => words.next(),
             None => None,
@@ -256,7 +259,8 @@ mod tests {
 
     #[test]
     fn settings_of_the_start_up_message_and_of_its_options_are_read() {
-        let said = pairs(b"user\0ana\0Application_Name\0psql\0options\0-c statement_timeout=5s --search-path=public\0\0");
+        let said =
+            pairs(b"user\0ana\0Application_Name\0psql\0options\0-c statement_timeout=5s --search-path=public\0\0");
         let said = said.unwrap();
         assert_eq!(said["application_name"], "psql");
         assert_eq!(said["statement_timeout"], "5s");

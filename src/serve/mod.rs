@@ -13,6 +13,7 @@ mod backends;
 mod bounds;
 mod catalog;
 mod commands;
+mod copy;
 mod engine;
 mod extended;
 mod fault;
@@ -59,7 +60,7 @@ use tls::Tls;
 use watched::Watched;
 
 use crate::error::{Context, Error, Result};
-use crate::sql::LakeOptions;
+use crate::sql::{CATALOG, LakeOptions};
 
 pub use roles::{Role, RoleLimits, Roles};
 pub use users::Users;
@@ -242,7 +243,7 @@ pub async fn serve(options: Options, mut signals: mpsc::Receiver<()>) -> Result<
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving");
     // Programs that start the server wait for this line.
-    eprintln!("listening on {address}, database {}", login::DATABASE);
+    eprintln!("listening on {address}, database {}", CATALOG);
     if let Some(pages) = pages {
         eprintln!("health, readiness and metrics on http://{}", pages.local_addr()?);
         tokio::spawn(http::serve(pages, Arc::clone(&server)));

@@ -43,7 +43,9 @@ impl Session {
             Command::Begin if self.status == TransactionStatus::Idle => self.status = TransactionStatus::Transaction,
             Command::Commit | Command::Rollback => return Ok(self.end_transaction(command)),
             Command::Savepoint | Command::Release | Command::RollbackTo if self.status == TransactionStatus::Idle => {
-                return Err(Fault::new("25P01", format!("{} can only be used in transaction blocks", command.tag())).into());
+                return Err(
+                    Fault::new("25P01", format!("{} can only be used in transaction blocks", command.tag())).into()
+                );
             }
             Command::RollbackTo => self.status = TransactionStatus::Transaction,
             Command::Deallocate(None) => self.statements.clear(),
@@ -60,6 +62,10 @@ impl Session {
                 self.portals.remove(name).ok_or_else(|| no_cursor(name))?;
             }
             Command::Begin | Command::Savepoint | Command::Release | Command::SetNothing | Command::DiscardNothing => {}
+            Command::CopyOut { .. } => {
+                let fault = Fault::new(state::NOT_SUPPORTED, "COPY is not offered as a prepared statement");
+                return Err(fault.hint("Send it as a simple query.").into());
+            }
             Command::Query(_) => return Err(Fault::new(state::DEFECT, "a query came as a command").into()),
         }
         Ok(command.tag().to_owned())
@@ -98,7 +104,13 @@ impl Session {
         }
     }
 
-    fn show(&mut self, meter: &mut Meter, command: &Command, name: Option<&str>, describe: bool) -> Result<String, End> {
+    fn show(
+        &mut self,
+        meter: &mut Meter,
+        command: &Command,
+        name: Option<&str>,
+        describe: bool,
+    ) -> Result<String, End> {
         let rows: Vec<Vec<String>> = match name {
             Some(name) => vec![vec![self.settings.show(name)?.1.to_owned()]],
             None => self.settings.all().map(|(name, value)| vec![name.into(), value.into(), String::new()]).collect(),

@@ -216,7 +216,11 @@ impl Planned {
         if bind.parameters.len() != self.parameters.len() {
             return Err(Fault::new(
                 state::PROTOCOL_VIOLATION,
-                format!("{} parameters were sent, the statement takes {}", bind.parameters.len(), self.parameters.len()),
+                format!(
+                    "{} parameters were sent, the statement takes {}",
+                    bind.parameters.len(),
+                    self.parameters.len()
+                ),
             ));
         }
         if self.parameters.is_empty() {

@@ -190,7 +190,9 @@ impl Said {
         }
         set(&mut limits.schemas, self.schemas);
         if limits.memory_bytes > total {
-            return Err(bad(&format!("memory is more than all statements have together, {total} bytes: raise --memory")));
+            return Err(bad(&format!(
+                "memory is more than all statements have together, {total} bytes: raise --memory"
+            )));
         }
         if limits.time.is_zero() || limits.time > Duration::from_secs(7 * 86_400) {
             return Err(bad("seconds: give from 1 to 604800"));
@@ -215,7 +217,10 @@ mod tests {
     use super::*;
 
     fn size(text: &str, _: &str) -> Result<usize> {
-        text.strip_suffix("MiB").and_then(|n| n.parse::<usize>().ok()).map(|n| n << 20).ok_or(Error::Usage("size".into()))
+        text.strip_suffix("MiB")
+            .and_then(|n| n.parse::<usize>().ok())
+            .map(|n| n << 20)
+            .ok_or(Error::Usage("size".into()))
     }
 
     #[test]

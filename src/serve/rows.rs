@@ -1,12 +1,15 @@
 //! A query that runs for a client: from the queue to its last row.
 
+use std::future::Future;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion_postgres::arrow_pg::datatypes::arrow_schema_to_pg_fields;
-use datafusion_postgres::arrow_pg::row_encoder::RowEncoder;
+use datafusion_postgres::arrow_pg::encoder::{Encoder, encode_value};
 use datafusion_postgres::pgwire::api::portal::Format;
-use datafusion_postgres::pgwire::api::results::FieldInfo;
+use datafusion_postgres::pgwire::api::results::{CopyEncoder, DataRowEncoder, FieldInfo};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage as Backend;
 use datafusion_postgres::pgwire::messages::data::RowDescription;
 use tokio::time::Instant;
@@ -17,7 +20,6 @@ use super::meter::Meter;
 use super::running::Own;
 use super::session::Session;
 use super::wire::End;
-use arrow::datatypes::SchemaRef;
 
 /// Rows between two moments at which others get their turn.
 const ROWS_IN_A_ROW: usize = 256;
@@ -28,8 +30,36 @@ pub(super) struct Open {
     own: Own,
     pub deadline: Instant,
     fields: Arc<Vec<FieldInfo>>,
-    /// What is left of the last batch.
-    encoder: Option<RowEncoder>,
+    /// The last batch, and how many of its rows have been sent.
+    batch: Option<(RecordBatch, usize)>,
+    pub sink: Sink,
+}
+
+/// What rows become.
+pub(super) enum Sink {
+    Rows(DataRowEncoder),
+    Copy(CopyEncoder),
+}
+
+impl Sink {
+    /// One row of a batch as a message.
+    fn message(&mut self, batch: &RecordBatch, row: usize, fields: &[FieldInfo]) -> Answer<Backend> {
+        fn encode<E: Encoder>(
+            encoder: &mut E,
+            batch: &RecordBatch,
+            row: usize,
+            fields: &[FieldInfo],
+        ) -> Answer<E::Item> {
+            for ((array, column), field) in batch.columns().iter().zip(batch.schema_ref().fields()).zip(fields) {
+                encode_value(encoder, array, row, column, field)?;
+            }
+            Ok(encoder.take_row())
+        }
+        match self {
+            Sink::Rows(encoder) => encode(encoder, batch, row, fields).map(Backend::DataRow),
+            Sink::Copy(encoder) => encode(encoder, batch, row, fields).map(Backend::CopyData),
+        }
+    }
 }
 
 /// The columns of a schema as a client gets them.
@@ -40,7 +70,8 @@ pub(super) fn fields(schema: &SchemaRef, format: &Format, session: &Session) -> 
         return Err(Fault::new(state::PROTOCOL_VIOLATION, "another number of formats than of columns"));
     }
     arrow_schema_to_pg_fields(schema, format, Some(session.settings.format())).map_err(|_| {
-        Fault::new(state::NOT_SUPPORTED, "a column has a type that PostgreSQL has not").hint("Cast it, such as to text.")
+        Fault::new(state::NOT_SUPPORTED, "a column has a type that PostgreSQL has not")
+            .hint("Cast it, such as to text.")
     })
 }
 
@@ -84,42 +115,40 @@ impl Session {
         if described.is_some_and(|told| !same(told)) {
             return Err(Fault::new(state::NOT_SUPPORTED, "cached plan must not change result type").into());
         }
-        Ok(Open { rows, own, deadline, fields: Arc::new(fields), encoder: None })
+        let fields = Arc::new(fields);
+        let sink = Sink::Rows(DataRowEncoder::new(Arc::clone(&fields)));
+        Ok(Open { rows, own, deadline, fields, batch: None, sink })
     }
 
     /// Sends up to `most` rows, all for zero; whether those were the last. Counts them.
     pub async fn send(&mut self, open: &mut Open, meter: &mut Meter, most: usize) -> Result<bool, End> {
         let (limit, mut sent) = (self.asker.limits.rows, 0);
+        let Open { rows, own, deadline, fields, batch, sink } = open;
         loop {
-            let Open { rows, own, deadline, fields, encoder } = &mut *open;
-            let batch = match encoder {
-                Some(encoder) => encoder,
-                None => match self.step(own, *deadline, rows.next()).await? {
-                    Some(batch) => encoder.insert(RowEncoder::new(batch, Arc::clone(fields))),
+            let Some((rows_of_batch, next)) = batch else {
+                match self.step(own, *deadline, rows.next()).await? {
+                    Some(more) => *batch = Some((more, 0)),
                     None => return Ok(true),
-                },
+                }
+                continue;
             };
-            let mut in_a_row = 0;
-            loop {
+            while *next < rows_of_batch.num_rows() {
                 if most > 0 && sent == most {
                     return Ok(false);
                 }
-                let Some(row) = batch.next_row() else {
-                    *encoder = None;
-                    break;
-                };
                 if meter.rows >= limit {
                     let fault = Fault::new(state::LIMIT_EXCEEDED, format!("the answer has more than {limit} rows"));
                     return Err(fault.hint("Ask for fewer with WHERE or LIMIT, or for totals with GROUP BY.").into());
                 }
-                self.wire.feed(Backend::DataRow(row.map_err(Fault::from)?))?;
-                (meter.rows, sent, in_a_row) = (meter.rows + 1, sent + 1, in_a_row + 1);
+                self.wire.feed(sink.message(rows_of_batch, *next, fields)?)?;
+                (meter.rows, sent, *next) = (meter.rows + 1, sent + 1, *next + 1);
                 if self.wire.is_full() {
                     self.step_flush(own, *deadline).await?;
-                } else if in_a_row % ROWS_IN_A_ROW == 0 {
+                } else if *next % ROWS_IN_A_ROW == 0 {
                     tokio::task::yield_now().await;
                 }
             }
+            *batch = None;
         }
     }
 }

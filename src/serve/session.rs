@@ -223,7 +223,7 @@ impl Session {
         self.server.metrics.statement(self.who.role, how, took, meter.rows);
         let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
         let (shape, digest) = meter.shape(&ended).unzip();
-        let written = self.server.audit.write(&Entry {
+        let entry = Entry {
             digest,
             shape,
             rows: Some(meter.rows),
@@ -231,8 +231,8 @@ impl Session {
             waited_milliseconds: Some(milliseconds(meter.waited)),
             models: meter.models.clone(),
             ..self.entry("statement", meter.at, how, sqlstate)
-        });
-        match (written.await, ended) {
+        };
+        match (self.server.audit.write(&entry).await, ended) {
             (Err(fault), Ok(())) => Err(fault.into()),
             (_, ended) => ended,
         }

@@ -23,7 +23,7 @@ impl Session {
             Err(fault) => return self.settle(&Meter::start(None), Err(fault.into())).await,
         };
         if found.is_empty() {
-            self.wire.feed(Backend::EmptyQueryResponse(EmptyQueryResponse))?;
+            self.wire.feed(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
             return Ok(());
         }
         let mut parsed = Vec::with_capacity(found.len());
@@ -58,6 +58,7 @@ impl Session {
                 self.query(meter, *statement).await?;
                 Ok(format!("SELECT {}", meter.rows))
             }
+            Command::CopyOut { query, form } => self.copy_out(meter, *query, &form).await,
             command => self.command(meter, &command, true).await,
         }
     }

@@ -37,9 +37,10 @@ pub(super) fn follow(certificate: &Path, key: &Path) -> Result<Watched<Tls>> {
 
 fn read(certificate: &Path, key: &Path) -> Result<Tls> {
     let bad = |file: &Path, what: &str| Error::Usage(format!("{}: {what}", file.display()));
-    let chain: Vec<CertificateDer> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
-        .map_err(|_| bad(certificate, "no certificates in PEM; give the server's own first, then those that signed it"))?;
+    let chain: Vec<CertificateDer> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(|_| {
+            bad(certificate, "no certificates in PEM; give the server's own first, then those that signed it")
+        })?;
     let own = chain.first().ok_or_else(|| bad(certificate, "there is no certificate in it"))?;
     let end_point = hash_of_signature(own).map(|hash| digest(hash, own).as_ref().to_vec());
     let private = PrivateKeyDer::from_pem_file(key).map_err(|_| bad(key, "no private key in PEM"))?;

@@ -45,14 +45,14 @@ impl Users {
                     "{named}: there is no such file; make it with `harmonize serve user add NAME --role reader --users {named}`"
                 )));
             }
-            read => read.context(|| named)?,
+            read => read.context(|| path.display())?,
         };
         refuse_others(path)?;
         let stored: Stored = toml::from_str(&text).map_err(|_| {
             // What toml says would show a line of the file.
             Error::Input(format!("{named} is no file of users; restore it, or remove it and add the users again"))
         })?;
-        stored.into_users().context(|| named)
+        stored.into_users().context(|| path.display())
     }
 
     /// No users yet.
@@ -206,7 +206,11 @@ mod tests {
         let mut read = Users::read(&path).unwrap();
         assert_eq!(read.list().collect::<Vec<_>>(), [("ana", Role::Analyst), ("bob@example.com", Role::Reader)]);
         assert_eq!(read.get("ana"), users.get("ana"));
-        assert_eq!(read.verifier("nobody"), users.verifier("nobody"), "an unknown name has one salt, also after a restart");
+        assert_eq!(
+            read.verifier("nobody"),
+            users.verifier("nobody"),
+            "an unknown name has one salt, also after a restart"
+        );
         assert!(read.remove("ana") && !read.remove("ana"));
         read.write(&path).unwrap();
         assert_eq!(Users::read(&path).unwrap().list().count(), 1);

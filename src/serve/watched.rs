@@ -48,7 +48,9 @@ impl<T> Watched<T> {
             if seen != held.seen {
                 match (self.read)() {
                     Ok(value) => (held.value, held.seen) = (Arc::new(value), seen),
-                    Err(e) => tracing::error!(error = %e, "a changed file cannot be read: what it said before stays in force"),
+                    Err(e) => {
+                        tracing::error!(error = %e, "a changed file cannot be read: what it said before stays in force")
+                    }
                 }
             }
         }

@@ -47,10 +47,17 @@ impl From<std::io::Error> for End {
 #[derive(Debug)]
 pub(super) enum Frontend {
     Query(String),
-    Parse { name: String, query: String, types: Vec<u32> },
+    Parse {
+        name: String,
+        query: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, rows: usize },
+    Execute {
+        portal: String,
+        rows: usize,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -60,7 +67,10 @@ pub(super) enum Frontend {
     /// A message of COPY, which is over by the time it comes.
     Copy,
     /// A message of the protocol that cannot be served.
-    Unreadable { extended: bool, fault: Fault },
+    Unreadable {
+        extended: bool,
+        fault: Fault,
+    },
 }
 
 /// What is described or closed.
@@ -133,9 +143,9 @@ impl Wire {
 
     /// Puts a message behind those that are to be sent.
     pub fn feed(&mut self, message: PgWireBackendMessage) -> Answer<()> {
-        message.encode(&mut self.write).map_err(|_| {
-            Fault::new(state::LIMIT_EXCEEDED, "a row or a message is too large to be sent")
-        })
+        message
+            .encode(&mut self.write)
+            .map_err(|_| Fault::new(state::LIMIT_EXCEEDED, "a row or a message is too large to be sent"))
     }
 
     /// Whether enough is gathered to be sent.
@@ -273,7 +283,8 @@ impl Body {
     }
 
     fn text(&mut self) -> Answer<String> {
-        let end = self.0.iter().position(|&byte| byte == 0).ok_or_else(|| Fault::malformed("a text without its end"))?;
+        let end =
+            self.0.iter().position(|&byte| byte == 0).ok_or_else(|| Fault::malformed("a text without its end"))?;
         let text = self.take(end)?;
         self.0.advance(1);
         String::from_utf8(text.into()).map_err(|_| Fault::new(state::NOT_UTF8, "a text is not UTF-8"))
@@ -334,7 +345,9 @@ mod tests {
 
     #[tokio::test]
     async fn messages_are_cut_and_decoded() {
-        assert!(matches!(read(&message(b'Q', b"SELECT 1\0"), 100).await, Ok(Some(Frontend::Query(q))) if q == "SELECT 1"));
+        assert!(
+            matches!(read(&message(b'Q', b"SELECT 1\0"), 100).await, Ok(Some(Frontend::Query(q))) if q == "SELECT 1")
+        );
         let parse = message(b'P', b"s\0SELECT $1\0\0\x01\0\0\0\x17");
         let read_parse = read(&parse, 100).await;
         assert!(matches!(read_parse, Ok(Some(Frontend::Parse { types, .. })) if types == [23]));

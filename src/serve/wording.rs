@@ -39,7 +39,8 @@ pub(super) fn statements(message: &str, limits: &RoleLimits) -> Answer<Vec<Wordi
     }
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, message).tokenize_with_location().map_err(|e| {
-        let mut fault = Fault::new(state::SYNTAX, "syntax error: a literal, name or comment is not closed or not allowed");
+        let mut fault =
+            Fault::new(state::SYNTAX, "syntax error: a literal, name or comment is not closed or not allowed");
         fault.position = Some(chars_before(message, e.location) + 1);
         fault
     })?;
@@ -121,7 +122,9 @@ fn bound(tokens: &[Token], limits: &RoleLimits) -> Answer<()> {
                     if level.terms >= limits.list_terms {
                         let most = limits.list_terms;
                         let fault = Fault::new(state::TOO_COMPLEX, format!("a list has more than {most} terms"));
-                        return Err(fault.hint("Join with VALUES in several statements, or send an array as parameter."));
+                        return Err(
+                            fault.hint("Join with VALUES in several statements, or send an array as parameter.")
+                        );
                     }
                 }
             }
@@ -166,8 +169,20 @@ fn links(keyword: Keyword) -> bool {
     use Keyword as K;
     matches!(
         keyword,
-        K::AND | K::OR | K::NOT | K::IS | K::LIKE | K::ILIKE | K::SIMILAR | K::BETWEEN | K::IN | K::COLLATE | K::AT
-            | K::CASE | K::XOR | K::OVERLAPS
+        K::AND
+            | K::OR
+            | K::NOT
+            | K::IS
+            | K::LIKE
+            | K::ILIKE
+            | K::SIMILAR
+            | K::BETWEEN
+            | K::IN
+            | K::COLLATE
+            | K::AT
+            | K::CASE
+            | K::XOR
+            | K::OVERLAPS
     )
 }
 
@@ -175,8 +190,20 @@ fn begins_anew(keyword: Keyword) -> bool {
     use Keyword as K;
     matches!(
         keyword,
-        K::SELECT | K::FROM | K::WHERE | K::GROUP | K::HAVING | K::ORDER | K::LIMIT | K::OFFSET | K::ON | K::USING
-            | K::VALUES | K::WITH | K::WINDOW | K::QUALIFY
+        K::SELECT
+            | K::FROM
+            | K::WHERE
+            | K::GROUP
+            | K::HAVING
+            | K::ORDER
+            | K::LIMIT
+            | K::OFFSET
+            | K::ON
+            | K::USING
+            | K::VALUES
+            | K::WITH
+            | K::WINDOW
+            | K::QUALIFY
     )
 }
 
@@ -325,7 +352,10 @@ mod tests {
     #[test]
     fn shapes_hold_no_literal_no_comment_and_no_name_that_could_be_a_description() {
         assert_eq!(
-            shape("select hs_code('red shirts'), $$blue$$ /* secret */ from lines where id in (1, 2,3) and x = -5", true),
+            shape(
+                "select hs_code('red shirts'), $$blue$$ /* secret */ from lines where id in (1, 2,3) and x = -5",
+                true
+            ),
             "SELECT hs_code($1), $2 FROM lines WHERE id IN ($3, …) AND x = - $4"
         );
         assert_eq!(shape("SELECT hs_code(\"red cotton shirts\")", true), "SELECT hs_code(\"…\")");

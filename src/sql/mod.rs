@@ -48,6 +48,9 @@ pub const VIEWS: [(&str, &str); 10] = [
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
 ];
 
+/// The catalog that holds the lake's tables, and so the database that a client of the server sees.
+pub const CATALOG: &str = "lake";
+
 /// Share of the machine that a session may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -71,6 +74,7 @@ fn runtime(limits: Limits) -> Result<Arc<RuntimeEnv>> {
 
 fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, "public")
         .with_target_partitions(limits.threads)
         .with_information_schema(true)
         .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)

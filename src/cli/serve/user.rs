@@ -65,8 +65,10 @@ pub fn run(args: UserArgs) -> Result<u8> {
         }
         What::List { file, format } => {
             let users = Users::read(&file.users)?;
-            let column = |of: fn((&str, Role)) -> String| Column::Text(users.list().map(|user| Some(of(user))).collect());
-            let columns = vec![("name", column(|(name, _)| name.into())), ("role", column(|(_, role)| role.to_string()))];
+            let column =
+                |of: fn((&str, Role)) -> String| Column::Text(users.list().map(|user| Some(of(user))).collect());
+            let columns =
+                vec![("name", column(|(name, _)| name.into())), ("role", column(|(_, role)| role.to_string()))];
             rows(columns, format)?;
         }
         What::Remove { name, file } => {

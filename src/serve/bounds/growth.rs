@@ -10,7 +10,8 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -89,7 +90,8 @@ pub(in crate::serve) fn held(function: &Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>
 
 /// The held forms of those of a session's functions that can grow.
 pub(in crate::serve) fn held_functions<'a>(all: impl Iterator<Item = &'a Arc<ScalarUDF>>) -> Vec<ScalarUDF> {
-    let mut found: Vec<ScalarUDF> = all.filter_map(|function| held(function).map(|held| held.as_ref().clone())).collect();
+    let mut found: Vec<ScalarUDF> =
+        all.filter_map(|function| held(function).map(|held| held.as_ref().clone())).collect();
     found.sort_by(|a, b| a.name().cmp(b.name()));
     // Each is there under its aliases too.
     found.dedup_by(|a, b| a.name() == b.name());
@@ -150,10 +152,15 @@ impl Grows {
         let number = |arg: usize| args.get(arg).map_or_else(|| vec![0; rows], |value| numbers(value, rows));
         let times = |n: i64| usize::try_from(n).unwrap_or(0);
         match self {
-            Grows::Repeat => sum(of(0).into_iter().zip(number(1)).map(|(text, n)| text.max(1).saturating_mul(times(n)))),
+            Grows::Repeat => {
+                sum(of(0).into_iter().zip(number(1)).map(|(text, n)| text.max(1).saturating_mul(times(n))))
+            }
             Grows::Pad => {
                 let fill = of(2).into_iter().max().unwrap_or(0).clamp(4, 64);
-                sum(of(0).into_iter().zip(number(1)).map(|(text, n)| text.saturating_add(times(n).saturating_mul(fill))))
+                sum(of(0)
+                    .into_iter()
+                    .zip(number(1))
+                    .map(|(text, n)| text.saturating_add(times(n).saturating_mul(fill))))
             }
             Grows::Replace => sum(of(0).into_iter().zip(of(1)).zip(of(2)).map(|((text, from), to)| {
                 text.saturating_add((text / from.max(1)).saturating_add(1).saturating_mul(to))
@@ -228,7 +235,9 @@ fn steps(value: &ColumnarValue, rows: usize) -> Vec<i128> {
         ScalarValue::IntervalMonthDayNano(Some(step)) => {
             i128::from(step.months) * 28 * DAY + i128::from(step.days) * DAY + i128::from(step.nanoseconds)
         }
-        ScalarValue::IntervalDayTime(Some(step)) => i128::from(step.days) * DAY + i128::from(step.milliseconds) * 1_000_000,
+        ScalarValue::IntervalDayTime(Some(step)) => {
+            i128::from(step.days) * DAY + i128::from(step.milliseconds) * 1_000_000
+        }
         ScalarValue::IntervalYearMonth(Some(months)) => i128::from(*months) * 28 * DAY,
         _ => 1,
     };

@@ -110,11 +110,10 @@ fn check_pattern(expr: &Expr, most: usize) -> Result<(), DataFusionError> {
     };
     let Some(pattern) = pattern else { return Ok(()) };
     match written(pattern) {
-        Written::Text(bytes) if bytes > most => Err(Fault::new(
-            state::LIMIT_EXCEEDED,
-            format!("a pattern has {bytes} bytes, at most {most} are allowed"),
-        )
-        .into()),
+        Written::Text(bytes) if bytes > most => {
+            Err(Fault::new(state::LIMIT_EXCEEDED, format!("a pattern has {bytes} bytes, at most {most} are allowed"))
+                .into())
+        }
         Written::Text(_) => Ok(()),
         Written::Computed => Err(Fault::new(state::NOT_ALLOWED, "a pattern has to be written out in the statement")
             .hint("Use LIKE, starts_with or strpos to compare with a column.")
@@ -129,10 +128,9 @@ enum Written {
 
 fn written(expr: &Expr) -> Written {
     match expr {
-        Expr::Literal(
-            ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text),
-            _,
-        ) => Written::Text(text.as_ref().map_or(0, String::len)),
+        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => {
+            Written::Text(text.as_ref().map_or(0, String::len))
+        }
         Expr::Literal(..) | Expr::Placeholder(_) => Written::Text(0),
         Expr::Cast(cast) => written(&cast.expr),
         Expr::Alias(alias) => written(&alias.expr),

@@ -78,7 +78,9 @@ impl Weigh {
         let Some(open) = self.open.last_mut() else { return ControlFlow::Continue(()) };
         *open = open.saturating_add(weight);
         match *open > MOST_RELATIONS {
-            true => refuse(format!("the query reads more than {MOST_RELATIONS} tables, WITH queries counted as often as named")),
+            true => refuse(format!(
+                "the query reads more than {MOST_RELATIONS} tables, WITH queries counted as often as named"
+            )),
             false => ControlFlow::Continue(()),
         }
     }
