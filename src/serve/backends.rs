@@ -129,7 +129,8 @@ mod tests {
         assert!(none.is_err(), "not canceled yet");
         all.cancel(number, &key);
         assert_eq!(own.stopped().await, Why::Client);
-        drop((current, entered));
+        drop(current);
+        drop(entered);
         all.enter("ana", 1, true).unwrap();
     }
 }

@@ -113,8 +113,8 @@ mod tests {
         let total = Arc::new(Total::new(100));
         let pool = |most| -> Arc<dyn MemoryPool> { Arc::new(StatementPool::new(most, Arc::clone(&total))) };
         let (one, two) = (pool(80), pool(80));
-        let mut first = MemoryConsumer::new("first").register(&one);
-        let mut second = MemoryConsumer::new("second").register(&two);
+        let first = MemoryConsumer::new("first").register(&one);
+        let second = MemoryConsumer::new("second").register(&two);
         first.try_grow(70).unwrap();
         assert!(first.try_grow(20).is_err(), "more than its own");
         assert!(second.try_grow(40).is_err(), "more than all");

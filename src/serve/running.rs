@@ -132,7 +132,7 @@ mod tests {
         let mut light = running.begin(Arc::clone(&pools[0]));
         let mut heavy = running.begin(Arc::clone(&pools[1]));
         let pool: Arc<dyn MemoryPool> = pools[1].clone();
-        let mut held = MemoryConsumer::new("test").register(&pool);
+        let held = MemoryConsumer::new("test").register(&pool);
         held.try_grow(100).unwrap();
         running.stop_heaviest();
         assert_eq!(heavy.stopped().await, Why::Memory);
