@@ -7,7 +7,9 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
 use datafusion::prelude::{SessionContext, create_udf};
 use datafusion::scalar::ScalarValue;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{
@@ -124,23 +126,26 @@ fn catalog_functions(database: &str) -> Vec<ScalarUDF> {
 fn own_functions(user: &str, session: i32) -> Vec<ScalarUDF> {
     let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
     let version = format!("PostgreSQL {SERVER_VERSION}");
-    vec![
-        constant("version", vec![], text(&version)),
-        constant("session_user", vec![], text(user)),
-        constant("pg_get_userbyid", vec![DataType::Int32], text(user)),
-        constant("pg_backend_pid", vec![], ScalarValue::Int32(Some(session))),
-        constant("pg_is_in_recovery", vec![], ScalarValue::Boolean(Some(false))),
-        constant("pg_is_other_temp_schema", vec![DataType::Int32], ScalarValue::Boolean(Some(false))),
-        constant("pg_function_is_visible", vec![DataType::Int32], ScalarValue::Boolean(Some(true))),
-        constant("pg_type_is_visible", vec![DataType::Int32], ScalarValue::Boolean(Some(true))),
-        constant("txid_current", vec![], ScalarValue::Int64(Some(1))),
-        constant("obj_description", vec![DataType::Int32, DataType::Utf8], ScalarValue::Utf8(None)),
-        constant("col_description", vec![DataType::Int32, DataType::Int32], ScalarValue::Utf8(None)),
-        constant("shobj_description", vec![DataType::Int32, DataType::Utf8], ScalarValue::Utf8(None)),
-        constant("pg_get_viewdef", vec![DataType::Int32], ScalarValue::Utf8(None)),
-        constant("pg_get_indexdef", vec![DataType::Int32], ScalarValue::Utf8(None)),
-        constant("pg_get_serial_sequence", vec![DataType::Utf8, DataType::Utf8], ScalarValue::Utf8(None)),
-    ]
+    let (yes, no, nothing) =
+        (ScalarValue::Boolean(Some(true)), ScalarValue::Boolean(Some(false)), ScalarValue::Utf8(None));
+    let answers = [
+        ("version", text(&version)),
+        ("session_user", text(user)),
+        ("pg_get_userbyid", text(user)),
+        ("pg_backend_pid", ScalarValue::Int32(Some(session))),
+        ("pg_is_in_recovery", no.clone()),
+        ("pg_is_other_temp_schema", no),
+        ("pg_function_is_visible", yes.clone()),
+        ("pg_type_is_visible", yes),
+        ("txid_current", ScalarValue::Int64(Some(1))),
+        ("obj_description", nothing.clone()),
+        ("col_description", nothing.clone()),
+        ("shobj_description", nothing.clone()),
+        ("pg_get_viewdef", nothing.clone()),
+        ("pg_get_indexdef", nothing.clone()),
+        ("pg_get_serial_sequence", nothing),
+    ];
+    answers.into_iter().map(|(name, answer)| ScalarUDF::new_from_impl(Constant::new(name, answer))).collect()
 }
 
 /// A function of a session's settings, as they are when a statement is planned. `set_config` says what it was given and
@@ -167,9 +172,35 @@ pub(super) fn setting_functions(settings: &Settings) -> Vec<ScalarUDF> {
     ]
 }
 
-/// A function with one answer.
-fn constant(name: &str, takes: Vec<DataType>, answer: ScalarValue) -> ScalarUDF {
-    let gives = answer.data_type();
-    let call = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(answer.clone()));
-    create_udf(name, takes, gives, Volatility::Stable, Arc::new(call))
+/// A function with one answer, whatever it is given.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Constant {
+    name: &'static str,
+    signature: Signature,
+    answer: ScalarValue,
+}
+
+impl Constant {
+    fn new(name: &'static str, answer: ScalarValue) -> Constant {
+        let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+        Constant { name, signature: Signature::one_of(any, Volatility::Stable), answer }
+    }
+}
+
+impl ScalarUDFImpl for Constant {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType, DataFusionError> {
+        Ok(self.answer.data_type())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+        Ok(ColumnarValue::Scalar(self.answer.clone()))
+    }
 }

@@ -24,6 +24,10 @@ use super::wording::{Wording, statements};
 
 /// Statements, and portals, that a connection may have prepared at once.
 const MOST_PREPARED: usize = 1_000;
+/// Longest statements that it may have prepared together; a tree takes many times the room of its text.
+const MOST_PREPARED_BYTES: usize = 1 << 20;
+/// Values of parameters that its portals may hold together.
+const MOST_BOUND_BYTES: usize = 32 << 20;
 
 /// A statement that was prepared.
 pub(super) struct Prepared {
@@ -112,8 +116,12 @@ impl Session {
         } else if self.statements.contains_key(name) {
             return Err(nothing(Fault::new(state::STATEMENT_EXISTS, "a prepared statement of this name exists")));
         }
-        if self.statements.len() >= MOST_PREPARED {
-            let fault = Fault::new(state::LIMIT_EXCEEDED, format!("more than {MOST_PREPARED} statements are prepared"));
+        let bytes =
+            self.statements.values().map(|prepared| prepared.bytes()).sum::<usize>().saturating_add(query.len());
+        if self.statements.len() >= MOST_PREPARED || bytes > MOST_PREPARED_BYTES {
+            let fault =
+                format!("more than {MOST_PREPARED} statements or {MOST_PREPARED_BYTES} bytes of them are prepared");
+            let fault = Fault::new(state::LIMIT_EXCEEDED, fault);
             return Err(nothing(fault.hint("Close those that are not needed any more.")));
         }
         let types: Vec<Option<Type>> = types.iter().map(|oid| Type::from_oid(*oid)).collect();
@@ -167,8 +175,10 @@ impl Session {
         } else if self.portals.contains_key(&name) {
             return Err(Fault::new(state::CURSOR_EXISTS, format!("cursor \"{name}\" already exists")).into());
         }
-        if self.portals.len() >= MOST_PREPARED {
-            return Err(Fault::new(state::LIMIT_EXCEEDED, format!("more than {MOST_PREPARED} portals are open")).into());
+        let bound = self.portals.values().map(|portal| bytes(&portal.bind)).sum::<usize>().saturating_add(bytes(&bind));
+        if self.portals.len() >= MOST_PREPARED || bound > MOST_BOUND_BYTES {
+            let fault = format!("more than {MOST_PREPARED} portals are open, or they hold {MOST_BOUND_BYTES} bytes");
+            return Err(Fault::new(state::LIMIT_EXCEEDED, fault).into());
         }
         let prepared = self.up_to_date(&of, prepared).await?;
         let takes = prepared.planned.as_ref().map_or(0, |planned| planned.parameters.len());
@@ -349,6 +359,16 @@ impl Session {
         self.wire.feed(Backend::CloseComplete(CloseComplete::new()))?;
         Ok(())
     }
+}
+
+impl Prepared {
+    fn bytes(&self) -> usize {
+        self.what.as_ref().map_or(0, |(wording, _)| wording.sql.len())
+    }
+}
+
+fn bytes(bind: &Bind) -> usize {
+    bind.parameters.iter().flatten().map(|value| value.len()).sum()
 }
 
 fn no_portal(name: &str) -> Fault {

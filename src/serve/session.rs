@@ -79,6 +79,7 @@ impl Session {
     async fn turn(&mut self) -> Result<bool, End> {
         let Some(message) = self.message().await? else { return Ok(false) };
         let simple = matches!(message, Frontend::Query(_) | Frontend::Unreadable { extended: false, .. });
+        let mut flush = matches!(message, Frontend::Flush);
         let answered = match message {
             Frontend::Terminate => return Ok(false),
             Frontend::Sync => {
@@ -106,7 +107,7 @@ impl Session {
                 if self.status != TransactionStatus::Idle {
                     self.status = TransactionStatus::Error;
                 }
-                self.skipping = !simple;
+                (self.skipping, flush) = (!simple, true);
             }
             Err(end) => return Err(end),
         }
@@ -114,8 +115,11 @@ impl Session {
             self.sync();
             return self.ready().await.map(|()| true);
         }
-        // The client waits for what it asked to be flushed; the rest goes with the next Sync.
-        self.flush().await.map(|()| true)
+        // The rest goes with the next Sync.
+        if flush || self.wire.is_full() {
+            self.flush().await?;
+        }
+        Ok(true)
     }
 
     /// The next message, while the server goes on and the client is not idle for too long.
