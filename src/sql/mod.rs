@@ -29,7 +29,7 @@ use lake_tables::{LakeTables, provider_of};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation};
-pub use functions::{Model, hs_predict, hs_predict_lines, text_of};
+pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, predict_of, text_of};
 pub use guard::{Class, Guard};
 pub use lake_session::{LakeOptions, LakeSession};
 pub use pair::{Pair, ROLES, hs_predict_both};

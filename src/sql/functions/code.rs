@@ -1,10 +1,10 @@
 //! `hs_code(text [, model])` → string: the field `hs6` of `hs_predict`.
 //!
 //! ```sql
-//! SELECT hs_code('steel bolts')
+//! SELECT hs_code('cotton t-shirts')
 //! ```
 //!
-//! `731815`. Null where the decision is to give no code, and for a null.
+//! `610910`. Null where the decision is to give no code, and for a null.
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
@@ -22,7 +22,7 @@ pub(super) const MANUAL: Manual = Manual {
     name: "hs_code",
     syntax: "hs_code(text [, model])",
     about: "The subheading that a model gives a description, six digits; null where it gives none, and for a null. Costs what hs_predict costs.",
-    example: "SELECT hs_code('steel bolts')",
+    example: "SELECT hs_code('cotton t-shirts')",
     arguments: &[("text", Kind::Text, "Description of goods."), ("model", Kind::Model, MODEL)],
     required: 1,
 };

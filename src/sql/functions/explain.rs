@@ -1,10 +1,10 @@
 //! `hs_explain(text [, model])` → list of struct(word, contribution, over_second, method): why a code.
 //!
 //! ```sql
-//! SELECT unnest(hs_explain('steel bolts'))
+//! SELECT unnest(hs_explain('cotton t-shirts'))
 //! ```
 //!
-//! `{word: bolts, contribution: 7.1, over_second: 5.2, method: exact}`, and so on: what each word added to the first choice over
+//! `{word: shirts, contribution: 4.10, over_second: 1.35, method: exact}`, and so on: what each word added to the first choice over
 //! the mean of all codes, and over the second choice, as logits. The last element is what no word added, so that the list can be
 //! added up. Null for a text without a word, and for a null.
 
@@ -32,7 +32,7 @@ pub(super) const MANUAL: Manual = Manual {
     about: "Why a model gives a description its code: a list of structs of word, contribution (over the mean of all codes), \
             over_second (over the second choice) and method, with what no word added as its last element. Null without a word. \
             Costs milliseconds a text: for a few lines.",
-    example: "SELECT unnest(hs_explain('steel bolts'))",
+    example: "SELECT unnest(hs_explain('cotton t-shirts'))",
     arguments: &[("text", Kind::Text, "Description of goods."), ("model", Kind::Model, MODEL)],
     required: 1,
 };

@@ -1,10 +1,10 @@
 //! `hs_predict(text [, model])` → struct: what a model says of a description.
 //!
 //! ```sql
-//! SELECT p['hs6'], p['decision'] FROM (SELECT hs_predict('steel bolts') AS p)
+//! SELECT p['hs6'], p['decision'] FROM (SELECT hs_predict('cotton t-shirts') AS p)
 //! ```
 //!
-//! `731815`, `accept`. The struct has the columns of the table `predictions`: `hs6`, `confidence`, `confidence_heading` and
+//! `610910`, `accept`. The struct has the columns of the table `predictions`: `hs6`, `confidence`, `confidence_heading` and
 //! `confidence_chapter` (6, 4 and 2 digits), `margin`, `alternatives`, `decision`, `reasons`, `text_digest` and `model`, the
 //! version such as `hs@7`. Of a text without a code (the decision is `refuse`) the code and the numbers are null. A text that is
 //! null has null in every field; a run of `classify` gives such a line the decision `refuse` and the reason `no_text`, because
@@ -34,7 +34,7 @@ pub(super) const MANUAL: Manual = Manual {
     about: "What a model says of a description: a struct of hs6, confidence, confidence_heading, confidence_chapter, margin, \
             alternatives, decision, reasons, text_digest and model. Every field is null for a text that is null. Costs 10 to 40 \
             microseconds of a core for each distinct text, far more than any other part of a query: filter on other columns.",
-    example: "SELECT p['hs6'], p['decision'] FROM (SELECT hs_predict('steel bolts') AS p)",
+    example: "SELECT p['hs6'], p['decision'] FROM (SELECT hs_predict('cotton t-shirts') AS p)",
     arguments: &[("text", Kind::Text, "Description of goods."), ("model", Kind::Model, MODEL)],
     required: 1,
 };

@@ -1,10 +1,10 @@
 //! `hs_topk(text, k [, model])` → list of struct(hs6, confidence): the best codes, best first.
 //!
 //! ```sql
-//! SELECT hs_topk('steel bolts', 2)
+//! SELECT hs_topk('cotton t-shirts', 2)
 //! ```
 //!
-//! `[{hs6: 731815, confidence: 0.93}, {hs6: 731816, confidence: 0.04}]`. `k` is 1 to 5, of which a model with fewer codes gives
+//! `[{hs6: 610910, confidence: 0.988}, {hs6: 620520, confidence: 0.0001}]`. `k` is 1 to 5, of which a model with fewer codes gives
 //! fewer: the first `k` of the field `alternatives` of `hs_predict`. Null where `hs_code` is, and where `k` is null.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) const MANUAL: Manual = Manual {
     syntax: "hs_topk(text, k [, model])",
     about: "The k best codes that a model gives a description, best first: a list of structs of hs6 and confidence. k is 1 to 5. \
             Null where hs_code is null. Costs what hs_predict costs.",
-    example: "SELECT hs_topk('steel bolts', 2)",
+    example: "SELECT hs_topk('cotton t-shirts', 2)",
     arguments: &[
         ("text", Kind::Text, "Description of goods."),
         ("k", Kind::Number, "How many codes, 1 to 5."),

@@ -1,10 +1,10 @@
 //! `hs_within(text, codes [, model])` → struct: the choice among the codes of a chapter or heading, or of a list.
 //!
 //! ```sql
-//! SELECT hs_within('steel bolts', '7318'), hs_within(description, hs_successors(hs6, '2017', '2022')) FROM lines
+//! SELECT hs_within('cotton t-shirts', '61'), hs_within(description, hs_successors(hs6, '2017', '2022')) FROM lines
 //! ```
 //!
-//! `{hs6: 731815, confidence: 0.97, margin: 0.95, alternatives: […], candidates: 12, model: hs@7}`. `codes` is one code of 2, 4
+//! `{hs6: 610910, confidence: 0.99996, margin: 0.99992, alternatives: […], candidates: 4, model: hs@7}`. `codes` is one code of 2, 4
 //! or 6 digits, or a list of such, and stands for all subheadings of the model under it. The shares of these among themselves
 //! add up to 1: they say how likely each is *if* one of them is right, and are not calibrated as `hs_predict`'s are. A text that
 //! names no goods gets an answer all the same, because the caller knows more than the text. Every field is null where the text is
@@ -44,7 +44,7 @@ pub(super) const MANUAL: Manual = Manual {
     about: "The choice of a model among the subheadings of a chapter or heading, or of a list of codes: a struct of hs6, \
             confidence (its share among them, not calibrated), margin, alternatives, candidates and model. Every field is null \
             without a text or a candidate. Costs what hs_predict costs for each distinct text and list.",
-    example: "SELECT hs_within('steel bolts', '7318')['hs6']",
+    example: "SELECT hs_within('cotton t-shirts', '61')['hs6']",
     arguments: &[
         ("text", Kind::Text, "Description of goods."),
         ("codes", Kind::Codes, "A code of 2, 4 or 6 digits, or a list of such codes."),
