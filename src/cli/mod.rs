@@ -14,6 +14,7 @@ mod data;
 mod demo;
 mod evaluate;
 mod explain;
+mod interrupt;
 mod memory;
 mod models;
 mod predict;
@@ -109,7 +110,7 @@ enum Command {
     Models(models::ModelsArgs),
     /// Editions of the tariff: import, list, look up, compare, check
     Tariff(tariff::TariffArgs),
-    /// Run one SQL query over the tables and views of a lake, with hs_predict
+    /// Query a lake in SQL: one query, scripts, or a shell
     Sql(sql::SqlArgs),
     /// Print the settings in force and test them, without writing anything that stays
     Check(check::CheckArgs),
@@ -143,7 +144,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // A task of its own: training and scoring keep theirs busy for minutes.
     runtime.spawn(async {
-        let interrupted = Error::Interrupted(signal().await);
+        let interrupted = Error::Interrupted(interrupt::ended().await);
         eprintln!("{interrupted}");
         std::process::exit(i32::from(interrupted.exit_code()));
     });
@@ -174,18 +175,6 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Sql(args) => sql::run(args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),
-    }
-}
-
-/// Waits for SIGINT or SIGTERM; the number of the one that came.
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-        },
-        _ => std::future::pending().await,
     }
 }
 
