@@ -5,7 +5,10 @@
 mod cache;
 mod classifier;
 mod explain;
+pub mod external;
 mod guard;
+mod lake_session;
+pub mod named;
 mod pair;
 mod predict;
 mod text_of;
@@ -27,6 +30,7 @@ use crate::lake::{Place, Table, missing};
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation, hs_explain};
 pub use guard::{Class, Guard};
+pub use lake_session::{LakeOptions, LakeSession};
 pub use pair::{Pair, ROLES, hs_predict_both};
 pub use predict::hs_predict;
 pub use text_of::text_of;
