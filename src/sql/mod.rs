@@ -5,6 +5,7 @@
 mod cache;
 mod classifier;
 mod explain;
+pub mod named;
 mod pair;
 mod predict;
 mod text_of;
