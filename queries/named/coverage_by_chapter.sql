@@ -1,11 +1,12 @@
--- purpose: how many answers of each month and chapter stand without a person, by lines and by value
+-- purpose: how many of the answers of each month stand without a person, by chapter, in lines and in value
 -- reads:   predictions
--- yields:  month, chapter, lines, accepted_lines, review_lines, refused_lines, coverage_ratio, value, accepted_value, value_coverage_ratio
--- param: since date = null — first day of runs to count; null is the first there is
--- param: until date = null — last day of runs to count; null is the last there is
-SELECT date_trunc('month', run_date) AS month, substr(hs6, 1, 2) AS chapter, count(*) AS lines,
+-- yields:  month, chapter, lines, accepted_lines, waiting_lines, refused_lines, coverage_ratio, value, accepted_value, value_coverage_ratio
+-- param: since date = null — first day of runs that count; null is the first there is
+-- param: until date = null — last day of runs that count; null is the last there is
+-- A refused line has no code and so no chapter. A line that two runs of a month answered is two answers.
+SELECT CAST(date_trunc('month', run_date) AS DATE) AS month, substr(hs6, 1, 2) AS chapter, count(*) AS lines,
        count(*) FILTER (WHERE decision IN ('accept', 'carried', 'mapped')) AS accepted_lines,
-       count(*) FILTER (WHERE decision IN ('review', 'held')) AS review_lines,
+       count(*) FILTER (WHERE decision IN ('review', 'held')) AS waiting_lines,
        count(*) FILTER (WHERE decision = 'refuse') AS refused_lines,
        CAST(count(*) FILTER (WHERE decision IN ('accept', 'carried', 'mapped')) AS DOUBLE) / count(*) AS coverage_ratio,
        sum(value) AS value,

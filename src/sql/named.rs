@@ -31,7 +31,45 @@ macro_rules! files {
 }
 
 /// Name and text of every file of `queries/named/`, in the order of the names.
-const FILES: &[(&str, &str)] = files!["coverage_by_chapter"];
+const FILES: &[(&str, &str)] = files![
+    "accepted_below",
+    "answers_of_model",
+    "audit_sample",
+    "backfill_gaps",
+    "binding_rulings",
+    "challenger_by_chapter",
+    "challenger_by_value",
+    "codes_not_in_edition",
+    "confidence_calibration",
+    "consistency_findings",
+    "corrections_by_heading",
+    "cost_by_run",
+    "counted_on_day",
+    "coverage_by_chapter",
+    "decisions_by_reviewer",
+    "declared_by_value",
+    "drift_by_chapter",
+    "duplicate_texts",
+    "files_without_answers",
+    "line_history",
+    "lines_by_edition",
+    "lines_by_reason",
+    "model_versions",
+    "moved_with_tariff",
+    "oldest_waiting",
+    "queue_age",
+    "reasons_by_frequency",
+    "reviewer_agreement",
+    "reviewers_against_model",
+    "run_inputs",
+    "tariff_changes_waiting",
+    "texts_most_decided",
+    "texts_waiting",
+    "threshold_effect",
+    "trend_by_day",
+    "value_at_risk",
+    "who_decided",
+];
 
 /// A query that has a name, and what its header says of it.
 #[derive(Clone, Debug, PartialEq)]
