@@ -50,6 +50,8 @@ mod formats;
 mod fuzz;
 /// Gates of a promotion, the shadow period, and requests for labels.
 mod gates;
+/// Statements, and which sessions may run them.
+mod guard;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
@@ -72,10 +74,14 @@ mod registry_races;
 mod replay;
 /// The same job against S3 servers.
 mod s3;
+/// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
+mod shell;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
 /// The tariff as data: imported, compared, checked.
 mod tariff;
+/// The interactive shell, in a terminal of its own.
+mod terminal;
 /// Training: checks, splits, seeds.
 mod training;
 /// Statistics of one model against another, held to scipy.
