@@ -160,7 +160,6 @@ async fn session(dir: &Path) -> LakeSession {
         limits: Limits { memory_bytes: 256 << 20, threads: 2 },
     };
     let session = LakeSession::open(options).await.unwrap();
-    external::name_files(session.context());
     let at = dir.to_str().unwrap();
     for statement in [
         "CREATE TABLE mem AS SELECT 1 AS n".to_string(),
@@ -184,7 +183,10 @@ async fn passes(guard: &Guard, session: &LakeSession, sql: &str) -> Result<(), S
     let mut parsed = datafusion::sql::parser::DFParser::parse_sql(sql).map_err(|e| format!("parser: {e}"))?;
     let statement = parsed.pop_front().unwrap();
     guard.check_statement(&statement).map_err(|e| e.to_string())?;
-    let plan = session.plan_statement(statement).await.map_err(|e| format!("planner: {e}"))?;
+    let files = external::named_files(session.context(), &statement).await.map_err(|e| format!("files: {e}"))?;
+    let plan = session.plan_statement(statement).await;
+    files.forget();
+    let plan = plan.map_err(|e| format!("planner: {e}"))?;
     guard.check_plan(&plan).map_err(|e| e.to_string())
 }
 

@@ -3,26 +3,95 @@
 //! A store is registered when a statement first names it, with the settings that every other URL of the program has. A folder
 //! that is a Delta table is read as one: its files alone would show rows that are long deleted.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use datafusion::catalog::{DynamicFileCatalog, TableProvider, UrlTableFactory};
-use datafusion::common::Result as DfResult;
+use datafusion::catalog::UrlTableFactory;
+use datafusion::common::TableReference;
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectNamePart, visit_relations};
 
 use crate::error::{Error, Result};
 use crate::lake::{Place, Table};
 
-/// Lets statements name files and URLs where a table may stand: `FROM 's3://bucket/lines.parquet'`.
-pub fn name_files(context: &SessionContext) {
-    let factory = Arc::new(Files { listing: DynamicListTableFactory::default(), runtime: context.runtime_env() });
-    factory.listing.session_store().with_state(context.state_weak_ref());
-    let inner = Arc::clone(context.state().catalog_list());
-    context.register_catalog_list(Arc::new(DynamicFileCatalog::new(inner, factory)));
+/// Tables for the files and URLs that a statement names where a table may stand, as in `FROM 's3://bucket/lines.parquet'`. They
+/// are in the session until [`NamedFiles::forget`].
+///
+/// # Errors
+/// Those of the store; a name behind which there is nothing is left to the planner.
+pub async fn named_files(context: &SessionContext, statement: &Statement) -> Result<NamedFiles> {
+    let mut named = NamedFiles { context: context.clone(), names: Vec::new() };
+    for name in quoted_names(statement) {
+        // A mistyped name of a table must not find a folder that happens to be called so.
+        let reference = TableReference::bare(name.as_str());
+        if !name.contains(['/', '.']) || context.table_exist(reference.clone())? {
+            continue;
+        }
+        reach(&context.runtime_env(), &name)?;
+        let table = match delta_at(&name).await? {
+            Some(table) => Some(table.provider().await?),
+            None => {
+                let files = DynamicListTableFactory::default();
+                files.session_store().with_state(context.state_weak_ref());
+                files.try_new(&name).await?
+            }
+        };
+        if let Some(table) = table {
+            context.register_table(reference, table)?;
+            named.names.push(name);
+        }
+    }
+    Ok(named)
+}
+
+/// See [`named_files`].
+pub struct NamedFiles {
+    context: SessionContext,
+    names: Vec<String>,
+}
+
+impl NamedFiles {
+    /// Takes the names out of the session again; plans that were made keep their tables.
+    pub fn forget(self) {
+        for name in self.names {
+            // It was put there a moment ago.
+            let _ = self.context.deregister_table(TableReference::bare(name));
+        }
+    }
+}
+
+/// Names of tables of one part that are in quotes.
+fn quoted_names(statement: &Statement) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |name: &ObjectName| {
+        if let [ObjectNamePart::Identifier(one)] = &name.0[..]
+            && one.quote_style.is_some()
+        {
+            names.insert(one.value.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = match statement {
+        Statement::Statement(inner) => {
+            if let ast::Statement::ExplainTable { table_name, .. } = inner.as_ref() {
+                let _ = note(table_name);
+            }
+            visit_relations(inner, note)
+        }
+        Statement::CopyTo(copy) => match &copy.source {
+            CopyToSource::Relation(name) => note(name),
+            CopyToSource::Query(query) => visit_relations(query, note),
+        },
+        Statement::Explain(explain) => return quoted_names(&explain.statement),
+        Statement::CreateExternalTable(_) | Statement::Reset(_) => ControlFlow::Continue(()),
+    };
+    names
 }
 
 /// Makes reachable what a plan reads or writes beyond the lake; creates the table where the plan is for a Delta table, which
@@ -94,26 +163,4 @@ async fn create_delta(context: &SessionContext, create: &CreateExternalTable) ->
     }
     context.register_table(create.name.clone(), table.provider().await?)?;
     Ok(())
-}
-
-/// Tables for names that are paths or URLs.
-#[derive(Debug)]
-struct Files {
-    listing: DynamicListTableFactory,
-    runtime: Arc<RuntimeEnv>,
-}
-
-#[async_trait]
-impl UrlTableFactory for Files {
-    async fn try_new(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        // A mistyped name of a table must not find a folder that happens to be called so.
-        if !name.contains(['/', '.']) {
-            return Ok(None);
-        }
-        reach(&self.runtime, name)?;
-        match delta_at(name).await? {
-            Some(table) => Ok(Some(table.provider().await?)),
-            None => self.listing.try_new(name).await,
-        }
-    }
 }

@@ -31,7 +31,7 @@ use self::sink::Destination;
 use super::settings::{PlaceArgs, Settings, TrustArgs};
 use crate::error::Result;
 use crate::lake::{InputTable, Source, SourceOptions};
-use crate::sql::{Class, Guard, LakeOptions, LakeSession, external, text_of};
+use crate::sql::{Class, Guard, LakeOptions, LakeSession, text_of};
 
 const AFTER_HELP: &str = "\
 Without a query: a shell on a terminal (\\? lists its commands), else the statements of standard input. -c and -f run in the \
@@ -62,7 +62,7 @@ pub struct SqlArgs {
     query: Option<String>,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model for hs_predict(text), such as hs@7 or hs@champion
+    /// Model of calls such as hs_predict(text) that name none: hs@7, hs@champion; without it each call names its own
     #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
     #[command(flatten)]
@@ -201,9 +201,6 @@ async fn open(args: &SqlArgs, settings: &mut Settings<'_>, params: Params) -> Re
     }
     if let Some(inputs) = &args.input {
         register_lines(session.context(), inputs, &args.text).await?;
-    }
-    if !args.safe {
-        external::name_files(session.context());
     }
     let destination = match &args.out {
         Some(file) => Destination::whole_file(file)?,

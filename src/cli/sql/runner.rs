@@ -54,10 +54,20 @@ impl Runner {
     pub(super) async fn statement(&mut self, sql: &str) -> Result<Went> {
         let statement = parse(sql)?;
         self.guard.check_statement(&statement)?;
-        let plan = self.session.plan_statement(statement).await?;
+        let plan = self.plan(statement).await?;
         self.guard.check_plan(&plan)?;
         let plan = self.params.bind(plan)?;
         self.timed(plan).await
+    }
+
+    async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
+        if self.guard.is_safe() {
+            return self.session.plan_statement(statement).await;
+        }
+        let files = external::named_files(self.session.context(), &statement).await?;
+        let plan = self.session.plan_statement(statement).await;
+        files.forget();
+        plan
     }
 
     /// Runs a query of `queries/` by its name.
