@@ -289,7 +289,7 @@ fn lines_unsure_of_the_subheading_say_what_is_sure_and_the_figures_count_them() 
     let figures = ok(&[&["evaluate", "--label", "hs6", "--json"], &labelled[..]].concat());
     let figures: Value = serde_json::from_str(&figures).unwrap();
     let query = "SELECT hs6 AS label, hs_predict(description) AS p FROM lines";
-    let asked = ["sql", "--lake", &lake, "--model", "hs@1", "--format", "json"];
+    let asked = ["sql", "--lake", &lake, "--model", "hs@1", "--format", "ndjson"];
     let answers = ok(&[&asked[..], &labelled, &[query]].concat());
     let codes = harmonize::tariff::Codes::builtin(harmonize::tariff::Edition::Hs2022);
     let mut counted = [[0u64; 2]; 2];

@@ -52,6 +52,8 @@ mod formats;
 mod fuzz;
 /// Gates of a promotion, the shadow period, and requests for labels.
 mod gates;
+/// Statements, and which sessions may run them.
+mod guard;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
@@ -76,6 +78,8 @@ mod replay;
 mod s3;
 /// The lake over PostgreSQL's wire protocol, with real clients.
 mod serve;
+/// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
+mod shell;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
 /// The functions of SQL, one by one, and the examples of their document.
@@ -84,6 +88,8 @@ mod sql_functions;
 mod sql_lake;
 /// The tariff as data: imported, compared, checked.
 mod tariff;
+/// The interactive shell, in a terminal of its own.
+mod terminal;
 /// Training: checks, splits, seeds.
 mod training;
 /// Statistics of one model against another, held to scipy.

@@ -14,6 +14,7 @@ mod data;
 mod demo;
 mod evaluate;
 mod explain;
+mod interrupt;
 mod memory;
 mod models;
 mod predict;
@@ -110,7 +111,7 @@ enum Command {
     Models(models::ModelsArgs),
     /// Editions of the tariff: import, list, look up, compare, check
     Tariff(tariff::TariffArgs),
-    /// Run one SQL query over the tables and views of a lake, with hs_predict
+    /// Query a lake in SQL: one query, scripts, or a shell
     Sql(sql::SqlArgs),
     /// Serve the lake over PostgreSQL's wire protocol: queries with predictions from psql, drivers and dashboards
     Serve(Box<serve::ServeArgs>),
@@ -153,7 +154,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
     // A task of its own: training and scoring keep theirs busy for minutes.
     if !serves {
         runtime.spawn(async {
-            let interrupted = Error::Interrupted(signal().await);
+            let interrupted = Error::Interrupted(interrupt::ended().await);
             eprintln!("{interrupted}");
             std::process::exit(i32::from(interrupted.exit_code()));
         });
@@ -186,18 +187,6 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Serve(args) => serve::run(*args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),
-    }
-}
-
-/// Waits for SIGINT or SIGTERM; the number of the one that came.
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-        },
-        _ => std::future::pending().await,
     }
 }
 

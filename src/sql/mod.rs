@@ -5,10 +5,12 @@
 mod cache;
 mod classifier;
 mod explain;
+pub mod external;
 pub mod functions;
 mod guard;
 mod lake_session;
 mod lake_tables;
+pub mod named;
 mod pair;
 mod snapshot;
 mod tables;
