@@ -5,6 +5,7 @@
 mod cache;
 mod classifier;
 mod explain;
+mod once;
 mod pair;
 mod predict;
 mod text_of;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{Expr, lit};
@@ -25,6 +27,7 @@ use crate::lake::{Place, Table, missing};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation, hs_explain};
+pub use once::{RULE as ONCE_RULE, Scoring};
 pub use pair::{Pair, ROLES, hs_predict_both};
 pub use predict::hs_predict;
 pub use text_of::text_of;
@@ -65,8 +68,15 @@ pub fn session(limits: Limits) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five)))
         .build_arc()?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    Ok(SessionContext::new_with_state(once::once(builder, SCORING).build()))
 }
+
+/// Functions of a model.
+const SCORING: Scoring = Scoring {
+    is: |function| matches!(function.name(), "hs_predict" | "hs_predict_both" | "hs_explain"),
+    same: |_| None,
+};
 
 /// Rows for which an SQL condition over their columns holds.
 ///
