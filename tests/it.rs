@@ -6,8 +6,10 @@
 static ALLOCATOR: support::allocations::Watched = support::allocations::Watched;
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, a small lake, servers and faults, a browser.
+    //! What several chapters stand on: the program, a trained model, sample lines, a small lake, servers and faults, a browser,
+    //! sessions over tables for queries.
     pub mod allocations;
+    pub mod bench;
     pub mod browser;
     pub mod lab;
     pub mod lake;
@@ -62,6 +64,8 @@ mod mutated_bundles;
 mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
+/// Queries that nobody thought of, with the rule that scores a line once and without it.
+mod random_queries;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// From one edition of the tariff to the next.
@@ -80,6 +84,8 @@ mod s3;
 mod serve;
 /// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
 mod shell;
+/// Each line is asked about once, however the query is written.
+mod scored_once;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
 /// The functions of SQL, one by one, and the examples of their document.

@@ -11,6 +11,7 @@ mod guard;
 mod lake_session;
 mod lake_tables;
 pub mod named;
+mod once;
 mod pair;
 mod snapshot;
 mod tables;
@@ -31,9 +32,10 @@ use lake_tables::{LakeTables, provider_of};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
 pub use explain::{Explainer, Explanation};
-pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, predict_of, text_of};
+pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, text_of};
 pub use guard::{Class, Guard};
 pub use lake_session::{LakeOptions, LakeSession};
+pub use once::{RULE as ONCE_RULE, Scoring};
 pub use pair::{Pair, ROLES, hs_predict_both};
 
 /// The views over the tables of a lake, in the order in which they build on each other.
@@ -84,13 +86,11 @@ fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .set_bool("datafusion.execution.parquet.reorder_filters", true);
     config.options_mut().execution.sort_spill_reservation_bytes = limits.memory_bytes / 16;
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    SessionContext::new_with_state(with_rules(state).build())
+    SessionContext::new_with_state(once::once(state, SCORING).build())
 }
 
-/// The place for analyzer and optimiser rules, and the planner of their nodes, that every session has.
-fn with_rules(state: SessionStateBuilder) -> SessionStateBuilder {
-    state
-}
+/// Functions of a model.
+const SCORING: Scoring = Scoring { is: functions::asks_a_model, same: functions::as_predict };
 
 /// Rows for which an SQL condition over their columns holds.
 ///
