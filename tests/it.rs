@@ -54,6 +54,8 @@ mod gates;
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
 mod mutated_bundles;
+/// The named queries: their headers, their columns, and their values by an independent computation.
+mod named;
 /// The job again and again: what is new, what changed, two starts at once, files as they come.
 mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.

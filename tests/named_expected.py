@@ -710,7 +710,7 @@ def digits(code):
 def declared_otherwise(confidence):
     return [
         r for r in CURRENT
-        if r["declared_code"] and r["hs6"] and digits(r["declared_code"])[:6] != r["hs6"] and r["confidence"] is not None
+        if r["declared_code"] is not None and r["hs6"] and digits(r["declared_code"])[:6] != r["hs6"] and r["confidence"] is not None
         and np.float32(r["confidence"]) >= np.float32(confidence)
     ]  # fmt: skip
 
