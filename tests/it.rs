@@ -60,6 +60,8 @@ mod named;
 mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
+/// Readers that are not ours: deltalake, DuckDB, polars, pandas.
+mod readers;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// From one edition of the tariff to the next.

@@ -33,8 +33,8 @@ fn every_parameter_stands_in_the_text_with_the_type_of_its_header_and_no_other_d
     }
 }
 
-/// A lake with the lake's rows in which everything has happened, see named_lake.py.
-fn invented() -> &'static str {
+/// A lake in which everything has happened; see named_lake.py.
+pub fn invented() -> &'static str {
     static LAKE: OnceLock<(String, tempfile::TempDir)> = OnceLock::new();
     let (lake, _) = LAKE.get_or_init(|| {
         let dir = folder();
