@@ -163,7 +163,30 @@ fn more_cases() -> Vec<(&'static str, Value)> {
         ("threshold_effect", json!({"threshold": "0.85"})),
         ("trend_by_day", json!({"since": "2026-02-10", "until": "2026-03-02"})),
         ("value_at_risk", json!({"edition": "2017"})),
-        ("who_decided", json!({"file": rewritten, "row": "44"})),
+        ("who_decided", json!({"file": rewritten, "row": "25"})),
+        // Binding before newer; the challenger's answer served.
+        ("who_decided", json!({"file": "file:///lines/date=2026-01-05/a.parquet", "row": "9"})),
+        ("line_history", json!({"file": rewritten, "row": "6"})),
+        // First and last day, and the confidence itself, are meant too.
+        ("accepted_below", json!({"confidence": "0.8146"})),
+        ("audit_sample", json!({"since": "2026-02-10", "until": "2026-02-10"})),
+        ("challenger_by_chapter", json!({"since": "2026-03-02", "until": "2026-03-02"})),
+        ("challenger_by_value", json!({"since": "2026-03-20", "until": "2026-03-20"})),
+        ("confidence_calibration", json!({"since": "2026-02-13", "until": "2026-02-13"})),
+        ("consistency_findings", json!({"confidence": "0.9352"})),
+        ("corrections_by_heading", json!({"since": "2026-02-13", "until": "2026-02-13"})),
+        ("cost_by_run", json!({"since": "2026-02-10", "until": "2026-02-20"})),
+        ("counted_on_day", json!({"day": "2026-02-10"})),
+        ("coverage_by_chapter", json!({"since": "2026-02-10", "until": "2026-02-10"})),
+        ("declared_by_value", json!({"confidence": "0.9256"})),
+        ("queue_age", json!({"day": "2026-02-27"})),
+        ("queue_age", json!({"day": "2026-03-21"})),
+        ("queue_age", json!({"day": "2026-03-22"})),
+        ("queue_age", json!({"day": "2026-04-19"})),
+        ("queue_age", json!({"day": "2026-06-18"})),
+        ("reviewer_agreement", json!({"since": "2026-02-13", "until": "2026-02-13"})),
+        ("reviewers_against_model", json!({"since": "2026-02-13", "until": "2026-02-13"})),
+        ("threshold_effect", json!({"threshold": "0.5474"})),
     ]
 }
 

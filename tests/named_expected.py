@@ -24,7 +24,9 @@ lake = sys.argv[1]
 
 
 def table(name):
-    return DeltaTable(f"{lake}/{name}").to_pyarrow_table().to_pylist()
+    """All rows; none of a table that nobody has written yet."""
+    there = DeltaTable.is_deltatable(f"{lake}/{name}")
+    return DeltaTable(f"{lake}/{name}").to_pyarrow_table().to_pylist() if there else []
 
 
 PREDICTIONS, DECISIONS, RUNS, REQUESTS = (table(name) for name in ("predictions", "decisions", "runs", "label_requests"))
