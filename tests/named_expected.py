@@ -911,7 +911,9 @@ def typed(name, text):
 
 def plain(value):
     if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # As Arrow writes it: no, three or six digits behind the second.
+        kept = "seconds" if not value.microsecond else "microseconds" if value.microsecond % 1000 else "milliseconds"
+        return value.astimezone(datetime.timezone.utc).isoformat(timespec=kept).replace("+00:00", "Z")
     if isinstance(value, datetime.date):
         return value.isoformat()
     return float(value) if isinstance(value, (np.floating, decimal.Decimal)) else int(value)
