@@ -322,7 +322,7 @@ def texts_waiting(chapter=None, limit=100):
     rows = []
     for digest, of in groups(QUEUE, lambda r: r["text_digest"]).items():
         surest = min(of, key=lambda r: (r["confidence"] is None, -(r["confidence"] or 0), r["place"]))
-        if digest and chapter in (None, (surest["hs6"] or "")[:2]):
+        if digest and chapter in (None, *{(r["hs6"] or "")[:2] for r in of}):
             rows.append(
                 {
                     "text_digest": digest, "description": min(r["description"] for r in of), "lines": len(of),
