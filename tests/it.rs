@@ -60,12 +60,16 @@ mod guard;
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
 mod mutated_bundles;
+/// The named queries: their headers, their columns, and their values by an independent computation.
+mod named;
 /// The job again and again: what is new, what changed, two starts at once, files as they come.
 mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
 /// Queries that nobody thought of, with the rule that scores a line once and without it.
 mod random_queries;
+/// Readers that are not ours: deltalake, DuckDB, polars, pandas.
+mod readers;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// From one edition of the tariff to the next.

@@ -24,7 +24,9 @@ lake = sys.argv[1]
 
 
 def table(name):
-    return DeltaTable(f"{lake}/{name}").to_pyarrow_table().to_pylist()
+    """All rows; none of a table that nobody has written yet."""
+    there = DeltaTable.is_deltatable(f"{lake}/{name}")
+    return DeltaTable(f"{lake}/{name}").to_pyarrow_table().to_pylist() if there else []
 
 
 PREDICTIONS, DECISIONS, RUNS, REQUESTS = (table(name) for name in ("predictions", "decisions", "runs", "label_requests"))
@@ -320,7 +322,7 @@ def texts_waiting(chapter=None, limit=100):
     rows = []
     for digest, of in groups(QUEUE, lambda r: r["text_digest"]).items():
         surest = min(of, key=lambda r: (r["confidence"] is None, -(r["confidence"] or 0), r["place"]))
-        if digest and chapter in (None, (surest["hs6"] or "")[:2]):
+        if digest and chapter in (None, *{(r["hs6"] or "")[:2] for r in of}):
             rows.append(
                 {
                     "text_digest": digest, "description": min(r["description"] for r in of), "lines": len(of),
@@ -710,7 +712,7 @@ def digits(code):
 def declared_otherwise(confidence):
     return [
         r for r in CURRENT
-        if r["declared_code"] and r["hs6"] and digits(r["declared_code"])[:6] != r["hs6"] and r["confidence"] is not None
+        if r["declared_code"] is not None and r["hs6"] and digits(r["declared_code"])[:6] != r["hs6"] and r["confidence"] is not None
         and np.float32(r["confidence"]) >= np.float32(confidence)
     ]  # fmt: skip
 
@@ -909,7 +911,9 @@ def typed(name, text):
 
 def plain(value):
     if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # As Arrow writes it: no, three or six digits behind the second.
+        kept = "seconds" if not value.microsecond else "microseconds" if value.microsecond % 1000 else "milliseconds"
+        return value.astimezone(datetime.timezone.utc).isoformat(timespec=kept).replace("+00:00", "Z")
     if isinstance(value, datetime.date):
         return value.isoformat()
     return float(value) if isinstance(value, (np.floating, decimal.Decimal)) else int(value)

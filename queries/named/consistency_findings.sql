@@ -12,7 +12,7 @@ WITH declared AS (
 SELECT 'same text, other code' AS finding, text_digest, description, array_sort(codes) AS codes, lines, value
 FROM same_text_other_code
 UNION ALL
-SELECT 'declared otherwise' AS finding, text_digest, description, make_array(declared_code, hs6) AS codes, lines, value
+SELECT 'declared otherwise' AS finding, text_digest, description, [declared_code, hs6] AS codes, lines, value
 FROM declared
 ORDER BY value DESC NULLS LAST, lines DESC, finding, text_digest, codes
 LIMIT CAST($limit AS BIGINT)

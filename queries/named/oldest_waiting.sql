@@ -17,7 +17,7 @@ requested AS (
   GROUP BY 1, 2, 3
 )
 SELECT coalesce(s.day, r.day) AS waiting_since,
-       CAST(coalesce(CAST($day AS DATE), current_date()) AS INT) - CAST(coalesce(s.day, r.day) AS INT) AS days,
+       coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day) AS days,
        q.line_id, q.source_file, q.source_row, q.description, q.text_digest, q.hs6, q.confidence, q.decision, q.reasons
 FROM review_queue AS q
 LEFT JOIN sent AS s ON s.source_file = q.source_file AND s.source_row = q.source_row

@@ -16,7 +16,7 @@ requested AS (
 ),
 waiting AS (
   SELECT q.text_digest, coalesce(s.day, r.day) AS since,
-         CAST(coalesce(CAST($day AS DATE), current_date()) AS INT) - CAST(coalesce(s.day, r.day) AS INT) AS days
+         coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day) AS days
   FROM review_queue AS q
   LEFT JOIN sent AS s ON s.source_file = q.source_file AND s.source_row = q.source_row
     AND (s.text_digest IS NOT DISTINCT FROM q.text_digest) AND s.tariff_edition = q.tariff_edition

@@ -14,7 +14,7 @@ WITH said AS (
     AND (CAST($since AS DATE) IS NULL OR CAST(decided_at AS DATE) >= CAST($since AS DATE))
     AND (CAST($until AS DATE) IS NULL OR CAST(decided_at AS DATE) <= CAST($until AS DATE))
 ),
-both AS (
+judged_by_two AS (
   SELECT a.reviewer AS first_reviewer, b.reviewer AS second_reviewer, a.code AS first_code, b.code AS second_code
   FROM said AS a
   JOIN said AS b ON b.text_digest = a.text_digest AND b.tariff_edition = a.tariff_edition
@@ -22,13 +22,13 @@ both AS (
 ),
 pairs AS (
   SELECT first_reviewer, second_reviewer, count(*) AS texts, count(*) FILTER (WHERE first_code = second_code) AS agreed
-  FROM both
+  FROM judged_by_two
   GROUP BY 1, 2
 ),
 by_chance AS (
   SELECT f.first_reviewer, f.second_reviewer, sum(CAST(f.n AS DOUBLE) * s.n) AS pairs
-  FROM (SELECT first_reviewer, second_reviewer, first_code AS code, count(*) AS n FROM both GROUP BY 1, 2, 3) AS f
-  JOIN (SELECT first_reviewer, second_reviewer, second_code AS code, count(*) AS n FROM both GROUP BY 1, 2, 3) AS s
+  FROM (SELECT first_reviewer, second_reviewer, first_code AS code, count(*) AS n FROM judged_by_two GROUP BY 1, 2, 3) AS f
+  JOIN (SELECT first_reviewer, second_reviewer, second_code AS code, count(*) AS n FROM judged_by_two GROUP BY 1, 2, 3) AS s
     ON s.first_reviewer = f.first_reviewer AND s.second_reviewer = f.second_reviewer AND s.code = f.code
   GROUP BY 1, 2
 ),

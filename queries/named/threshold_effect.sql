@@ -7,7 +7,7 @@
 WITH lines AS (
   SELECT substr(hs6, 1, 2) AS chapter, text_digest, value, decision = 'accept' AS accepted,
          decision = 'review' AND confidence >= CAST(CAST($threshold AS DOUBLE) AS REAL)
-           AND array_has_all(make_array('below_threshold', 'heading_sure', 'chapter_sure'), reasons) AS gained,
+           AND array_has_all(['below_threshold', 'heading_sure', 'chapter_sure'], reasons) AS gained,
          decision = 'accept' AND confidence < CAST(CAST($threshold AS DOUBLE) AS REAL) AS lost
   FROM current_predictions
   WHERE hs6 IS NOT NULL AND previous_hs6 IS NULL AND decision IN ('accept', 'review')

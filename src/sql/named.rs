@@ -14,15 +14,21 @@
 //!
 //! In the text a parameter stands as `CAST($since AS DATE)`, so that its type is known before it has a value.
 
+mod header;
+mod near;
+
 use std::sync::LazyLock;
 
-use chrono::NaiveDate;
 use datafusion::common::ParamValues;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext};
-use datafusion::scalar::ScalarValue;
 
 use crate::error::{Context, Error, Result};
+
+use header::parse;
+use near::near;
+
+pub use header::{Kind, Param};
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -80,35 +86,6 @@ pub struct NamedQuery {
     yields: Vec<&'static str>,
     params: Vec<Param>,
     sql: &'static str,
-}
-
-/// A parameter of a named query.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Param {
-    name: &'static str,
-    kind: Kind,
-    default: Option<Fallback>,
-    about: &'static str,
-}
-
-/// What a parameter is when nobody gives it.
-#[derive(Clone, Debug, PartialEq)]
-struct Fallback {
-    written: &'static str,
-    value: ScalarValue,
-}
-
-/// What the values of a parameter are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// A day, as 2026-03-31.
-    Date,
-    /// A whole number from 0.
-    Count,
-    /// A number from 0 to 1.
-    Ratio,
 }
 
 /// All of them, by name.
@@ -189,8 +166,9 @@ impl NamedQuery {
                 })?,
                 (None, Some(default)) => default.value.clone(),
                 (None, None) => {
-                    let Param { name, about, .. } = param;
-                    return Err(Error::Usage(format!("{} needs {name}: {about}", self.name)));
+                    let Param { name, about, kind, .. } = param;
+                    let give = format!("give it as {name}=VALUE, {}", kind.wanted());
+                    return Err(Error::Usage(format!("{} needs {name}: {about}; {give}", self.name)));
                 }
             };
             values.push((param.name, value));
@@ -209,6 +187,23 @@ impl NamedQuery {
         frame.with_param_values(values).context(|| self.name)
     }
 
+    /// A Markdown section for `docs/queries.md`.
+    pub fn markdown(&self) -> String {
+        let code = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let mut purpose = self.purpose.chars();
+        let first = purpose.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        let mut out = format!("### `{}`\n\n{first}{}.\n\n", self.name, purpose.as_str());
+        if !self.params.is_empty() {
+            out += "| parameter | type | default | what it is |\n| --- | --- | --- | --- |\n";
+            for param in &self.params {
+                let default = param.default().unwrap_or("has to be given");
+                out += &format!("| `{}` | {} | {default} | {} |\n", param.name, param.kind.as_str(), param.about);
+            }
+            out += "\n";
+        }
+        out + &format!("Reads {}. Gives {}.\n", code(&self.reads), code(&self.yields))
+    }
+
     fn unknown(&self, name: &str) -> Error {
         let names = || self.params.iter().map(Param::name);
         let hint = match &near(name, names())[..] {
@@ -220,152 +215,10 @@ impl NamedQuery {
     }
 }
 
-impl Param {
-    /// Its name, without the `$`.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// What its values are.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The default as the header has it; none when a value has to be given.
-    pub fn default(&self) -> Option<&'static str> {
-        self.default.as_ref().map(|default| default.written)
-    }
-
-    /// What it is.
-    pub fn about(&self) -> &'static str {
-        self.about
-    }
-}
-
-impl Kind {
-    /// The name in headers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Text => "text",
-            Kind::Date => "date",
-            Kind::Count => "count",
-            Kind::Ratio => "ratio",
-        }
-    }
-
-    /// The type that the text of a query casts it to.
-    pub fn sql_type(self) -> &'static str {
-        match self {
-            Kind::Text => "VARCHAR",
-            Kind::Date => "DATE",
-            Kind::Count => "BIGINT",
-            Kind::Ratio => "DOUBLE",
-        }
-    }
-
-    fn wanted(self) -> &'static str {
-        match self {
-            Kind::Text => "a text",
-            Kind::Date => "a day such as 2026-03-31",
-            Kind::Count => "a whole number from 0",
-            Kind::Ratio => "a number from 0 to 1",
-        }
-    }
-
-    fn value(self, text: &str) -> Option<ScalarValue> {
-        let trimmed = text.trim();
-        match self {
-            Kind::Text => Some(ScalarValue::from(text)),
-            Kind::Date => {
-                let day = NaiveDate::parse_from_str(trimmed, "%Y-%m-%d").ok()?;
-                let days = (day - NaiveDate::default()).num_days();
-                Some(ScalarValue::Date32(Some(i32::try_from(days).ok()?)))
-            }
-            Kind::Count => trimmed.parse().ok().filter(|n: &i64| *n >= 0).map(ScalarValue::from),
-            Kind::Ratio => trimmed.parse().ok().filter(|n: &f64| (0.0..=1.0).contains(n)).map(ScalarValue::from),
-        }
-    }
-
-    fn null(self) -> ScalarValue {
-        match self {
-            Kind::Text => ScalarValue::Utf8(None),
-            Kind::Date => ScalarValue::Date32(None),
-            Kind::Count => ScalarValue::Int64(None),
-            Kind::Ratio => ScalarValue::Float64(None),
-        }
-    }
-}
-
-fn parse(name: &'static str, sql: &'static str) -> Result<NamedQuery> {
-    let broken = |what: String| Error::Bug(format!("queries/named/{name}.sql: {what}"));
-    let header = |key: &'static str| {
-        let prefix = format!("-- {key}:");
-        sql.lines().filter_map(move |line| line.strip_prefix(prefix.as_str()).map(str::trim))
-    };
-    let one = |key: &'static str| {
-        let mut lines = header(key);
-        match (lines.next(), lines.next()) {
-            (Some(line), None) if !line.is_empty() => Ok(line),
-            _ => Err(broken(format!("one line with {key} is needed"))),
-        }
-    };
-    let names = |key: &'static str| Ok::<_, Error>(one(key)?.split(',').map(str::trim).collect());
-    let params = header("param")
-        .map(|line| param(line).ok_or_else(|| broken(format!("a parameter is name type [= default] — what: {line}"))))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(NamedQuery { name, purpose: one("purpose")?, reads: names("reads")?, yields: names("yields")?, params, sql })
-}
-
-/// `name type [= default] — what it is`.
-fn param(line: &'static str) -> Option<Param> {
-    let (declared, about) = line.split_once(" — ")?;
-    let (declared, written) = match declared.split_once(" = ") {
-        Some((declared, written)) => (declared, Some(written.trim())),
-        None => (declared, None),
-    };
-    let (name, kind) = declared.trim().split_once(' ')?;
-    let kind = [Kind::Text, Kind::Date, Kind::Count, Kind::Ratio].into_iter().find(|k| k.as_str() == kind.trim())?;
-    let default = match written {
-        None => None,
-        Some("null") => Some(Fallback { written: "null", value: kind.null() }),
-        Some(written) => Some(Fallback { written, value: kind.value(written)? }),
-    };
-    Some(Param { name, kind, default, about: about.trim() })
-}
-
-/// Names that somebody may have meant: few edits away, or with the given one inside.
-fn near<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let given = given.to_lowercase().replace('-', "_");
-    let allowed = (given.chars().count() / 3).clamp(1, 4);
-    let mut found: Vec<(usize, &str)> = names
-        .filter_map(|name| {
-            let inside = given.len() >= 3 && (name.contains(&given) || given.contains(name));
-            let edits = edits(&given, name);
-            (inside || edits <= allowed).then_some((edits, name))
-        })
-        .collect();
-    found.sort_unstable();
-    found.into_iter().take(3).map(|(_, name)| name).collect()
-}
-
-/// The least number of characters to insert, delete or replace that makes one of the other (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
+    use datafusion::scalar::ScalarValue;
+
     use super::*;
 
     const TEXT: &str = "-- purpose: lines of a day\n-- reads:   predictions\n-- yields:  hs6, lines\n\
@@ -381,21 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_what_a_query_is_for_and_takes() {
-        let query = parse("of_day", TEXT).unwrap();
-        assert_eq!((query.purpose(), query.yields()), ("lines of a day", &["hs6", "lines"][..]));
-        let params: Vec<_> = query.params().iter().map(|p| (p.name(), p.kind(), p.default(), p.about())).collect();
-        assert_eq!(
-            params,
-            [
-                ("day", Kind::Date, None, "the day"),
-                ("limit", Kind::Count, Some("10"), "rows"),
-                ("above", Kind::Ratio, Some("null"), "the least confidence"),
-            ]
-        );
-    }
-
-    #[test]
     fn values_are_typed_and_what_is_not_given_is_the_default() {
         let query = parse("of_day", TEXT).unwrap();
         let ParamValues::Map(values) = query.values(&given(&[("day", "2026-03-31")])).unwrap() else { panic!() };
@@ -407,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_unknown_twice_or_of_another_type_is_told() {
-        assert_eq!(refused(&[]), "of_day needs day: the day");
+        assert_eq!(refused(&[]), "of_day needs day: the day; give it as day=VALUE, a day such as 2026-03-31");
         assert_eq!(refused(&[("dya", "x")]), "of_day has no parameter dya; did you mean day?");
         assert_eq!(refused(&[("colour", "x")]), "of_day has no parameter colour; they are: day, limit, above");
         assert_eq!(refused(&[("day", "2026-01-01"), ("day", "2026-01-02")]), "of_day: day is given twice");
@@ -417,28 +255,5 @@ mod tests {
         for (name, value) in [("limit", "-1"), ("limit", "1.5"), ("above", "1.01"), ("above", "NaN")] {
             assert!(refused(&[("day", "2026-01-01"), (name, value)]).contains("or leave it out"), "{name} {value}");
         }
-    }
-
-    #[test]
-    fn a_broken_header_is_refused() {
-        for (from, to) in [
-            ("-- reads:", "-- read:"),
-            ("limit count = 10", "limit count = ten"),
-            ("day date", "day datum"),
-            (" — rows", ""),
-        ] {
-            let text: &'static str = TEXT.replace(from, to).leak();
-            assert!(matches!(parse("of_day", text), Err(Error::Bug(_))), "{from} → {to}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_is_nearly_right_gets_a_suggestion() {
-        let names = ["queue_age", "run_inputs", "cost_by_run"];
-        assert_eq!(near("queue-age", names.into_iter()), ["queue_age"]);
-        assert_eq!(near("cost_by_rnu", names.into_iter()), ["cost_by_run"]);
-        assert_eq!(near("inputs", names.into_iter()), ["run_inputs"]);
-        assert!(near("nomenclature", names.into_iter()).is_empty());
-        assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("flaw", "lawn")), (3, 3, 2));
     }
 }
