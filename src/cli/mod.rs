@@ -11,6 +11,7 @@ mod classify;
 mod compare;
 mod completions;
 mod data;
+mod decisions;
 mod demo;
 mod evaluate;
 mod explain;

@@ -53,6 +53,20 @@ impl Table {
         Ok(Some(Table { place: place.clone(), inner }))
     }
 
+    /// The table as it was at an earlier version.
+    ///
+    /// # Errors
+    /// `Usage` for a version that is still to come.
+    pub async fn at_version(mut self, version: u64) -> Result<Table> {
+        let newest = self.version();
+        if version > newest {
+            return Err(Error::Usage(format!("{} has no version {version}; its newest is {newest}", self.place.url())));
+        }
+        let name = self.place.url().clone();
+        self.inner.load_version(version).await.context(|| format!("cannot open version {version} of {name}"))?;
+        Ok(self)
+    }
+
     /// Opens the table at `place`, creating it empty when there is none.
     ///
     /// # Errors

@@ -101,11 +101,29 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usi
 /// # Errors
 /// `Input` when a table of another shape is there.
 pub async fn register_table(context: &SessionContext, lake: &Place, contract: Contract) -> Result<bool> {
-    let Some(table) = Table::open(&lake.child(contract.table())).await? else {
+    Ok(register_version(context, lake, contract, None).await?.is_some())
+}
+
+/// Registers one table of a lake as it was at a version, or as it is; in place of what has its name. Gives the version that
+/// it has; `None` for a table that does not exist yet, which is empty.
+///
+/// # Errors
+/// As [`register_table`]; `Usage` for a version that there is not.
+pub async fn register_version(
+    context: &SessionContext,
+    lake: &Place,
+    contract: Contract,
+    version: Option<u64>,
+) -> Result<Option<u64>> {
+    context.deregister_table(contract.table())?;
+    let Some(mut table) = Table::open(&lake.child(contract.table())).await? else {
         let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
         context.register_table(contract.table(), Arc::new(empty))?;
-        return Ok(false);
+        return Ok(None);
     };
+    if let Some(version) = version {
+        table = table.at_version(version).await?;
+    }
     table.check_schema(contract.schema())?;
     let provider = table.provider().await?;
     let there = table.schema()?;
@@ -122,5 +140,5 @@ pub async fn register_table(context: &SessionContext, lake: &Place, contract: Co
         }
     };
     context.register_table(contract.table(), provider)?;
-    Ok(true)
+    Ok(Some(table.version()))
 }

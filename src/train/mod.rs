@@ -10,6 +10,7 @@ mod card;
 mod checks;
 mod compare;
 mod data;
+mod decisions;
 mod duel;
 mod evaluate;
 mod evaluation;
@@ -48,6 +49,7 @@ pub use compare::{
     CompareOptions, CompareWatcher, Comparison, Kind as ComparedKind, Leak, Row as ComparedRow, Upsampled, compare,
 };
 pub use data::Labelled;
+pub use decisions::{DecisionRecipe, Decisions, Frozen, LeftOut as DecisionsLeftOut, Report as DecisionReport};
 pub(crate) use duel::{Range, differences, evidence};
 pub use evaluate::{By, Metrics};
 pub use evaluation::{EvaluateOptions, Evaluation, MIN_ROWS, evaluate_model};

@@ -10,6 +10,7 @@ use super::architecture::Architecture;
 use super::card::Card;
 use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
+use super::decisions::{self, Decided, Decisions, Guard};
 use super::evaluate::{ClassRows, Metrics, confusions};
 use super::evaluation::card_slices;
 use super::extra::{Count, Weighted};
@@ -47,6 +48,8 @@ pub struct TrainOptions {
     pub recipe: Recipe,
     /// When to refuse the data.
     pub checks: CheckLimits,
+    /// Decisions of people to learn from, too.
+    pub decisions: Option<Decisions>,
     /// What the policy must keep.
     pub wanted: Wanted,
     /// Where checkpoints of the fit are kept.
@@ -95,6 +98,10 @@ impl TrainOptions {
 pub trait Watcher {
     /// The data were checked; nothing has been fitted yet.
     fn checked(&mut self, report: &DataReport);
+    /// Decisions of people were read, where they were asked for.
+    fn decided(&mut self, report: &decisions::Report) {
+        let _ = report;
+    }
     /// A step of the fit.
     fn fitting(&mut self, progress: &Progress);
     /// Another step begins.
@@ -232,6 +239,14 @@ impl Prepared {
             further.counts.push(count);
             further.files.extend(files);
         }
+        if let Some(from) = &options.decisions {
+            watcher.step("decisions");
+            let rows = parts.each().flat_map(|(part, rows)| rows.iter().map(move |(text, _)| (*text, part)));
+            let guard = Guard::new(self.split, rows, from, &options.lines, options.codes()).await?;
+            let decided = Decided::read(from, options.codes(), &guard, options.lines.limits).await?;
+            further.decide(decided, &parts.train, &options.recipe);
+            further.decided.iter().for_each(|decided| watcher.decided(&decided.report));
+        }
         Ok(further)
     }
 }
@@ -246,9 +261,28 @@ pub struct Further {
     made_vague: usize,
     counts: Vec<Count>,
     files: Vec<DataFile>,
+    /// What people decided, which is among the examples.
+    decided: Option<Decided>,
 }
 
 impl Further {
+    /// Adds what people decided. Examples with another code for a decided text take the decided one.
+    fn decide(&mut self, mut decided: Decided, train: &[(&str, Subheading)], recipe: &Recipe) {
+        let examples = self.examples.iter().map(|(text, code, _)| (text.as_str(), *code));
+        decided.report.corrected_rows = decided.differing(train.iter().copied().chain(examples));
+        for (text, code, _) in &mut self.examples {
+            *code = decided.code(text).unwrap_or(*code);
+        }
+        self.examples.extend(decided.examples(&recipe.decisions));
+        self.decided = Some(decided);
+    }
+
+    /// Labelled rows with the codes that people decided, where they did.
+    fn corrected<'t>(&self, rows: &[(&'t str, Subheading)]) -> Vec<(&'t str, Subheading)> {
+        let decided = |text: &str| self.decided.as_ref().and_then(|decided| decided.code(text));
+        rows.iter().map(|(text, code)| (*text, decided(text).unwrap_or(*code))).collect()
+    }
+
     /// BLAKE3 of the examples.
     pub(super) fn digest(&self) -> String {
         let mut digest = blake3::Hasher::new();
@@ -283,7 +317,8 @@ pub fn fit_bundle(
     options: &TrainOptions,
     watcher: &mut dyn Watcher,
 ) -> Result<FittedBundle> {
-    let parts = prepared.parts()?;
+    let mut parts = prepared.parts()?;
+    parts.train = further.corrected(&parts.train);
     let extra = &further.examples;
     watcher.step("vocabulary");
     let max_tokens = options.recipe.model.max_tokens;
@@ -367,6 +402,7 @@ fn measured(
         fit: history.clone(),
         checks: Some(prepared.report.clone()),
         extra: further.counts.clone(),
+        decisions: further.decided.as_ref().map(|decided| decided.report.clone()),
         made_vague: further.made_vague,
         recipe: options.recipe.in_force()?,
         command: options.command.clone(),
