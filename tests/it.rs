@@ -50,6 +50,8 @@ mod formats;
 mod fuzz;
 /// Gates of a promotion, the shadow period, and requests for labels.
 mod gates;
+/// Decisions of people as further labels.
+mod learning;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.

@@ -21,7 +21,8 @@ use crate::train::{
 
 #[derive(Args)]
 #[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
-                        normalisation never fall on both sides of the split. Example:\n\n  \
+                        normalisation never fall on both sides of the split. With --decisions, what people decided in the \
+                        lake is learned beside them, and texts that are measured on never are. Example:\n\n  \
                         harmonize train --input labelled/ --label hs6 --edition 2022 --registry models --name hs")]
 pub struct TrainArgs {
     #[command(flatten)]
