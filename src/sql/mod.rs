@@ -30,7 +30,7 @@ pub use predict::hs_predict;
 pub use text_of::text_of;
 
 /// The views over the tables of a lake, in the order in which they build on each other.
-pub const VIEWS: [(&str, &str); 10] = [
+pub const VIEWS: [(&str, &str); 15] = [
     ("current_predictions", include_str!("../../queries/current_predictions.sql")),
     ("coded_lines", include_str!("../../queries/coded_lines.sql")),
     ("effective_codes", include_str!("../../queries/effective_codes.sql")),
@@ -38,7 +38,12 @@ pub const VIEWS: [(&str, &str); 10] = [
     ("review_queue", include_str!("../../queries/review_queue.sql")),
     ("run_history", include_str!("../../queries/run_history.sql")),
     ("same_text_other_code", include_str!("../../queries/same_text_other_code.sql")),
+    ("same_text_in_run", include_str!("../../queries/same_text_in_run.sql")),
+    ("same_text_across_runs", include_str!("../../queries/same_text_across_runs.sql")),
+    ("declared_lines", include_str!("../../queries/declared_lines.sql")),
     ("declared_otherwise", include_str!("../../queries/declared_otherwise.sql")),
+    ("same_text_declared_otherwise", include_str!("../../queries/same_text_declared_otherwise.sql")),
+    ("findings", include_str!("../../queries/findings.sql")),
     ("current_nomenclature", include_str!("../../queries/current_nomenclature.sql")),
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
 ];
