@@ -1,12 +1,13 @@
 -- purpose: all findings in one form, a row for every line that one concerns; of what changed from one run to another a row for every change, with one of its lines
 -- reads:   declared_otherwise, declared_lines, same_text_declared_otherwise, predictions, same_text_in_run, same_text_across_runs, effective_codes, same_text_other_code
 -- yields:  kind, finding, finding_lines, finding_value, explained_by, text_digest, description, code, edition, other_codes, other_edition, declared_code, confidence, confidence_heading, confidence_chapter, value, decision, by_person, decided_by, decided_at, model_digest, run_id, run_date, other_decided_by, other_decided_at, other_run_id, other_run_date, line_id, source_file, source_row
-SELECT 'declared_otherwise' AS kind, source_file || '#' || CAST(source_row AS VARCHAR) AS finding, CAST(1 AS BIGINT) AS finding_lines,
-       value AS finding_value, CASE WHEN by_person THEN 'person' ELSE 'model' END AS explained_by, text_digest, description,
-       hs6 AS code, tariff_edition AS edition, declared_hs6 AS other_codes, CAST(NULL AS VARCHAR) AS other_edition, declared_code, confidence,
+SELECT 'declared_otherwise' AS kind, source_file || '#' || CAST(source_row AS VARCHAR) AS finding,
+       CAST(1 AS BIGINT) AS finding_lines, value AS finding_value,
+       CASE WHEN by_person THEN 'person' ELSE 'model' END AS explained_by, text_digest, description, hs6 AS code,
+       tariff_edition AS edition, declared_hs6 AS other_codes, CAST(NULL AS VARCHAR) AS other_edition, declared_code, confidence,
        confidence_heading, confidence_chapter, value, decision, by_person, decided_by, decided_at, model_digest, run_id, run_date,
-       CAST(NULL AS VARCHAR) AS other_decided_by, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS other_decided_at, CAST(NULL AS VARCHAR) AS other_run_id, CAST(NULL AS DATE) AS other_run_date, line_id,
-       source_file, source_row
+       CAST(NULL AS VARCHAR) AS other_decided_by, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS other_decided_at,
+       CAST(NULL AS VARCHAR) AS other_run_id, CAST(NULL AS DATE) AS other_run_date, line_id, source_file, source_row
 FROM declared_otherwise
 UNION ALL
 SELECT 'same_text_declared_otherwise', s.text_digest, s.lines, s.value, 'declaration', d.text_digest, d.description, d.hs6,
