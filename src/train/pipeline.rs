@@ -10,11 +10,12 @@ use super::architecture::Architecture;
 use super::card::Card;
 use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
-use super::decisions::{self, Decided, Decisions, Guard};
+use super::decisions::{self, Decisions};
 use super::evaluate::{ClassRows, Metrics, confusions};
 use super::evaluation::card_slices;
-use super::extra::{Count, Weighted};
+use super::extra::Weighted;
 use super::fit::{CheckpointPlace, Checkpoints, Progress};
+use super::further::Further;
 use super::inspect::{CheckOptions, DataReport};
 use super::judging::{Judging, Wanted};
 use super::learning::{Learning, Learnt, examples};
@@ -22,7 +23,6 @@ use super::recipe::Recipe;
 use super::record::{Record, SplitRecord};
 use super::split::{Grouping, Part, Split};
 use super::upsample::upsampled;
-use super::vague;
 use crate::error::{Error, Result};
 use crate::lake::Source;
 use crate::model::{Bundle, DataFile, Draft, Labels, Policy, VAGUE_CODE};
@@ -89,7 +89,7 @@ impl TrainOptions {
         Ok(CheckOptions { edition: self.edition, split, vague, limits: self.checks })
     }
 
-    fn codes(&self) -> &Codes {
+    pub(super) fn codes(&self) -> &Codes {
         self.codes.as_ref().unwrap_or_else(|| Codes::builtin(self.edition))
     }
 }
@@ -158,7 +158,7 @@ pub struct Prepared {
     lines: Vec<Line>,
     /// The part of each line, where the split does not say it.
     dealt: Option<Vec<Part>>,
-    repair_zeros: bool,
+    pub(super) repair_zeros: bool,
 }
 
 impl Prepared {
@@ -216,80 +216,6 @@ impl Prepared {
             None => self.split.part(&self.lines[row].text),
         };
         Parts::new(&self.lines, part, self.repair_zeros)
-    }
-
-    /// The further examples that the recipe asks for.
-    pub async fn further(&self, options: &TrainOptions, watcher: &mut dyn Watcher) -> Result<Further> {
-        let vague = options.recipe.vague.texts()?;
-        let mut further = Further { vague, ..Further::default() };
-        watcher.step("further examples");
-        let grouping = self.split.grouping();
-        let parts = self.parts()?;
-        let kept = parts.kept(grouping);
-        let made = (options.recipe.vague.share * parts.train.len() as f64) as usize;
-        let class: Subheading = VAGUE_CODE.parse()?;
-        let made = vague::examples(&further.vague, made, options.recipe.fit.seed).into_iter();
-        let made = made.filter(|text| !kept.contains(&grouping.key(text)));
-        further.examples.extend(made.map(|text| (text, class, 1.0)));
-        further.made_vague = further.examples.len();
-        for source in &options.recipe.extra {
-            let (examples, count, files) =
-                source.read(options.codes(), (&kept, grouping), self.repair_zeros, options.lines.limits).await?;
-            further.examples.extend(examples);
-            further.counts.push(count);
-            further.files.extend(files);
-        }
-        if let Some(from) = &options.decisions {
-            watcher.step("decisions");
-            let rows = parts.each().flat_map(|(part, rows)| rows.iter().map(move |(text, _)| (*text, part)));
-            let guard = Guard::new(self.split, rows, from, &options.lines, options.codes()).await?;
-            let decided = Decided::read(from, options.codes(), &guard, options.lines.limits).await?;
-            further.decide(decided, &parts.train, &options.recipe);
-            further.decided.iter().for_each(|decided| watcher.decided(&decided.report));
-        }
-        Ok(further)
-    }
-}
-
-/// Examples beside the labelled lines.
-#[derive(Clone, Debug, Default)]
-pub struct Further {
-    examples: Vec<Weighted>,
-    /// Texts that name no goods.
-    vague: Vec<String>,
-    /// Examples that were made from these.
-    made_vague: usize,
-    counts: Vec<Count>,
-    files: Vec<DataFile>,
-    /// What people decided, which is among the examples.
-    decided: Option<Decided>,
-}
-
-impl Further {
-    /// Adds what people decided. Examples with another code for a decided text take the decided one.
-    fn decide(&mut self, mut decided: Decided, train: &[(&str, Subheading)], recipe: &Recipe) {
-        let examples = self.examples.iter().map(|(text, code, _)| (text.as_str(), *code));
-        decided.report.corrected_rows = decided.differing(train.iter().copied().chain(examples));
-        for (text, code, _) in &mut self.examples {
-            *code = decided.code(text).unwrap_or(*code);
-        }
-        self.examples.extend(decided.examples(&recipe.decisions));
-        self.decided = Some(decided);
-    }
-
-    /// Labelled rows with the codes that people decided, where they did.
-    fn corrected<'t>(&self, rows: &[(&'t str, Subheading)]) -> Vec<(&'t str, Subheading)> {
-        let decided = |text: &str| self.decided.as_ref().and_then(|decided| decided.code(text));
-        rows.iter().map(|(text, code)| (*text, decided(text).unwrap_or(*code))).collect()
-    }
-
-    /// BLAKE3 of the examples.
-    pub(super) fn digest(&self) -> String {
-        let mut digest = blake3::Hasher::new();
-        for (text, code, weight) in &self.examples {
-            digest.update(format!("{code} {weight} {text}\n").as_bytes());
-        }
-        digest.finalize().to_hex().to_string()
     }
 }
 
@@ -454,7 +380,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Keys of the texts that are kept from the fit.
-    fn kept(&self, grouping: Grouping) -> HashSet<[u8; 16]> {
+    pub(super) fn kept(&self, grouping: Grouping) -> HashSet<[u8; 16]> {
         let parts = [&self.stop, &self.calibrate, &self.threshold, &self.test];
         parts.into_iter().flatten().map(|(text, _)| grouping.key(text)).collect()
     }
