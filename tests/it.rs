@@ -64,6 +64,8 @@ mod pages;
 mod real_lines;
 /// From one edition of the tariff to the next.
 mod reclassify;
+/// A past reclassification made again, and packs of its lines.
+mod reclassify_again;
 /// Versions, aliases, events, signatures: the registry as its users see it.
 mod registry;
 /// What the registry keeps when a writer is killed or its store is broken.

@@ -4,6 +4,7 @@
 //! What always holds: a pack says what the lake and the registry say and reads no clock, so that the same state makes the same
 //! bytes; its digest is over everything in it. Refuses: changing anything in either place.
 
+mod became;
 mod describe;
 mod findings;
 mod json;

@@ -7,6 +7,8 @@ mod checksum;
 mod commit;
 mod delta;
 mod durable;
+mod hold;
+mod log;
 mod place;
 mod reader;
 mod scan;
@@ -16,6 +18,7 @@ mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};
 pub use delta::{RunTag, Table, discard, missing};
+pub use hold::hold_at;
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};

@@ -7,8 +7,10 @@ mod classifier;
 mod explain;
 mod pair;
 mod predict;
+mod small;
 mod text_of;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::datasource::MemTable;
@@ -29,9 +31,16 @@ pub use pair::{Pair, ROLES, hs_predict_both};
 pub use predict::hs_predict;
 pub use text_of::text_of;
 
+use small::Small;
+
+/// The view that is worked out whole before it is joined with all predictions.
+const SHORTENED: &str = "shortened_files";
+
 /// The views over the tables of a lake, in the order in which they build on each other.
-pub const VIEWS: [(&str, &str); 15] = [
+pub const VIEWS: &[(&str, &str)] = &[
+    (SHORTENED, include_str!("../../queries/shortened_files.sql")),
     ("current_predictions", include_str!("../../queries/current_predictions.sql")),
+    ("counted_when", include_str!("../../queries/counted_when.sql")),
     ("coded_lines", include_str!("../../queries/coded_lines.sql")),
     ("effective_codes", include_str!("../../queries/effective_codes.sql")),
     ("challenger_differences", include_str!("../../queries/challenger_differences.sql")),
@@ -46,6 +55,7 @@ pub const VIEWS: [(&str, &str); 15] = [
     ("findings", include_str!("../../queries/findings.sql")),
     ("current_nomenclature", include_str!("../../queries/current_nomenclature.sql")),
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
+    ("unfinished_imports", include_str!("../../queries/unfinished_imports.sql")),
 ];
 
 /// Share of the machine that a session may take.
@@ -87,18 +97,48 @@ pub fn where_clause(lines: DataFrame, condition: &str) -> Result<DataFrame> {
     lines.filter(parsed).map_err(refused)
 }
 
+/// Versions of a lake's tables by their names; none for a table that does not exist.
+pub type Versions = BTreeMap<String, Option<u64>>;
+
 /// Registers the tables and views of a lake; a table that does not exist yet is there and empty. Gives the number of
 /// those that exist.
 pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usize> {
-    let mut tables = 0;
-    for contract in Contract::ALL {
-        tables += usize::from(register_table(context, lake, contract).await?);
+    Ok(register_lake_at(context, lake, None).await?.values().flatten().count())
+}
+
+/// Registers the tables and views of a lake as they were at these versions, or as they are; a table without a version is
+/// empty. Gives the versions.
+///
+/// # Errors
+/// As [`register_version`].
+pub async fn register_lake_at(context: &SessionContext, lake: &Place, at: Option<&Versions>) -> Result<Versions> {
+    let mut versions = Versions::new();
+    // What is committed later is read first: correlations before the nomenclatures that they make count, runs before the
+    // predictions that they are the record of.
+    for contract in Contract::ALL.into_iter().rev() {
+        let version = match at.map(|at| at.get(contract.table()).copied().flatten()) {
+            None => register_version(context, lake, contract, None).await?,
+            Some(Some(version)) => register_version(context, lake, contract, Some(version)).await?,
+            Some(None) => {
+                register_empty(context, contract)?;
+                None
+            }
+        };
+        versions.insert(contract.table().into(), version);
     }
     for (name, sql) in VIEWS {
-        let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?.into_view();
+        let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?;
+        let view = if name == SHORTENED { Small::of(view) } else { view.into_view() };
         context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
     }
-    Ok(tables)
+    Ok(versions)
+}
+
+fn register_empty(context: &SessionContext, contract: Contract) -> Result<()> {
+    let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
+    context.deregister_table(contract.table())?;
+    context.register_table(contract.table(), Arc::new(empty))?;
+    Ok(())
 }
 
 /// Registers one table of a lake, empty when it does not exist yet; whether it does.
