@@ -19,6 +19,7 @@ mod models;
 mod predict;
 mod reclassify;
 mod replay;
+mod review;
 mod sample;
 mod search;
 mod settings;
@@ -101,6 +102,8 @@ enum Command {
     Reclassify(reclassify::ReclassifyArgs),
     /// Score a past run again, compare it with the lake, and make packs for an auditor
     Replay(replay::ReplayArgs),
+    /// The lines that wait for people, as files, and their decisions back
+    Review(review::ReviewArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -167,6 +170,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Backfill(args) => backfill::run(args, matches).await,
         Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Replay(args) => replay::run(args, matches).await,
+        Command::Review(args) => review::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,

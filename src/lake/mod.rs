@@ -19,5 +19,5 @@ pub use delta::{RunTag, Table, discard, missing};
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
-pub use staged::Staged;
+pub use staged::{Staged, append_once};
 pub use writer::{NewFile, SinkOptions, TableWriter};

@@ -143,7 +143,7 @@ pub async fn import(
         (Contract::Correlations, correlation_rows(&new_correlations)?, print_of(there, &[], &new_correlations)),
     ] {
         let Some(rows) = rows else { continue };
-        match Staged::write(lake, contract, &rows, &fingerprint).await {
+        match Staged::write(lake, contract, std::slice::from_ref(&rows), &fingerprint).await {
             Ok(one) => staged.push(one),
             Err(e) => {
                 for one in &staged {
