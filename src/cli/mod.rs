@@ -21,6 +21,7 @@ mod models;
 mod predict;
 mod reclassify;
 mod replay;
+mod review;
 mod sample;
 mod search;
 mod settings;
@@ -105,6 +106,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Report what an auditor looks for first: equal goods with different codes, declarations that the codes contradict
     Findings(findings::FindingsArgs),
+    /// The lines that wait for people, as files, and their decisions back
+    Review(review::ReviewArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -172,6 +175,7 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Replay(args) => replay::run(args, matches).await,
         Command::Findings(args) => findings::run(args, matches).await,
+        Command::Review(args) => review::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,

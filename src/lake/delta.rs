@@ -169,6 +169,21 @@ impl Table {
         &mut self,
         files: Vec<NewFile>,
         tag: &RunTag,
+        metadata: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Outcome> {
+        self.append_if(None, files, tag, metadata).await
+    }
+
+    /// The same as the version right after `version` and no other: [`Outcome::Lost`] when the table has gone on since.
+    pub async fn append_after(&mut self, version: u64, files: Vec<NewFile>, tag: &RunTag) -> Result<Outcome> {
+        self.append_if(Some(version), files, tag, serde_json::Map::new()).await
+    }
+
+    async fn append_if(
+        &mut self,
+        after: Option<u64>,
+        files: Vec<NewFile>,
+        tag: &RunTag,
         mut metadata: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Outcome> {
         let partition_by = self.inner.snapshot()?.metadata().partition_columns().to_vec();
@@ -211,6 +226,9 @@ impl Table {
             }
             if let Some(error) = sent.take() {
                 return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
+            }
+            if after.is_some_and(|version| version != self.version()) {
+                return Ok(Outcome::Lost(format!("{} has gone on meanwhile", self.place.url())));
             }
             let snapshot = self.inner.snapshot()?;
             let commit = CommitBuilder::from(properties.clone()).with_actions(actions.clone()).build(

@@ -22,5 +22,5 @@ pub use hold::hold_at;
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
-pub use staged::Staged;
+pub use staged::{Staged, append_once};
 pub use writer::{NewFile, SinkOptions, TableWriter};

@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use output::Output;
+pub(super) use xlsx::{GOES_ON, LONG};
 
 use super::inert::inert;
 use crate::error::{Context, Error, Result};

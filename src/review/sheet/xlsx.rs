@@ -16,9 +16,9 @@ const MAX_UNITS: usize = 32_767;
 /// The sheet that explains.
 const HOW_TO: &str = "how to";
 /// The sheet with the parts of texts that no cell can hold, and its columns: which text, and its parts in their order.
-pub(in crate::review) const LONG: &str = "long texts";
+pub const LONG: &str = "long texts";
 /// Behind this, at the end of a cell, is the number of a text of that sheet.
-pub(in crate::review) const GOES_ON: &str = "\\+";
+pub const GOES_ON: &str = "\\+";
 
 pub(super) struct Book {
     sheet: Worksheet,
