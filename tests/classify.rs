@@ -119,7 +119,7 @@ fn every_view_plans_runs_and_yields_the_columns_that_it_promises() {
         runtime.block_on(async {
             let context = session(Limits { memory_bytes: 1 << 30, threads: 2 }).unwrap();
             register_lake(&context, &Place::open(at).unwrap()).await.unwrap();
-            for (name, text) in VIEWS {
+            for &(name, text) in VIEWS {
                 let promised: Vec<&str> = text
                     .lines()
                     .find_map(|l| l.strip_prefix("-- yields:"))

@@ -126,7 +126,7 @@ pub async fn register_lake_at(context: &SessionContext, lake: &Place, at: Option
         };
         versions.insert(contract.table().into(), version);
     }
-    for (name, sql) in VIEWS {
+    for &(name, sql) in VIEWS {
         let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?;
         let view = if name == SHORTENED { Small::of(view) } else { view.into_view() };
         context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;

@@ -133,6 +133,7 @@ mod tests {
                 source: "c.csv".into(),
                 import_id: String::new(),
             }],
+            unfinished: Vec::new(),
         }
     }
 
