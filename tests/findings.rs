@@ -151,8 +151,10 @@ fn prediction(run: usize, place: usize, texts: &[String], random: &mut Random) -
     let (day, model, edition) = RUNS[run];
     // A place keeps its text, but for a few that were rewritten.
     let text = (place * 7 + usize::from(random.below(20) == 0)) % texts.len();
-    let usual = CODES
-        [(text + usize::from(text % 4 == 0) * model as usize + usize::from(edition == "2022" && text % 6 == 0)) % 6];
+    let usual = CODES[(text
+        + usize::from(text.is_multiple_of(4)) * model as usize
+        + usize::from(edition == "2022" && text.is_multiple_of(6)))
+        % 6];
     let code = if random.below(12) == 0 { CODES[random.below(6)] } else { usual };
     let decision = ["accept", "accept", "accept", "carried", "mapped", "review", "refuse", "held"][random.below(8)];
     let declared = match random.below(11) {
@@ -191,8 +193,8 @@ fn decided(n: usize, texts: &[String], random: &mut Random) -> Value {
     json!({"decision_id": format!("d{n}"), "text_digest": format!("{text:032x}"),
         "source_file": line.then(|| format!("s3://lines/{}.parquet", place / 50)), "source_row": line.then_some(place % 50),
         "verdict": if hs6.is_null() { "unclassifiable" } else { "correct" }, "hs6": hs6,
-        "tariff_edition": ["2017", "2022", "2022"][random.below(3)], "binding": random.below(8) == 0,
-        "reviewer": ["Ana", "Ben"][random.below(2)],
+        "tariff_edition": (["2017", "2022", "2022"][random.below(3)]), "binding": random.below(8) == 0,
+        "reviewer": (["Ana", "Ben"][random.below(2)]),
         "decided_at": format!("2026-01-{:02}T{:02}:30:00+00:00", 1 + random.below(25), random.below(24))})
 }
 

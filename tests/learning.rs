@@ -290,8 +290,8 @@ fn every_decision_is_counted_once_as_used_or_by_why_it_is_not() {
             let hs6 = if verdict == "unclassifiable" { Value::Null } else { [json!(code), Value::Null][usize::from(pick(9) == 0)].clone() };
             json!({"decision_id": format!("{n:03}"), "text_digest": if pick(30) == 0 { Value::Null } else { json!(digest(text)) },
                 "source_file": line.map(|_| "file:///gone.parquet"), "source_row": line, "verdict": verdict, "hs6": hs6,
-                "shown_hs6": shown, "tariff_edition": edition, "binding": pick(12) == 0, "reviewer": ["Ana", "Ben"][pick(2)],
-                "reason_code": [Value::Null, json!("vague"), json!("other")][pick(3)],
+                "shown_hs6": shown, "tariff_edition": edition, "binding": pick(12) == 0, "reviewer": (["Ana", "Ben"][pick(2)]),
+                "reason_code": ([Value::Null, json!("vague"), json!("other")][pick(3)].clone()),
                 "decided_at": format!("2026-01-{:02}T00:00:00+00:00", 1 + pick(28))})
         })
         .collect();
