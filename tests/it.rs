@@ -74,6 +74,8 @@ mod registry_faults;
 mod registry_races;
 /// A past run once more, what is told when it is not the same, and packs for an auditor.
 mod replay;
+/// The queue as files for people, and their decisions back.
+mod review;
 /// The same job against S3 servers.
 mod s3;
 /// Where a model is weak: values that are worst, missing, many, or not there.

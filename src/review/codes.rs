@@ -26,6 +26,7 @@ pub fn read(cell: &Cell, codes: &[Subheading], edition: &str) -> Reading {
     let shown = shown(cell);
     let origins = match Origins::of(cell) {
         Ok(origins) => origins,
+        Err(EMPTY) => return Reading::Refused(EMPTY.into()),
         Err(why) => return Reading::Refused(format!("{shown} {why}")),
     };
     let found = origins.among(codes);
@@ -84,6 +85,7 @@ const DATE: &str = "it was turned into a date";
 /// Why a cell is no code.
 type Why = &'static str;
 
+const EMPTY: Why = "decided_code is empty; write the right code";
 const NO_CODE: Why = "is no code; write its six digits";
 const TOO_LONG: Why = "has more than six digits; write the six of the subheading";
 const TOO_SHORT: Why = "has fewer than six digits; write all six";
@@ -91,7 +93,7 @@ const TOO_SHORT: Why = "has fewer than six digits; write all six";
 impl Origins {
     fn of(cell: &Cell) -> Result<Origins, Why> {
         match cell {
-            Cell::Empty => Err("is empty; write a code"),
+            Cell::Empty => Err(EMPTY),
             Cell::Flag(_) => Err(NO_CODE),
             Cell::Number(number) => Ok(Origins { what: NUMBER, some: of_number(*number)?, ..Origins::default() }),
             Cell::Day(day, serial) => {
@@ -107,7 +109,7 @@ impl Origins {
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\'' || c == '\u{feff}');
         let some = |some: Vec<String>, what| Ok(Origins { some, what, ..Origins::default() });
         if text.is_empty() {
-            return Err("is empty; write a code");
+            return Err(EMPTY);
         }
         if text.bytes().all(|b| b.is_ascii_digit()) {
             return match text.len() {

@@ -8,6 +8,7 @@ mod output;
 mod parquet;
 mod xlsx;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -162,11 +163,7 @@ impl Sheet {
         match &mut self.body {
             Body::Csv(writer) => {
                 for (column, cell) in self.layout.columns.iter().zip(cells) {
-                    let text = match (column.holds, cell) {
-                        (_, None) => "".into(),
-                        (Holds::Text, Some(text)) => inert(text),
-                        (Holds::Code | Holds::Number, Some(text)) => plain(text),
-                    };
+                    let text = cell.map_or("".into(), |text| plain(column.holds, text));
                     writer.write_field(text.as_bytes()).map_err(of_csv)?;
                 }
                 writer.write_record(None::<&[u8]>).map_err(of_csv)
@@ -197,10 +194,14 @@ impl Sheet {
     }
 }
 
-/// A code or a number as it is; what is neither is made inert, so that no cell is ever a formula.
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    let number = text.parse::<f64>().is_ok_and(f64::is_finite);
-    if number || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())) { text.into() } else { inert(text) }
+/// The cell of a text. A code is as it is when it is digits, a number when it is one; anything else is inert.
+fn plain(holds: Holds, text: &str) -> Cow<'_, str> {
+    let is_plain = match holds {
+        Holds::Text => false,
+        Holds::Code => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
+        Holds::Number => text.parse::<f64>().is_ok_and(f64::is_finite),
+    };
+    if is_plain { text.into() } else { inert(text) }
 }
 
 fn of_csv(e: csv::Error) -> Error {

@@ -82,12 +82,12 @@ fn task_rows(task: &Value, number: u64, wanted: Wanted<'_>, each: &mut dyn FnMut
         return match task.get("data") {
             // A task that nobody annotated.
             Some(_) => Ok(()),
-            None => each(row(&flat(data))),
+            None => each(row(&settled(flat(data), data.get("code")))),
         };
     };
     for annotation in annotations {
         if annotation.get("was_cancelled").and_then(Value::as_bool) != Some(true) {
-            each(row(&filled(annotation)))?;
+            each(row(&settled(filled(annotation), data.get("code"))))?;
         }
     }
     Ok(())
@@ -110,14 +110,14 @@ fn filled(annotation: &Value) -> Map<String, Value> {
     if let Some(who) = annotation.get("completed_by").and_then(person) {
         found.insert("reviewer".into(), who.into());
     }
-    settled(found)
+    found
 }
 
 /// The same of an object of JSON-MIN.
 fn flat(object: &Map<String, Value>) -> Map<String, Value> {
     let mut found = Map::new();
     for name in FILLED.into_iter().chain([CANDIDATE]) {
-        let entered = object.get(name).map(|value| value.get("choices").unwrap_or(value));
+        let entered = object.get(name).map(|value| value.get("choices").or(value.get("text")).unwrap_or(value));
         if let Some(text) = entered.and_then(joined) {
             found.insert(name.to_string(), text.into());
         }
@@ -125,14 +125,19 @@ fn flat(object: &Map<String, Value>) -> Map<String, Value> {
     if let Some(who) = object.get("annotator").and_then(person) {
         found.entry("reviewer").or_insert(who.into());
     }
-    settled(found)
+    found
 }
 
-/// One of the candidates that was chosen is the code, unless another is written or there is none.
-fn settled(mut found: Map<String, Value>) -> Map<String, Value> {
+/// One of the candidates that was chosen is the code, unless another is written. A choice that a model made beforehand, and that
+/// nobody took away, says nothing where another code is right or none.
+fn settled(mut found: Map<String, Value>, shown: Option<&Value>) -> Map<String, Value> {
     let chosen = found.remove(CANDIDATE);
-    let decision = found.get("decision").and_then(Value::as_str);
-    if let Some(chosen) = chosen.filter(|_| decision == Some("correct")) {
+    let says = match found.get("decision").and_then(Value::as_str) {
+        Some("correct") => chosen.as_ref() != shown,
+        Some("unclassifiable") => false,
+        _ => true,
+    };
+    if let Some(chosen) = chosen.filter(|_| says) {
         found.entry(DECIDED).or_insert(chosen);
     }
     found

@@ -3,7 +3,9 @@
 //!
 //! A workbook is held in memory until it is saved.
 
-use rust_xlsxwriter::{DataValidation, Format, FormatAlign, Formula, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{
+    DataValidation, DocProperties, ExcelDateTime, Format, FormatAlign, Formula, Workbook, Worksheet, XlsxError,
+};
 
 use super::{Column, Holds, Layout};
 use crate::error::{Error, Result};
@@ -58,10 +60,7 @@ impl Book {
             match number {
                 Some(number) => self.sheet.write_number(self.rows, n, number).map_err(of_xlsx)?,
                 None => {
-                    let text = match column.holds {
-                        Holds::Text => inert(cell),
-                        Holds::Code | Holds::Number => super::plain(cell),
-                    };
+                    let text = super::plain(column.holds, cell);
                     let whole = text.encode_utf16().count() <= MAX_UNITS;
                     let text = if whole { text.into_owned() } else { self.parts(cell) };
                     self.sheet.write_string(self.rows, n, text).map_err(of_xlsx)?
@@ -92,6 +91,9 @@ impl Book {
             self.sheet.add_data_validation(1, column, below, column, &list).map_err(of_xlsx)?;
         }
         let mut book = Workbook::new();
+        // The same rows are the same bytes, whenever they are written.
+        let never = ExcelDateTime::from_ymd(2000, 1, 1).map_err(of_xlsx)?;
+        book.set_properties(&DocProperties::new().set_creation_datetime(&never));
         book.push_worksheet(self.sheet);
         book.push_worksheet(how_to);
         if !self.long.is_empty() {
