@@ -13,6 +13,7 @@ pub mod lake;
 pub mod model;
 pub mod policy;
 pub mod registry;
+pub mod review;
 pub mod sample;
 pub mod serve;
 pub mod sql;

@@ -14,6 +14,7 @@ fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
         "card",
         "classify",
         "replay",
+        "review",
         "predict",
         "explain",
         "models",

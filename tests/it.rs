@@ -56,6 +56,8 @@ mod fuzz;
 mod gates;
 /// Statements, and which sessions may run them.
 mod guard;
+/// Decisions of people as further labels.
+mod learning;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
@@ -74,6 +76,8 @@ mod readers;
 mod real_lines;
 /// From one edition of the tariff to the next.
 mod reclassify;
+/// A past reclassification made again, and packs of its lines.
+mod reclassify_again;
 /// Versions, aliases, events, signatures: the registry as its users see it.
 mod registry;
 /// What the registry keeps when a writer is killed or its store is broken.
@@ -82,14 +86,16 @@ mod registry_faults;
 mod registry_races;
 /// A past run once more, what is told when it is not the same, and packs for an auditor.
 mod replay;
+/// The queue as files for people, and their decisions back.
+mod review;
 /// The same job against S3 servers.
 mod s3;
+/// Each line is asked about once, however the query is written.
+mod scored_once;
 /// The lake over PostgreSQL's wire protocol, with real clients.
 mod serve;
 /// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
 mod shell;
-/// Each line is asked about once, however the query is written.
-mod scored_once;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
 /// The functions of SQL, one by one, and the examples of their document.

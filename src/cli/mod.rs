@@ -11,15 +11,18 @@ mod classify;
 mod compare;
 mod completions;
 mod data;
+mod decisions;
 mod demo;
 mod evaluate;
 mod explain;
+mod findings;
 mod interrupt;
 mod memory;
 mod models;
 mod predict;
 mod reclassify;
 mod replay;
+mod review;
 mod sample;
 mod search;
 mod serve;
@@ -103,6 +106,10 @@ enum Command {
     Reclassify(reclassify::ReclassifyArgs),
     /// Score a past run again, compare it with the lake, and make packs for an auditor
     Replay(replay::ReplayArgs),
+    /// Report what an auditor looks for first: equal goods with different codes, declarations that the codes contradict
+    Findings(findings::FindingsArgs),
+    /// The lines that wait for people, as files, and their decisions back
+    Review(review::ReviewArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -179,6 +186,8 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Backfill(args) => backfill::run(args, matches).await,
         Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Replay(args) => replay::run(args, matches).await,
+        Command::Findings(args) => findings::run(args, matches).await,
+        Command::Review(args) => review::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,
