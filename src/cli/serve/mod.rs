@@ -93,7 +93,7 @@ pub async fn run(args: ServeArgs, matches: &ArgMatches) -> Result<u8> {
     let (sender, signals) = mpsc::channel(4);
     tokio::spawn(async move {
         loop {
-            super::signal().await;
+            super::interrupt::ended().await;
             if sender.send(()).await.is_err() {
                 return;
             }
