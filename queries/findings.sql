@@ -19,15 +19,15 @@ JOIN same_text_declared_otherwise AS s ON s.text_digest = d.text_digest
 WHERE length(d.declared_hs6) = 6
 UNION ALL
 SELECT 'same_text_in_run', s.run_id || ' ' || s.text_digest, s.lines, s.value, s.explained_by, p.text_digest, p.description, p.hs6,
-       p.tariff_edition, array_to_string(array_remove_all(s.codes, p.hs6), ' '), p.tariff_edition, p.declared_code, p.confidence,
+       p.tariff_edition AS edition, array_to_string(array_remove_all(s.codes, p.hs6), ' '), p.tariff_edition AS other_edition, p.declared_code, p.confidence,
        p.confidence_heading, p.confidence_chapter, p.value, p.decision, false,
-       p.model_name || '@' || CAST(p.model_version AS VARCHAR), NULL, p.model_digest, p.run_id, p.run_date,
-       NULL, NULL, p.run_id, p.run_date, p.line_id, p.source_file, p.source_row
+       p.model_name || '@' || CAST(p.model_version AS VARCHAR), NULL, p.model_digest, p.run_id AS run_id, p.run_date AS run_date,
+       NULL, NULL, p.run_id AS other_run_id, p.run_date AS other_run_date, p.line_id, p.source_file, p.source_row
 FROM predictions AS p
 JOIN same_text_in_run AS s ON s.text_digest = p.text_digest AND s.run_id = p.run_id
 WHERE coalesce(p.served, true) AND p.hs6 IS NOT NULL AND p.decision IN ('accept', 'carried', 'mapped')
 UNION ALL
-SELECT 'same_text_across_runs', text_digest || ' ' || event, lines, value, explained_by, text_digest, description, codes, edition,
+SELECT 'same_text_across_runs', text_digest || ' ' || event, lines, value AS finding_value, explained_by, text_digest, description, codes, edition,
        earlier_codes, earlier_edition, declared_code, confidence, NULL, NULL, value, NULL, by_person, decided_by,
        CASE WHEN by_person THEN coded_at END, model_digest, run_id, run_date, earlier_decided_by,
        CASE WHEN earlier_by_person THEN earlier_coded_at END, earlier_run_id, earlier_run_date, line_id, source_file, source_row
