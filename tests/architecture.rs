@@ -86,6 +86,8 @@ fn a_library_has_one_home() {
         ("tokenizers", &["text"]),
         ("indicatif", &["cli"]),
         ("plotters", &["train"]),
+        ("calamine", &["review"]),
+        ("rust_xlsxwriter", &["review"]),
     ];
     let src = repository().join("src");
     for file in sources(&src) {
