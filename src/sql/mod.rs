@@ -7,6 +7,7 @@ mod classifier;
 mod explain;
 pub mod external;
 pub mod functions;
+mod giving_way;
 mod guard;
 mod lake_session;
 mod lake_tables;
@@ -85,7 +86,7 @@ fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
 
 /// The place for analyzer and optimiser rules, and the planner of their nodes, that every session has.
 fn with_rules(state: SessionStateBuilder) -> SessionStateBuilder {
-    state
+    state.with_physical_optimizer_rule(Arc::new(giving_way::GivingWay))
 }
 
 /// Rows for which an SQL condition over their columns holds.
