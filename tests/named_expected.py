@@ -317,19 +317,26 @@ def oldest_waiting(day=None, chapter=None, limit=100):
     return first(limit, sorted(rows, key=lambda r: (r["waiting_since"], r["source_file"], r["source_row"])))
 
 
+def codes_and_days(rows):
+    codes = sorted({r["hs6"] for r in rows} - {None})
+    return {
+        "hs6": codes[0] if codes else None, "other_hs6": codes[-1] if len(codes) > 1 else None,
+        "first_day": min(r["run_date"] for r in rows), "last_day": max(r["run_date"] for r in rows),
+    }  # fmt: skip
+
+
 @query
 def texts_waiting(chapter=None, limit=100):
     rows = []
     for digest, of in groups(QUEUE, lambda r: r["text_digest"]).items():
-        surest = min(of, key=lambda r: (r["confidence"] is None, -(r["confidence"] or 0), r["place"]))
         if digest and chapter in (None, *{(r["hs6"] or "")[:2] for r in of}):
+            surest = max((r["confidence"] for r in of if r["confidence"] is not None), default=None)
             rows.append(
                 {
                     "text_digest": digest, "description": min(r["description"] for r in of), "lines": len(of),
-                    "queue_ratio": len(of) / len(QUEUE), "hs6": surest["hs6"],
-                    "suggestions": len({r["hs6"] for r in of} - {None}), "confidence": surest["confidence"],
-                    "reasons": surest["reasons"],
+                    "queue_ratio": len(of) / len(QUEUE), "confidence": surest,
                 }
+                | codes_and_days(of)
             )  # fmt: skip
     return first(limit, sorted(rows, key=lambda r: (-r["lines"], r["text_digest"])))
 
@@ -756,14 +763,10 @@ def declared_by_value(confidence=0.9, limit=100):
 @query
 def duplicate_texts(at_least=2, limit=100):
     rows = [
-        {
-            "text_digest": digest, "line_ratio": len(of) / len(CURRENT), "files": len({r["source_file"] for r in of}),
-            "code_count": len({r["hs6"] for r in of} - {None}), "hs6": min((r["hs6"] for r in of if r["hs6"]), default=None),
-        }
-        | about(of)
+        {"text_digest": digest, "line_ratio": len(of) / len(CURRENT)} | codes_and_days(of) | about(of)
         for digest, of in groups(CURRENT, lambda r: r["text_digest"]).items()
         if digest and len(of) >= at_least
-    ]  # fmt: skip
+    ]
     return first(limit, sorted(rows, key=lambda r: (-r["lines"], r["text_digest"])))
 
 

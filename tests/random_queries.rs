@@ -1,4 +1,4 @@
-use crate::support::bench::{Bench, rows, runtime};
+use crate::support::bench::{Bench, Models, rows, runtime};
 use crate::support::random::Random;
 
 /// Makes queries over the tables of `queries/scored_once.sql` that give the same rows whenever they run.
@@ -196,7 +196,8 @@ fn random_queries_answer_as_without_the_rule_and_score_no_more() {
     let (queries, first) = (from_env("HARMONIZE_QUERIES", 200), from_env("HARMONIZE_QUERY_SEED", 1));
     let (mut failed, mut refused, mut less) = (Vec::new(), 0, 0);
     runtime().block_on(async {
-        let (on, off) = (Bench::new(true).await, Bench::new(false).await);
+        let models = Models::new();
+        let (on, off) = (Bench::over(&models, true).await, Bench::over(&models, false).await);
         for seed in first..first + queries {
             let sql = Writer { random: Random(seed), aliases: 0 }.query();
             let (got, without) = match (on.got(&sql).await, off.got(&sql).await) {

@@ -122,7 +122,7 @@ fn scripts_run_in_the_order_given_and_the_first_mistake_ends_them() {
     let seen = asked(&lake, &["-c", "SELECT 1 AS n; SELECT 10 AS n", "-f", &file, "-c", "SELECT 4 AS n"]);
     assert_eq!(seen, [json!({"n": 1}), json!({"n": 10}), json!({"n": 2}), json!({"t": ";", "n": 3}), json!({"n": 4})]);
 
-    std::fs::write(&file, "SELECT 1 AS n;\n\nSELECT 2 AS n; SELECT\n   FRM x;\nSELECT 3 AS n;\n").unwrap();
+    std::fs::write(&file, "SELECT 1 AS n;\n\nSELECT 2 AS n; SELECT 1 +\n   FROM;\nSELECT 3 AS n;\n").unwrap();
     let ended = run(&["sql", "--lake", &lake, "--format", "ndjson", "-f", &file]);
     assert_eq!((ended.code, ended.out.as_str()), (2, "{\"n\":1}\n{\"n\":2}\n"), "{}", ended.err);
     assert!(ended.err.contains("two.sql, statement 3, line 3") && ended.err.contains("Line: 4"), "{}", ended.err);
@@ -199,10 +199,14 @@ fn named_queries_run_by_flag_and_by_command() {
     let (lake, file) = (path(dir.path(), "lake"), dir.path().join("in/lines.parquet"));
     write_lines(&file, &[Some("cotton shirts for men"), Some("steel bolts"), Some("x")]);
     ok(&classify_args(file.parent().unwrap().to_str().unwrap(), &lake));
-    let by_flag = asked(&lake, &["--query", "lines_by_reason"]);
-    let by_command = asked(&lake, &["-c", "\\run lines_by_reason"]);
+    let by_flag = asked(&lake, &["--query", "reasons_by_frequency"]);
+    let by_command = asked(&lake, &["-c", "\\run reasons_by_frequency"]);
     assert!(!by_flag.is_empty());
     assert_eq!(by_flag, by_command);
+    let by_flag = asked(&lake, &["--query", "threshold_effect", "--param", "threshold=0.5"]);
+    assert_eq!(by_flag, asked(&lake, &["-c", "\\run threshold_effect 'threshold=0.5'"]));
+    let ended = refused(&lake, &["--query", "threshold_effect"]);
+    assert!(ended.code == 2 && ended.err.contains("threshold"), "{}", ended.err);
     let listed = asked(&lake, &["-c", "\\queries"]);
     assert!(listed.len() >= 20 && listed.iter().all(|q| q["purpose"].as_str().unwrap().len() > 10), "{listed:?}");
     let told = asked(&lake, &["-c", "\\queries lines_by_reason"]);
@@ -304,9 +308,7 @@ fn external_tables_on_s3_are_read_and_copy_writes_there_when_it_may() {
     assert_eq!(rows(&ok_with(&[&sql[..], &[&back]].concat(), &env)), [json!({"n": 11})]);
     // A lake in the bucket is written by the program's own commands alone.
     let inside = ["sql", "--lake", &bucket.url("lake"), "--allow-write"];
-    for target in
-        ["lake/x.csv", "lake/predictions/_delta_log/00000000000000000000.json", "lake//x.csv", "lake/models/x.csv"]
-    {
+    for target in ["lake/x.csv", "lake/predictions/_delta_log/00000000000000000000.json", "lake/models/x.csv"] {
         let ended = run_with(&[&inside[..], &[&format!("COPY (SELECT 1) TO '{}'", bucket.url(target))]].concat(), &env);
         assert!(ended.code == 2 && ended.err.contains("is inside"), "{target}: {}{}", ended.out, ended.err);
     }

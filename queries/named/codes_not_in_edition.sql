@@ -1,14 +1,13 @@
 -- purpose: codes that count and that an edition of the tariff does not have, orphaned ones (without a successor) first
--- reads:   effective_codes, current_predictions, current_nomenclature, current_correlations
+-- reads:   effective_codes, current_nomenclature, current_correlations
 -- yields:  hs6, tariff_edition, successors, lines, decided_lines, texts, value
 -- param: edition text — the edition, such as 2022; its nomenclature has to be in the lake, or every code is listed
 -- successors counts the codes of the edition that share goods with it, by the table from the code's own edition.
 WITH codes AS (
-  SELECT e.hs6, e.tariff_edition, count(*) AS lines, count(e.decided_at) AS decided_lines, count(DISTINCT e.text_digest) AS texts,
-         sum(p.value) AS value
-  FROM effective_codes AS e
-  JOIN current_predictions AS p ON p.source_file = e.source_file AND p.source_row = e.source_row
-  WHERE e.hs6 IS NOT NULL
+  SELECT hs6, tariff_edition, count(*) AS lines, count(decided_at) AS decided_lines, count(DISTINCT text_digest) AS texts,
+         sum(value) AS value
+  FROM effective_codes
+  WHERE hs6 IS NOT NULL
   GROUP BY 1, 2
 ),
 links AS (

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::lake::{Place, Table};
 
 /// Tables for the files and URLs that a statement names where a table may stand, as in `FROM 's3://bucket/lines.parquet'`. They
-/// are in the session until [`NamedFiles::forget`].
+/// are in the session while what is given back lives; plans that were made keep their tables.
 ///
 /// # Errors
 /// Those of the store; a name behind which there is nothing is left to the planner.
@@ -56,10 +56,9 @@ pub struct NamedFiles {
     names: Vec<String>,
 }
 
-impl NamedFiles {
-    /// Takes the names out of the session again; plans that were made keep their tables.
-    pub fn forget(self) {
-        for name in self.names {
+impl Drop for NamedFiles {
+    fn drop(&mut self) {
+        for name in self.names.drain(..) {
             // It was put there a moment ago.
             let _ = self.context.deregister_table(TableReference::bare(name));
         }
@@ -135,9 +134,13 @@ fn reach(runtime: &RuntimeEnv, location: &str) -> Result<()> {
 
 /// The Delta table at a location; `None` when there is none.
 async fn delta_at(location: &str) -> Result<Option<Table>> {
-    match location.contains(['*', '?', '[']) {
+    if location.contains(['*', '?', '[']) {
+        return Ok(None);
+    }
+    let place = Place::open(location)?;
+    match place.is_local() && place.url().to_file_path().is_ok_and(|path| path.is_file()) {
         true => Ok(None),
-        false => Table::open(&Place::open(location)?).await,
+        false => Table::open(&place).await,
     }
 }
 

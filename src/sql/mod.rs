@@ -7,6 +7,7 @@ mod classifier;
 mod explain;
 pub mod external;
 pub mod functions;
+mod giving_way;
 mod guard;
 mod lake_session;
 mod lake_tables;
@@ -96,6 +97,8 @@ fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .set_bool("datafusion.execution.parquet.reorder_filters", true);
     config.options_mut().execution.sort_spill_reservation_bytes = limits.memory_bytes / 16;
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    // A join that gives way can be cancelled.
+    let state = state.with_physical_optimizer_rule(Arc::new(giving_way::GivingWay));
     SessionContext::new_with_state(once::once(state, SCORING).build())
 }
 

@@ -10,6 +10,7 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use harmonize::lake::Place;
+use harmonize::model::Policy;
 use harmonize::registry::{Loaded, Registry};
 use harmonize::sample::{self, Spec};
 use harmonize::sql::{Classifier, Explainer, Limits, ONCE_RULE, hs_explain, hs_predict, session};
@@ -36,7 +37,9 @@ pub fn tables() -> &'static Tables {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     TABLES.get_or_init(|| {
         let registry = Registry::new(Place::open(&lab().registry).unwrap());
-        let loaded = Arc::new(runtime().block_on(registry.load(&"hs@1".parse().unwrap())).unwrap());
+        // The caller may be in a runtime.
+        let load = || runtime().block_on(registry.load(&"hs@1".parse().unwrap())).unwrap();
+        let loaded = Arc::new(std::thread::scope(|scope| scope.spawn(load).join().unwrap()));
         let spec = Spec { rows: LINES as u64, seed: 31, ..Spec::default() };
         let texts = sample::chunk(&spec, 0).unwrap()["description"].as_string::<i32>().clone();
         let lines = tempfile::tempdir().unwrap();
@@ -82,11 +85,28 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().unwrap()
 }
 
-/// A session over the tables, with the counters of its models.
+/// Models with their counters.
+#[derive(Clone)]
+pub struct Models {
+    pub predict: Arc<Classifier>,
+    /// The same under another policy.
+    pub other: Arc<Classifier>,
+}
+
+impl Models {
+    pub fn new() -> Models {
+        let loaded = &tables().loaded;
+        let policy = &loaded.bundle.policy;
+        let strict = Policy { threshold: 1.01, ..policy.clone() };
+        let classifier = |policy| Arc::new(Classifier::new(loaded, policy).unwrap());
+        Models { predict: classifier(policy), other: classifier(&strict) }
+    }
+}
+
+/// A session over the tables.
 pub struct Bench {
     pub context: SessionContext,
-    pub predict: Arc<Classifier>,
-    other: Arc<Classifier>,
+    pub models: Models,
     dir: tempfile::TempDir,
 }
 
@@ -100,20 +120,23 @@ pub struct Got {
 }
 
 impl Bench {
-    pub async fn new(once: bool) -> Bench {
+    /// One whose models nobody else asks.
+    pub async fn new() -> Bench {
+        Bench::over(&Models::new(), true).await
+    }
+
+    /// With the rule or without.
+    pub async fn over(models: &Models, once: bool) -> Bench {
         let tables = tables();
         let context = session(Limits { memory_bytes: 1 << 30, threads: 2 }).unwrap();
         if !once {
             assert!(context.remove_optimizer_rule(ONCE_RULE));
         }
-        let policy = &tables.loaded.bundle.policy;
-        let predict = Arc::new(Classifier::new(&tables.loaded, policy).unwrap());
-        let strict = harmonize::model::Policy { threshold: 1.01, ..policy.clone() };
-        let other = Arc::new(Classifier::new(&tables.loaded, &strict).unwrap());
-        context.register_udf(hs_predict(Arc::clone(&other)).with_aliases(["hs_other"]));
+        let Models { predict, other } = models.clone();
+        context.register_udf(hs_predict(other).with_aliases(["hs_other"]));
         context.register_udf(hs_predict(Arc::clone(&predict)));
-        context.register_udf(hs_explain(Arc::new(Explainer::new(Arc::clone(&tables.loaded), Arc::clone(&predict)))));
-        let bench = Bench { context, predict, other, dir: tempfile::tempdir().unwrap() };
+        context.register_udf(hs_explain(Arc::new(Explainer::new(Arc::clone(&tables.loaded), predict))));
+        let bench = Bench { context, models: models.clone(), dir: tempfile::tempdir().unwrap() };
         let lines = tables.lines.path().display();
         bench
             .run(&format!("CREATE EXTERNAL TABLE lines STORED AS PARQUET PARTITIONED BY (month) LOCATION '{lines}/'"))
@@ -137,7 +160,8 @@ impl Bench {
     }
 
     pub async fn got(&self, statements: &str) -> Result<Got, String> {
-        let (rows, others) = (self.predict.rows(), self.other.rows());
+        let Models { predict, other } = &self.models;
+        let (rows, others) = (predict.rows(), other.rows());
         let statements = statements.replace("{dir}", self.dir.path().to_str().unwrap());
         let mut last = (Vec::new(), String::new());
         for statement in statements.split(';').map(str::trim).filter(|s| !s.is_empty()) {
@@ -149,7 +173,7 @@ impl Bench {
         let (batches, planned) = last;
         let produced = batches.first().map(|b| described(&b.schema()));
         let schema = format!("{planned}\n{produced:?}");
-        Ok(Got { batches, schema, scored: self.predict.rows() - rows, other: self.other.rows() - others })
+        Ok(Got { batches, schema, scored: predict.rows() - rows, other: other.rows() - others })
     }
 
     /// A plan as `EXPLAIN` shows it.

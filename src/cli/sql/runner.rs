@@ -4,11 +4,16 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
+use datafusion::common::Result as DfResult;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::{DFParser, Statement};
 use futures::StreamExt;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinError;
 
 use super::form::Form;
 use super::params::Params;
@@ -61,13 +66,12 @@ impl Runner {
     }
 
     async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
-        if self.guard.is_safe() {
-            return self.session.plan_statement(statement).await;
-        }
-        let files = external::named_files(self.session.context(), &statement).await?;
-        let plan = self.session.plan_statement(statement).await;
-        files.forget();
-        plan
+        let _files = match self.guard.is_safe() {
+            true => None,
+            false => Some(external::named_files(self.session.context(), &statement).await?),
+        };
+        let session = self.session.clone();
+        aside(async move { session.plan_statement(statement).await }).await
     }
 
     /// Runs a query of `queries/` by its name.
@@ -97,10 +101,11 @@ impl Runner {
         if external::prepare(self.session.context(), &plan).await? {
             return self.done();
         }
-        let answer = self.session.execute(plan).await?;
+        let session = self.session.clone();
+        let answer = aside(async move { session.execute(plan).await }).await?;
         match answer.schema().fields().is_empty() {
             true => {
-                answer.collect().await?;
+                aside(async move { Ok(answer.collect().await?) }).await?;
                 self.done()
             }
             false => self.rows(answer).await,
@@ -116,20 +121,25 @@ impl Runner {
 
     async fn rows(&mut self, answer: DataFrame) -> Result<Went> {
         self.view.check()?;
-        let task = Arc::new(answer.task_ctx());
-        let plan = answer.create_physical_plan().await?;
+        let (plan, stream) = aside(async move {
+            let task = Arc::new(answer.task_ctx());
+            let plan = answer.create_physical_plan().await?;
+            let stream = execute_stream(Arc::clone(&plan), task)?;
+            Ok((plan, stream))
+        })
+        .await?;
         let schema = plan.schema();
         let sink = self.view.destination.sink()?;
         let fate = sink.fate();
         let mut writer = self.view.form.rows(&schema, sink, self.view.expanded).map_err(|e| fate.explain(e))?;
-        let progress = Progress::of(Arc::clone(&plan));
+        let progress = Progress::of(plan);
         let shares_the_terminal = self.view.destination.path().is_none() && std::io::stdout().is_terminal();
-        let mut stream = execute_stream(plan, task)?;
+        let (mut batches, reading) = read_aside(stream);
         let mut ticks = tokio::time::interval(TICK);
         let mut rows = 0;
         loop {
             let batch = tokio::select! {
-                batch = stream.next() => batch,
+                batch = batches.recv() => batch,
                 _ = ticks.tick() => {
                     progress.tell(rows);
                     continue;
@@ -147,10 +157,34 @@ impl Runner {
             }
         }
         progress.clear();
+        // A stream that ended in a panic looks like one that ended.
+        reading.join().await.map_err(panicked)?;
         writer.finish(&schema).map_err(|e| fate.explain(e))?;
         self.view.tell(rows);
         Ok(if fate.is_gone() { Went::Unread } else { Went::Well })
     }
+}
+
+/// Does work on another thread, so that this one hears the keyboard; dropped, it gives the work up.
+async fn aside<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    SpawnedTask::spawn(work).join().await.map_err(panicked)?
+}
+
+/// Batches of a stream that is read on another thread, two ahead.
+fn read_aside(mut stream: SendableRecordBatchStream) -> (Receiver<DfResult<RecordBatch>>, SpawnedTask<()>) {
+    let (sender, batches) = tokio::sync::mpsc::channel(2);
+    let reading = SpawnedTask::spawn(async move {
+        while let Some(batch) = stream.next().await {
+            if sender.send(batch).await.is_err() {
+                break;
+            }
+        }
+    });
+    (batches, reading)
+}
+
+fn panicked(e: JoinError) -> Error {
+    Error::Bug(format!("a statement ended in a panic: {e}"))
 }
 
 impl View {

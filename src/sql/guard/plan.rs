@@ -82,7 +82,9 @@ impl Guard {
             other => return refuse(format!("{} is not offered", other.name())),
         };
         self.needs(class, ddl.name())?;
+        let drops = matches!(ddl, DdlStatement::DropTable(_) | DdlStatement::DropView(_));
         match is_of_the_lake(name) {
+            true if drops => refuse(format!("{name} is of the lake and stays")),
             true => refuse(format!("{name} is a table or view of the lake: choose another name")),
             false => Ok(()),
         }

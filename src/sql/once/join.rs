@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, JoinType, Result};
+use datafusion::common::{Column, JoinType, Result, TableReference};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan};
 
@@ -41,7 +41,7 @@ impl Hoist<'_> {
         let right_keys = self.score(&mut sides.right, right_keys)?;
         sides.keys = left_keys.into_iter().zip(right_keys).collect();
         if node.join_type == JoinType::LeftMark {
-            sides.qualify()?;
+            self.qualify(&mut sides)?;
         }
         let scope = self.joined(node, sides)?;
         self.filtered(scope, above)
@@ -49,16 +49,15 @@ impl Hoist<'_> {
 
     /// The sides under names that differ, and what the join was written with over them.
     fn sides(&mut self, node: &Join, mut left: Scope, mut right: Scope) -> Result<Sides> {
-        use JoinType::{Full, Left, LeftMark, Right};
+        use JoinType::{Full, Left, Right};
         let (left_type, right_type) = (matches!(node.join_type, Right | Full), matches!(node.join_type, Left | Full));
-        // The mark's name depends on what the right side is called.
-        if right_type || node.join_type == LeftMark {
-            right = self.closed(right)?;
-        }
         if left_type {
-            left = self.closed(left)?;
+            self.close(&mut left)?;
         }
-        let rename_left = node.join_type == LeftMark || (right.is_plain() && !left.is_plain());
+        if right_type {
+            self.close(&mut right)?;
+        }
+        let rename_left = right.is_plain() && !left.is_plain();
         let (renamed, other) = if rename_left { (&mut left, &right) } else { (&mut right, &left) };
         let names: HashMap<Column, Column> =
             renamed.collisions(other).into_iter().map(|c| (c, Column::new_unqualified(self.name()))).collect();
@@ -77,13 +76,11 @@ impl Hoist<'_> {
         Ok(Sides { left, right, keys, conditions })
     }
 
-    /// A scope as it was written, without anything left open.
-    fn closed(&mut self, scope: Scope) -> Result<Scope> {
-        if scope.is_plain() {
-            return Ok(scope);
-        }
-        let plan = self.restore(scope)?;
-        Ok(self.leaf(plan))
+    /// Computes what was left open.
+    fn close(&mut self, scope: &mut Scope) -> Result<()> {
+        let columns = std::mem::take(&mut scope.columns);
+        scope.columns = self.computed(scope, columns, false)?;
+        Ok(())
     }
 
     /// Conditions of an inner join: those that stay are left in place, those for the rows it finds are given back.
@@ -160,24 +157,22 @@ impl Hoist<'_> {
         scope.written = Arc::clone(&node.schema);
         Ok(scope.with_plan(plan))
     }
-}
 
-impl Sides {
-    /// Gives the right side's answers the qualifier of its other columns, which the name of the mark is taken from.
-    fn qualify(&mut self) -> Result<()> {
-        let Some((Some(qualifier), _)) = self.right.written.iter().next() else { return Ok(()) };
-        let columns = self.right.plan.schema().columns().into_iter();
-        let bare = columns.filter(|c| c.relation.is_none());
-        let names: HashMap<Column, Column> =
-            bare.map(|c| (c.clone(), Column::new(Some(qualifier.clone()), c.name))).collect();
-        if names.is_empty() {
+    /// Gives all columns of the right side one qualifier: the mark has that of the first, whichever is left when those that
+    /// nobody reads are gone.
+    fn qualify(&self, sides: &mut Sides) -> Result<()> {
+        let columns = sides.right.plan.schema().columns();
+        if columns.iter().all(|c| c.relation.is_some() && c.relation == columns[0].relation) {
             return Ok(());
         }
-        self.right.rename(&names)?;
-        for condition in &mut self.conditions {
+        let qualifier = TableReference::bare(self.name());
+        let new = |c: Column| (c, Column::new(Some(qualifier.clone()), self.name()));
+        let names: HashMap<Column, Column> = columns.into_iter().map(new).collect();
+        sides.right.rename(&names)?;
+        for condition in &mut sides.conditions {
             *condition = renamed_in(std::mem::take(condition), &names)?;
         }
-        for (_, key) in &mut self.keys {
+        for (_, key) in &mut sides.keys {
             *key = renamed_in(std::mem::take(key), &names)?;
         }
         Ok(())

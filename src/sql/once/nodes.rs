@@ -71,7 +71,7 @@ impl Hoist<'_> {
     }
 
     /// Columns of the plan with the values of expressions; each has one of its own when asked for.
-    fn computed(&mut self, scope: &mut Scope, exprs: Vec<Expr>, own: bool) -> Result<Vec<Expr>> {
+    pub fn computed(&mut self, scope: &mut Scope, exprs: Vec<Expr>, own: bool) -> Result<Vec<Expr>> {
         let (mut columns, mut new) = (Vec::new(), Vec::<(Column, Expr)>::new());
         for expr in self.score(scope, exprs)? {
             let same = new.iter().find(|(_, other)| !own && *other == expr && !expr.is_volatile());
