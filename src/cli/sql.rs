@@ -16,7 +16,8 @@ use crate::sql::{Classifier, Explainer, hs_explain, hs_predict, register_lake, s
 #[derive(Args)]
 #[command(after_help = "Tables: predictions, decisions, runs, label_requests, nomenclature, correlations; views: \
                         current_predictions, coded_lines, effective_codes, challenger_differences, review_queue, run_history, \
-                        same_text_other_code, declared_otherwise, current_nomenclature, current_correlations. Example:\n\n  \
+                        same_text_other_code, declared_otherwise, current_nomenclature, current_correlations, shortened_files, counted_when, \
+                        unfinished_imports. Example:\n\n  \
                         harmonize sql --lake lake \"SELECT decision, count(*) FROM predictions GROUP BY 1\"")]
 pub struct SqlArgs {
     /// The query; it may read, not write
