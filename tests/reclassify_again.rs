@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::reclassify::{args, import, lake_of, lake_with, two};
+use crate::reclassify::{args, import, small_lake, two};
 use crate::support::lab::{folder, lab, number, ok, path, read, run, sql};
 use crate::support::servers::python;
 
@@ -44,14 +44,11 @@ fn decide(lake: &str, of: &[usize]) {
     }
 }
 
-const FEW: &str = "SELECT * FROM t WHERE row < 6000";
 const LINES: u64 = 18_000;
 
 /// A lake of a few lines that was reclassified; its run.
 fn reclassified(dir: &Path) -> (String, String) {
-    let input = path(dir, "in");
-    python("derive_lines.py", &[&lab().lines, &input, FEW], &[]);
-    let lake = lake_with(dir, &input, &["--value", "value"]);
+    let lake = small_lake(dir);
     decide(&lake, &[3, 5]);
     ok(&args(&lake, "hs@1", &["--threshold", "0.7", "--audit-ratio", "0.1"]));
     let run = "SELECT run_id FROM run_history WHERE command = 'reclassify'";
@@ -83,7 +80,7 @@ fn a_reclassification_is_made_again_whatever_the_lake_has_seen_since() {
     for more in [
         &[][..],
         &["--threads", "1", "--batch-rows", "777"],
-        &["--memory", "2MiB", "--threads", "3", "--kernel", "plain"],
+        &["--memory", "128MiB", "--threads", "3", "--kernel", "plain"],
     ] {
         let (code, report) = told(&lake, &[&[run_id.as_str()], more].concat());
         assert_eq!((code, rows(&report)), (0, only("equal", LINES)), "{more:?} {report}");
@@ -301,12 +298,12 @@ fn a_pack_of_a_reclassified_line_shows_what_became_of_its_code() {
 #[test]
 fn making_a_reclassification_again_writes_nothing() {
     let dir = folder();
-    let lake = lake_of(dir.path());
+    let lake = small_lake(dir.path());
     import(&lake);
     ok(&args(&lake, "hs@1", &["--threshold", "0.8"]));
     let before = copy(&lake, dir.path(), "before");
-    let (code, report) = told(&lake, &["latest", "--memory", "4MiB"]);
-    assert_eq!((code, rows(&report)), (0, only("equal", 140_000)), "{report}");
+    let (code, report) = told(&lake, &["latest", "--memory", "512MiB"]);
+    assert_eq!((code, rows(&report)), (0, only("equal", LINES)), "{report}");
     let same = std::process::Command::new("diff").args(["-rq", &before, &lake]).output().unwrap();
     assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
 }
