@@ -6,12 +6,13 @@
 static ALLOCATOR: support::allocations::Watched = support::allocations::Watched;
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults, a browser, sessions over
-    //! tables for queries.
+    //! What several chapters stand on: the program, a trained model, sample lines, a small lake, servers and faults, a browser,
+    //! sessions over tables for queries.
     pub mod allocations;
     pub mod bench;
     pub mod browser;
     pub mod lab;
+    pub mod lake;
     pub mod models;
     pub mod proxy;
     pub mod random;
@@ -80,6 +81,10 @@ mod s3;
 mod scored_once;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
+/// The functions of SQL, one by one, and the examples of their document.
+mod sql_functions;
+/// The session over a lake, and the tables that are functions.
+mod sql_lake;
 /// The tariff as data: imported, compared, checked.
 mod tariff;
 /// Training: checks, splits, seeds.

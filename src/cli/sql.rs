@@ -9,9 +9,9 @@ use datafusion::prelude::{Expr, ident};
 
 use super::settings::{PlaceArgs, Settings, TrustArgs};
 use super::table::{Format, print};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lake::{InputTable, Source, SourceOptions};
-use crate::sql::{Classifier, Explainer, hs_explain, hs_predict, register_lake, session, text_of};
+use crate::sql::{LakeOptions, LakeSession, text_of};
 
 #[derive(Args)]
 #[command(after_help = "Tables: predictions, decisions, runs, label_requests, nomenclature, correlations; views: \
@@ -23,7 +23,7 @@ pub struct SqlArgs {
     query: String,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Model for hs_predict(text), such as hs@7 or hs@champion; without it there is no hs_predict
+    /// Model of calls such as hs_predict(text) that name none: hs@7, hs@champion; without it each call names its own
     #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     model: Option<String>,
     #[command(flatten)]
@@ -42,18 +42,17 @@ pub struct SqlArgs {
 pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
     let mut settings = Settings::new(matches, args.place.config.as_deref())?;
     let lake = settings.lake(&args.place)?;
-    let context = session(settings.limits(&args.place)?)?;
-    let tables = register_lake(&context, &lake).await?;
-    if tables == 0 && args.input.is_none() {
+    let options = LakeOptions {
+        lake: lake.clone(),
+        registry: Some(settings.trusted_registry(&args.place, &args.trust)?),
+        model: args.model.as_deref().map(str::parse).transpose()?,
+        limits: settings.limits(&args.place)?,
+    };
+    let session = LakeSession::open(options).await?;
+    if session.tables() == 0 && args.input.is_none() {
         eprintln!("{} holds no tables yet: those of the views are empty", lake.url());
     }
-    context.register_udf(text_of());
-    if let Some(model) = &args.model {
-        let loaded = Arc::new(settings.trusted_registry(&args.place, &args.trust)?.load(&model.parse()?).await?);
-        let classifier = Arc::new(Classifier::new(&loaded, &loaded.bundle.policy)?);
-        context.register_udf(hs_predict(Arc::clone(&classifier)));
-        context.register_udf(hs_explain(Arc::new(Explainer::new(loaded, classifier))));
-    }
+    let context = session.context();
     if let Some(inputs) = &args.input {
         let options = SourceOptions { text: args.text.clone(), quarantine: false };
         let source = Source::pin(inputs, options).await?;
@@ -71,15 +70,9 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
         context.register_table("lines", raw.select(columns)?.into_view())?;
     }
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let answer = context.sql_with_options(&args.query, read_only).await.map_err(|e| {
-        let e = Error::from(e);
-        match (&e, &args.model) {
-            (Error::Usage(m), None) if m.contains("'hs_predict'") => {
-                Error::Usage("hs_predict needs a model: give --model, such as --model hs@1".into())
-            }
-            _ => e,
-        }
-    })?;
+    let plan = session.plan(&args.query).await?;
+    read_only.verify_plan(&plan)?;
+    let answer = session.execute(plan).await?;
     let schema = Arc::clone(answer.schema().inner());
     let mut batches = answer.collect().await?;
     if batches.is_empty() {
@@ -87,5 +80,7 @@ pub async fn run(args: SqlArgs, matches: &ArgMatches) -> Result<u8> {
         batches.push(RecordBatch::new_empty(schema));
     }
     print(&batches, args.format)?;
+    // The process ends here: giving back a model piece by piece would be a good part of its time.
+    std::mem::forget(session);
     Ok(0)
 }

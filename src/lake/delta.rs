@@ -117,6 +117,11 @@ impl Table {
         }
     }
 
+    /// A table that was loaded.
+    pub(super) fn at(place: &Place, inner: DeltaTable) -> Table {
+        Table { place: place.clone(), inner }
+    }
+
     /// Where the table is.
     pub fn place(&self) -> &Place {
         &self.place
@@ -332,7 +337,7 @@ pub(super) async fn live_files(place: &Place) -> Result<BTreeSet<String>> {
 }
 
 /// A table handle over our own object store.
-fn handle(place: &Place) -> Result<DeltaTable> {
+pub(super) fn handle(place: &Place) -> Result<DeltaTable> {
     register_log_stores();
     let mut url = place.url().clone();
     url.set_path(&format!("{}/", url.path()));

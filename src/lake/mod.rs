@@ -12,6 +12,7 @@ mod reader;
 mod scan;
 mod source;
 mod staged;
+mod travel;
 mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};

@@ -5,32 +5,34 @@
 mod cache;
 mod classifier;
 mod explain;
+pub mod functions;
+mod lake_session;
+mod lake_tables;
 mod once;
 mod pair;
-mod predict;
-mod text_of;
+mod snapshot;
+mod tables;
+mod values;
 
 use std::sync::Arc;
 
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{Expr, lit};
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, ident};
-use datafusion::scalar::ScalarValue;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use crate::contract::Contract;
-use crate::error::{Context, Error, Result};
-use crate::lake::{Place, Table, missing};
+use crate::error::{Error, Result};
+use crate::lake::{Place, Table};
+use lake_tables::{LakeTables, provider_of};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
-pub use explain::{Explainer, Explanation, hs_explain};
-pub use once::{RULE as ONCE_RULE, Scoring};
+pub use explain::{Explainer, Explanation};
+pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, predict_of, text_of};
+pub use lake_session::{LakeOptions, LakeSession};
+pub use once::RULE as ONCE_RULE;
 pub use pair::{Pair, ROLES, hs_predict_both};
-pub use predict::hs_predict;
-pub use text_of::text_of;
 
 /// The views over the tables of a lake, in the order in which they build on each other.
 pub const VIEWS: [(&str, &str); 10] = [
@@ -57,6 +59,17 @@ pub struct Limits {
 
 /// A session with the given limits and nothing in it.
 pub fn session(limits: Limits) -> Result<SessionContext> {
+    Ok(session_on(limits, runtime(limits)?))
+}
+
+/// Bounded memory, for one session or for several that share it.
+fn runtime(limits: Limits) -> Result<Arc<RuntimeEnv>> {
+    let five = std::num::NonZeroUsize::MIN.saturating_add(4);
+    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five);
+    Ok(RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?)
+}
+
+fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads)
         .with_information_schema(true)
@@ -64,19 +77,14 @@ pub fn session(limits: Limits) -> Result<SessionContext> {
         .set_bool("datafusion.execution.parquet.pushdown_filters", true)
         .set_bool("datafusion.execution.parquet.reorder_filters", true);
     config.options_mut().execution.sort_spill_reservation_bytes = limits.memory_bytes / 16;
-    let five = std::num::NonZeroUsize::MIN.saturating_add(4);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five)))
-        .build_arc()?;
-    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    Ok(SessionContext::new_with_state(once::once(builder, SCORING).build()))
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    SessionContext::new_with_state(with_rules(state).build())
 }
 
-/// Functions of a model.
-const SCORING: Scoring = Scoring {
-    is: |function| matches!(function.name(), "hs_predict" | "hs_predict_both" | "hs_explain"),
-    same: |_| None,
-};
+/// The place for analyzer and optimiser rules, and the planner of their nodes, that every session has.
+fn with_rules(state: SessionStateBuilder) -> SessionStateBuilder {
+    once::once(state, functions::SCORING)
+}
 
 /// Rows for which an SQL condition over their columns holds.
 ///
@@ -95,15 +103,11 @@ pub fn where_clause(lines: DataFrame, condition: &str) -> Result<DataFrame> {
 /// Registers the tables and views of a lake; a table that does not exist yet is there and empty. Gives the number of
 /// those that exist.
 pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usize> {
-    let mut tables = 0;
-    for contract in Contract::ALL {
-        tables += usize::from(register_table(context, lake, contract).await?);
+    let tables = LakeTables::open(lake).await?;
+    for (name, provider) in tables.iter() {
+        context.register_table(name, Arc::clone(provider))?;
     }
-    for (name, sql) in VIEWS {
-        let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?.into_view();
-        context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
-    }
-    Ok(tables)
+    Ok(tables.count())
 }
 
 /// Registers one table of a lake, empty when it does not exist yet; whether it does.
@@ -111,26 +115,7 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usi
 /// # Errors
 /// `Input` when a table of another shape is there.
 pub async fn register_table(context: &SessionContext, lake: &Place, contract: Contract) -> Result<bool> {
-    let Some(table) = Table::open(&lake.child(contract.table())).await? else {
-        let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
-        context.register_table(contract.table(), Arc::new(empty))?;
-        return Ok(false);
-    };
-    table.check_schema(contract.schema())?;
-    let provider = table.provider().await?;
-    let there = table.schema()?;
-    // What a table of an older contract lacks is null.
-    let missing = missing(there.as_ref(), contract.schema());
-    let provider = match missing.fields().is_empty() {
-        true => provider,
-        false => {
-            let mut columns: Vec<Expr> = there.fields().iter().map(|f| ident(f.name())).collect();
-            for field in missing.fields() {
-                columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
-            }
-            context.read_table(provider)?.select(columns)?.into_view()
-        }
-    };
-    context.register_table(contract.table(), provider)?;
-    Ok(true)
+    let table = Table::open(&lake.child(contract.table())).await?;
+    context.register_table(contract.table(), provider_of(contract, table.as_ref()).await?)?;
+    Ok(table.is_some())
 }
