@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Float32Type;
 
-use crate::support::bench::{Bench, LINES, Models, rows, runtime, tables};
+use crate::support::bench::{Bench, LINES, rows, runtime, tables};
 
 /// Read when the tests run: a new case needs no build.
 const QUERIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/queries/scored_once.sql");
@@ -42,8 +42,8 @@ fn miscounted(what: &str, wanted: &str, got: u64) -> Option<String> {
     (!right).then(|| format!("{what} {got}, expected {wanted}"))
 }
 
-async fn complaints(case: &Case, models: &Models) -> Vec<String> {
-    let (on, off) = (Bench::over(models, true).await, Bench::over(models, false).await);
+async fn complaints(case: &Case, bench: &Bench) -> Vec<String> {
+    let (on, off) = (bench.beside().await, bench.call_by_call().await);
     let (got, without) = (on.got(&case.statements).await, off.got(&case.statements).await);
     let (got, without) = match (got, without) {
         (Ok(got), Ok(without)) => (got, without),
@@ -80,9 +80,9 @@ fn every_shape_of_query_scores_its_lines_once_and_answers_as_without_the_rule() 
     assert!(cases.len() >= 40, "{}", cases.len());
     let only = std::env::var("HARMONIZE_QUERY").unwrap_or_default();
     let runtime = runtime();
-    let (mut wrong, models) = (Vec::new(), Models::new());
+    let (mut wrong, bench) = (Vec::new(), runtime.block_on(Bench::new()));
     for case in cases.iter().filter(|case| case.get("name").unwrap().contains(only.as_str())) {
-        let complaints = runtime.block_on(complaints(case, &models));
+        let complaints = runtime.block_on(complaints(case, &bench));
         wrong
             .extend(complaints.into_iter().map(|c| format!("{}: {c}\n{}", case.get("name").unwrap(), case.statements)));
     }
@@ -97,7 +97,7 @@ fn groups_by_an_answer_are_those_that_the_model_gives_line_by_line() {
         let bench = Bench::new().await;
         let sql = "SELECT hs_predict(d)['hs6'] AS hs6, count(*) AS n FROM lines WHERE x < 3 AND hs_predict(d)['confidence'] > 0.5 GROUP BY 1";
         let got = rows(&bench.run(sql).await, false);
-        let answers = bench.models.predict.predict(&(Arc::new(tables.texts.clone()) as ArrayRef)).unwrap();
+        let answers = bench.predict.predict(&(Arc::new(tables.texts.clone()) as ArrayRef)).unwrap();
         let confidence = answers.column_by_name("confidence").unwrap().as_primitive::<Float32Type>();
         let hs6 = answers.column_by_name("hs6").unwrap().as_string::<i32>();
         let mut counts = std::collections::BTreeMap::new();
@@ -120,18 +120,18 @@ fn a_plan_shows_the_model_and_what_it_scored() {
         let query =
             "SELECT hs_predict(d)['hs6'], count(*) FROM lines WHERE x < 3 AND hs_predict(d)['confidence'] > 0.5 GROUP BY 1";
         let plan = bench.explained(&format!("EXPLAIN {query}")).await;
-        assert_eq!(plan.matches("Score: hs_predict(lines.d) AS __score").count(), 1, "{plan}");
-        assert_eq!(plan.matches("ScoreExec: hs_predict(d@").count(), 1, "{plan}");
+        assert_eq!(plan.matches("Score: hs_predict[hs@1](lines.d) AS __score").count(), 1, "{plan}");
+        assert_eq!(plan.matches("ScoreExec: hs_predict[hs@1](d@").count(), 1, "{plan}");
         assert_eq!(
-            plan.matches("by hs_predict[hs@1]").count(),
+            plan.matches("hs_predict[hs@1](").count(),
             2,
             "once in the logical plan, once in the other\n{plan}"
         );
         let analysed = bench.explained(&format!("EXPLAIN ANALYZE {query}")).await;
         let score = analysed.lines().find(|l| l.contains("ScoreExec")).unwrap();
         assert!(score.contains("output_rows=360") && score.contains("elapsed_compute="), "{score}");
-        bench.context.remove_optimizer_rule(harmonize::sql::ONCE_RULE);
-        assert!(!bench.explained(&format!("EXPLAIN {query}")).await.contains("Score"));
+        let plain = bench.call_by_call().await.explained(&format!("EXPLAIN {query}")).await;
+        assert!(!plain.contains("Score"), "{plain}");
     });
 }
 
@@ -158,12 +158,13 @@ fn a_plan_that_was_optimised_before_is_taken_as_it_is() {
     runtime().block_on(async {
         let bench = Bench::new().await;
         let query = "SELECT id, hs_predict(d)['hs6'] FROM lines WHERE hs_predict(d)['confidence'] > 0.5 AND x < 3";
-        let plan = bench.context.sql(query).await.unwrap().into_optimized_plan().unwrap();
-        let again = bench.context.execute_logical_plan(plan).await.unwrap();
+        let context = bench.session.context();
+        let plan = context.state().optimize(&bench.session.plan(query).await.unwrap()).unwrap();
+        let again = context.execute_logical_plan(plan).await.unwrap();
         let more = again.clone().filter(datafusion::prelude::ident("id").lt(datafusion::prelude::lit(600))).unwrap();
-        let before = bench.models.predict.rows();
+        let before = bench.predict.rows();
         assert_eq!(rows(&again.collect().await.unwrap(), false), rows(&bench.run(query).await, false));
-        assert_eq!(bench.models.predict.rows() - before, 720);
+        assert_eq!(bench.predict.rows() - before, 720);
         let wanted = bench.run(&format!("{query} AND id < 600")).await;
         assert_eq!(rows(&more.collect().await.unwrap(), false), rows(&wanted, false));
     });
@@ -180,6 +181,6 @@ fn a_text_of_two_relations_goes_through_the_network_once() {
         let distinct =
             bench.run("SELECT count(DISTINCT hs_predict(d)['text_digest']) AS n FROM lines WHERE x = 6").await;
         let distinct = distinct[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
-        assert_eq!(bench.models.predict.texts(), distinct as u64);
+        assert_eq!(bench.predict.texts(), distinct as u64);
     });
 }

@@ -38,7 +38,7 @@ pub use explain::{Explainer, Explanation};
 pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, text_of};
 pub use guard::{Class, Guard};
 pub use lake_session::{LakeOptions, LakeSession};
-pub use once::{RULE as ONCE_RULE, Scoring};
+pub use once::RULE as ONCE_RULE;
 pub use pair::{Pair, ROLES, hs_predict_both};
 
 /// The views over the tables of a lake, in the order in which they build on each other.
@@ -99,11 +99,8 @@ fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
     // A join that gives way can be cancelled.
     let state = state.with_physical_optimizer_rule(Arc::new(giving_way::GivingWay));
-    SessionContext::new_with_state(once::once(state, SCORING).build())
+    SessionContext::new_with_state(once::once(state, functions::SCORING).build())
 }
-
-/// Functions of a model.
-const SCORING: Scoring = Scoring { is: functions::asks_a_model, same: functions::as_predict };
 
 /// Rows for which an SQL condition over their columns holds.
 ///

@@ -7,10 +7,10 @@
 --   flagged  line_id: 0, 20, 40, ... 1,180 (60 rows)
 --   days     month and name: (1, 'Jan') to (4, 'Apr')
 --   codes    code: some that the model gives
--- Functions: hs_predict, and hs_other, which is the same model under another policy.
+-- The session's model is hs@1; hs@2 gives the same answers.
 --
--- A case is a header and statements. `name` says what it is, `scored` how many lines hs_predict may answer (exactly, or
--- `at most N`), `other` how many hs_other may (0 unless said), `why` how the number comes about where it is not plain.
+-- A case is a header and statements. `name` says what it is, `scored` how many lines hs@1 may answer (exactly, or
+-- `at most N`), `other` how many hs@2 may (0 unless said), `why` how the number comes about where it is not plain.
 -- The last statement's rows are compared with those of a session without the rule, in their order where `rows: ordered`, and not
 -- at all where `rows: some`, because the query leaves open which. {dir} is a folder.
 
@@ -439,17 +439,17 @@ SELECT hs_predict('steel bolts')['hs6'], hs_predict('steel bolts')['confidence']
 -- name: two models
 -- scored: 1200
 -- other: 1200
-SELECT id, hs_predict(d)['decision'], hs_other(d)['decision'] FROM lines WHERE hs_predict(d)['decision'] <> hs_other(d)['decision']
+SELECT id, hs_predict(d)['decision'], hs_predict(d, 'hs@2')['decision'] FROM lines WHERE hs_predict(d)['decision'] = hs_predict(d, 'hs@2')['decision']
 
 -- name: the second model for what the first leaves
 -- scored: 360
 -- other: 0
-SELECT id FROM lines WHERE hs_predict(d)['confidence'] > 2 AND hs_other(d)['confidence'] > 0.5 AND x < 3
+SELECT id FROM lines WHERE hs_predict(d)['confidence'] > 2 AND hs_predict(d, 'hs@2')['confidence'] > 0.5 AND x < 3
 
 -- name: the second model for what the first chooses
 -- scored: 1200
 -- other: 0
-SELECT id, CASE WHEN hs_predict(d)['confidence'] > 2 THEN hs_other(d)['hs6'] ELSE hs_predict(d)['hs6'] END AS hs6 FROM lines
+SELECT id, CASE WHEN hs_predict(d)['confidence'] > 2 THEN hs_predict(d, 'hs@2')['hs6'] ELSE hs_predict(d)['hs6'] END AS hs6 FROM lines
 
 -- name: words of the lines that are chosen
 -- scored: 120
@@ -498,3 +498,37 @@ JOIN (SELECT month, avg(hs_predict(d)['confidence']) AS mean FROM lines WHERE x 
 -- name: the text as a group, scored for each
 -- scored: at most 360
 SELECT d, hs_predict(d)['hs6'], count(*) AS n FROM lines WHERE x < 3 GROUP BY d
+
+-- name: functions that are fields of one answer
+-- scored: 1200
+SELECT id, hs_code(d), hs_confidence(d), hs_predict(d)['decision'] FROM lines WHERE hs_code(d) > '3' ORDER BY hs_confidence(d)
+
+-- name: the code alone
+-- scored: 1200
+SELECT hs_code(d) AS code, count(*) AS n FROM lines GROUP BY 1
+
+-- name: the best codes are those of the answer
+-- scored: 120
+SELECT id, hs_topk(d, 2), hs_topk(d, 5), hs_code(d), hs_predict(d)['alternatives'] FROM lines WHERE x = 1
+
+-- name: a number of codes that differs by line
+-- scored: 240
+-- why: it is a call of its own
+SELECT id, hs_topk(d, 1 + x % 5), hs_code(d) FROM lines WHERE x = 1
+
+-- name: a function under a model that is named, and the same model unnamed
+-- scored: 120
+SELECT id, hs_code(d), hs_code(d, 'hs@1'), hs_confidence(d, 'hs@1') FROM lines WHERE x = 1
+
+-- name: codes within a prefix that a column has
+-- scored: 120
+SELECT id, hs_code(d), hs_within(d, substr(hs_code(d), 1, 2)), hs_within(d, '85') FROM lines WHERE x = 1 AND hs_code(d) IS NOT NULL
+
+-- name: a null has null fields and costs an answer
+-- scored: at most 1200
+SELECT id, hs_code(d), hs_predict(d)['decision'] FROM lines WHERE d IS NULL
+
+-- name: the code carried through a sort
+-- scored: 1200
+-- rows: ordered
+SELECT hs_code(d), id FROM lines ORDER BY hs_code(d), id

@@ -3,21 +3,22 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, ListBuilder, StringBuilder};
-use arrow::array::{RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch,
+    StringArray, StringBuilder,
+};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::DataFrame;
 use harmonize::lake::Place;
-use harmonize::model::Policy;
-use harmonize::registry::{Loaded, Registry};
+use harmonize::registry::Registry;
 use harmonize::sample::{self, Spec};
-use harmonize::sql::{Classifier, Explainer, Limits, ONCE_RULE, hs_explain, hs_predict, session};
+use harmonize::sql::{Classifier, LakeOptions, LakeSession, Limits, ONCE_RULE};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-use super::lab::lab;
+use super::models::Models;
 
 /// Rows of `lines`.
 pub const LINES: usize = 1_200;
@@ -26,7 +27,9 @@ const SMALL: usize = 210;
 
 /// What the tables of `queries/scored_once.sql` are made of; their head says what they hold.
 pub struct Tables {
-    pub loaded: Arc<Loaded>,
+    /// `hs@1` and `hs@2`, which give the same answers.
+    registry: Registry,
+    _models: tempfile::TempDir,
     pub texts: StringArray,
     /// Folder with `lines`, `month=1` to `month=4`.
     lines: tempfile::TempDir,
@@ -36,10 +39,11 @@ pub struct Tables {
 pub fn tables() -> &'static Tables {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     TABLES.get_or_init(|| {
-        let registry = Registry::new(Place::open(&lab().registry).unwrap());
+        let models = tempfile::tempdir().unwrap();
+        let registry = Registry::new(Place::open(&Models::on_disk(models.path(), 2).url).unwrap());
         // The caller may be in a runtime.
         let load = || runtime().block_on(registry.load(&"hs@1".parse().unwrap())).unwrap();
-        let loaded = Arc::new(std::thread::scope(|scope| scope.spawn(load).join().unwrap()));
+        let loaded = std::thread::scope(|scope| scope.spawn(load).join().unwrap());
         let spec = Spec { rows: LINES as u64, seed: 31, ..Spec::default() };
         let texts = sample::chunk(&spec, 0).unwrap()["description"].as_string::<i32>().clone();
         let lines = tempfile::tempdir().unwrap();
@@ -53,7 +57,7 @@ pub fn tables() -> &'static Tables {
         codes.sort();
         codes.dedup();
         let codes = codes.into_iter().step_by(3).map(Some).collect();
-        Tables { loaded, texts, lines, codes }
+        Tables { registry, _models: models, texts, lines, codes }
     })
 }
 
@@ -85,28 +89,13 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().unwrap()
 }
 
-/// Models with their counters.
-#[derive(Clone)]
-pub struct Models {
-    pub predict: Arc<Classifier>,
-    /// The same under another policy.
-    pub other: Arc<Classifier>,
-}
-
-impl Models {
-    pub fn new() -> Models {
-        let loaded = &tables().loaded;
-        let policy = &loaded.bundle.policy;
-        let strict = Policy { threshold: 1.01, ..policy.clone() };
-        let classifier = |policy| Arc::new(Classifier::new(loaded, policy).unwrap());
-        Models { predict: classifier(policy), other: classifier(&strict) }
-    }
-}
-
-/// A session over the tables.
+/// Sessions over the tables, with the counters of their models.
 pub struct Bench {
-    pub context: SessionContext,
-    pub models: Models,
+    pub session: LakeSession,
+    /// `hs@1`, which is asked when no model is named.
+    pub predict: Arc<Classifier>,
+    /// `hs@2`.
+    other: Arc<Classifier>,
     dir: tempfile::TempDir,
 }
 
@@ -122,21 +111,35 @@ pub struct Got {
 impl Bench {
     /// One whose models nobody else asks.
     pub async fn new() -> Bench {
-        Bench::over(&Models::new(), true).await
+        let tables = tables();
+        let dir = tempfile::tempdir().unwrap();
+        let options = LakeOptions {
+            lake: Place::open(dir.path().join("lake").to_str().unwrap()).unwrap(),
+            registry: Some(tables.registry.clone()),
+            model: Some("hs@1".parse().unwrap()),
+            limits: Limits { memory_bytes: 1 << 30, threads: 2 },
+        };
+        Bench::over(LakeSession::open(options).await.unwrap()).await
     }
 
-    /// With the rule or without.
-    pub async fn over(models: &Models, once: bool) -> Bench {
+    /// Another one that asks the same models.
+    pub async fn beside(&self) -> Bench {
+        Bench::over(self.session.beside().unwrap()).await
+    }
+
+    /// Without the rule.
+    pub async fn call_by_call(&self) -> Bench {
+        let bench = self.beside().await;
+        assert!(bench.session.context().remove_optimizer_rule(ONCE_RULE));
+        bench
+    }
+
+    async fn over(session: LakeSession) -> Bench {
         let tables = tables();
-        let context = session(Limits { memory_bytes: 1 << 30, threads: 2 }).unwrap();
-        if !once {
-            assert!(context.remove_optimizer_rule(ONCE_RULE));
-        }
-        let Models { predict, other } = models.clone();
-        context.register_udf(hs_predict(other).with_aliases(["hs_other"]));
-        context.register_udf(hs_predict(Arc::clone(&predict)));
-        context.register_udf(hs_explain(Arc::new(Explainer::new(Arc::clone(&tables.loaded), predict))));
-        let bench = Bench { context, models: models.clone(), dir: tempfile::tempdir().unwrap() };
+        let predict = Arc::clone(session.model(None).await.unwrap().classifier());
+        let other = session.model(Some(&"hs@2".parse().unwrap())).await.unwrap();
+        let other = Arc::clone(other.classifier());
+        let bench = Bench { session, predict, other, dir: tempfile::tempdir().unwrap() };
         let lines = tables.lines.path().display();
         bench
             .run(&format!("CREATE EXTERNAL TABLE lines STORED AS PARQUET PARTITIONED BY (month) LOCATION '{lines}/'"))
@@ -152,20 +155,25 @@ impl Bench {
 
     fn memory(&self, name: &str, batch: RecordBatch) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
-        self.context.register_table(name, Arc::new(table)).unwrap();
+        self.session.context().register_table(name, Arc::new(table)).unwrap();
+    }
+
+    async fn frame(&self, sql: &str) -> harmonize::Result<DataFrame> {
+        let plan = self.session.plan(sql).await?;
+        self.session.execute(plan).await
     }
 
     pub async fn run(&self, sql: &str) -> Vec<RecordBatch> {
-        self.context.sql(sql).await.unwrap().collect().await.unwrap()
+        let frame = self.frame(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
     pub async fn got(&self, statements: &str) -> Result<Got, String> {
-        let Models { predict, other } = &self.models;
-        let (rows, others) = (predict.rows(), other.rows());
+        let (rows, others) = (self.predict.rows(), self.other.rows());
         let statements = statements.replace("{dir}", self.dir.path().to_str().unwrap());
         let mut last = (Vec::new(), String::new());
         for statement in statements.split(';').map(str::trim).filter(|s| !s.is_empty()) {
-            let frame = self.context.sql(statement).await.map_err(|e| e.to_string())?;
+            let frame = self.frame(statement).await.map_err(|e| e.to_string())?;
             let planned = format!("{:?}", described(frame.schema().as_arrow()));
             let batches = frame.collect().await.map_err(|e| e.to_string())?;
             last = (batches, planned);
@@ -173,7 +181,7 @@ impl Bench {
         let (batches, planned) = last;
         let produced = batches.first().map(|b| described(&b.schema()));
         let schema = format!("{planned}\n{produced:?}");
-        Ok(Got { batches, schema, scored: predict.rows() - rows, other: other.rows() - others })
+        Ok(Got { batches, schema, scored: self.predict.rows() - rows, other: self.other.rows() - others })
     }
 
     /// A plan as `EXPLAIN` shows it.
@@ -186,13 +194,13 @@ fn described(schema: &Schema) -> Vec<(String, DataType, bool)> {
     schema.fields().iter().map(|f: &Arc<Field>| (f.name().clone(), f.data_type().clone(), f.is_nullable())).collect()
 }
 
-fn one(name: &str, column: impl arrow::array::Array + 'static) -> RecordBatch {
+fn one(name: &str, column: impl Array + 'static) -> RecordBatch {
     RecordBatch::try_from_iter(vec![(name, Arc::new(column) as ArrayRef)]).unwrap()
 }
 
 fn small() -> RecordBatch {
     let kinds = ["steel bolts", "wooden chair", "cotton shirt", "pump", "plastic box", "laptop", "parts"];
-    let keys = (0..SMALL).map(|id| (id % 7) as i32).collect::<arrow::array::Int32Array>();
+    let keys = (0..SMALL).map(|id| (id % 7) as i32).collect::<Int32Array>();
     let kinds = Arc::new(kinds.into_iter().map(Some).collect::<StringArray>());
     let kind = DictionaryArray::<Int32Type>::try_new(keys, kinds).unwrap();
     let id = (0..SMALL as i64).collect::<Int64Array>();

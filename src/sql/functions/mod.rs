@@ -18,6 +18,7 @@ mod manual;
 mod model;
 mod parent;
 mod predict;
+mod scoring;
 mod successors;
 mod tariff;
 mod text_digest;
@@ -28,18 +29,15 @@ mod within;
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
-use datafusion::functions::core::expr_fn::get_field;
-use datafusion::functions_nested::expr_fn::array_slice;
-use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, ScalarUDF, lit};
+use datafusion::logical_expr::ScalarUDF;
 
 use manual::Manual;
 
 pub(super) use bind::{bound, wanted};
 pub use model::{Model, model_of};
 pub use predict::{hs_predict, hs_predict_lines};
+pub(super) use scoring::SCORING;
 pub(super) use tariff::name_of;
 pub use tariff::{Editions, Lookup};
 pub use text_of::text_of;
@@ -73,28 +71,6 @@ const MANUALS: [&Manual; 14] = [
     &text_digest::MANUAL,
     &text_of::MANUAL,
 ];
-
-/// Whether a function asks a model, one version of it, and gives the same answer to the same text whenever it is asked.
-pub fn asks_a_model(function: &ScalarUDF) -> bool {
-    model_of(function).is_some() || function.name() == "hs_predict_both"
-}
-
-/// A call in terms of one `hs_predict` about the same text and version, where it is a part of its answer.
-pub fn as_predict(call: &ScalarFunction) -> Option<Expr> {
-    let (base, text) = (base_name(&call.func), call.args.first()?.clone());
-    let (_, topk) = TOPK_OF_PREDICT;
-    let field = |name: &str| Some(get_field(predict_of(&call.func)?.call(vec![text]), name));
-    if let Some((_, name)) = FIELDS_OF_PREDICT.into_iter().find(|(name, _)| *name == base) {
-        return field(name);
-    }
-    match (base == TOPK_OF_PREDICT.0).then(|| call.args.get(1)).flatten()? {
-        Expr::Literal(k, _) if !k.is_null() => {
-            let one = || lit(1_i64);
-            Some(array_slice(field(topk)?, one(), lit(k.cast_to(&DataType::Int64).ok()?), None))
-        }
-        _ => None,
-    }
-}
 
 /// `hs_predict` bound to the model version to which another function is bound; `None` for one that is not bound to any.
 ///

@@ -11,6 +11,7 @@
 
 mod calls;
 mod exec;
+mod fields;
 mod guard;
 mod join;
 mod node;
@@ -18,6 +19,7 @@ mod nodes;
 mod rule;
 mod scope;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub struct Scoring {
     pub is: fn(&ScalarUDF) -> bool,
     /// What a call says in terms of another function that does, for calls that are part of its answer.
     pub same: fn(&ScalarFunction) -> Option<Expr>,
+    /// A function with some fields of its answer, for one whose answer has more.
+    pub with_fields: fn(&ScalarUDF, &BTreeSet<String>) -> Option<ScalarUDF>,
 }
 
 impl fmt::Debug for Scoring {
@@ -50,5 +54,6 @@ pub fn once(builder: SessionStateBuilder, scoring: Scoring) -> SessionStateBuild
     // Subqueries are joins by then; conditions and limits are where they were written, and are moved around a `Score` after it.
     let place = rules.iter().position(|rule| rule.name() == "push_down_limit").unwrap_or(rules.len());
     rules.insert(place, Arc::new(rule::ScoreOnce { scoring }));
+    rules.push(Arc::new(fields::ScoreFields { scoring }));
     builder.with_optimizer_rules(rules).with_query_planner(Arc::new(exec::Planner))
 }

@@ -68,6 +68,11 @@ impl Score {
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
+
+    /// The plan below.
+    pub fn input(&self) -> &LogicalPlan {
+        &self.input
+    }
 }
 
 /// Functions of an expression under the names by which they tell which model they ask: those whose own name does not.
