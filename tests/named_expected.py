@@ -46,7 +46,18 @@ def newest_of_each(rows):
     return sorted(found.values(), key=lambda row: row["place"])
 
 
-CURRENT = newest_of_each(SERVED)
+def ends():
+    """Rows of the files that became shorter, as the run has it that last read each."""
+    rows = collections.defaultdict(list)
+    for run in sorted(RUNS, key=lambda run: (run["run_date"], run["run_id"])):
+        for file in run["inputs"]:
+            if run["scope"] != "beside":
+                rows[file["url"]].append(file["rows"])
+    return {url: read[-1] for url, read in rows.items() if read[-1] < max(read)}
+
+
+ENDS = ends()
+CURRENT = [row for row in newest_of_each(SERVED) if row["source_row"] < ENDS.get(row["source_file"], math.inf)]
 
 
 def best(decisions):
@@ -536,7 +547,7 @@ def line_history(file, row):
         "previous_hs6 declared_code value description text_digest"
     )
     answers = [r for r in PREDICTIONS if r["place"] == (file, row)]
-    counts = newest_of_each(r for r in answers if r["served"])
+    counts = [r for r in CURRENT if r["place"] == (file, row)]
     return [
         columns(r, names) | {"command": RUN[r["run_id"]]["command"], "role": r["role"] or "champion", "counts": r in counts}
         for r in sorted(answers, key=lambda r: (r["run_date"], r["run_id"], not r["served"]))
@@ -712,16 +723,23 @@ def drift_by_chapter(base_since, base_until, since, until):
     return sorted(rows, key=lambda r: (-r["psi_part"], last(r["chapter"])))
 
 
-def digits(code):
-    return "".join(c for c in code if c.isdigit())
-
-
 def declared_otherwise(confidence):
-    return [
-        r for r in CURRENT
-        if r["declared_code"] is not None and r["hs6"] and digits(r["declared_code"])[:6] != r["hs6"] and r["confidence"] is not None
-        and np.float32(r["confidence"]) >= np.float32(confidence)
-    ]  # fmt: skip
+    """Lines under another code than a person's, or else a sure model's, both with six digits at most."""
+    found = []
+    for r in CURRENT:
+        if r["declared_code"] is None:
+            continue
+        decision, written = decision_for(r), r["declared_code"].strip()
+        code = decision["hs6"] if decision else r["hs6"]
+        whole, _, rest = written.partition(".")
+        digits = whole if rest == "0" and whole.isdigit() and len(whole) > 4 else "".join(c for c in written if c in "0123456789")
+        sure = decision or (r["confidence"] is not None and np.float32(r["confidence"]) >= np.float32(confidence))
+        if code and len(digits) >= 2 and sure:
+            lost_zero = len(digits) in (5, 7, 9) and "0" + digits[:5] == code
+            declared = code if lost_zero else digits[:6]
+            if declared != code[: len(declared)]:
+                found.append(r | {"code": code, "declared": declared})
+    return found
 
 
 @query
@@ -733,7 +751,7 @@ def consistency_findings(confidence=0.95, limit=100):
         if digest and len(codes) > 1:
             rows.append({"finding": "same text, other code", "text_digest": digest, "codes": codes} | about(coded))
     for (digest, declared, code), of in groups(
-        declared_otherwise(confidence), lambda r: (r["text_digest"], r["declared_code"], r["hs6"])
+        declared_otherwise(confidence), lambda r: (r["text_digest"], r["declared_code"], r["code"])
     ).items():
         rows.append({"finding": "declared otherwise", "text_digest": digest, "codes": [declared, code]} | about(of))
     return first(limit, sorted(rows, key=lambda r: (by_value(r), -r["lines"], r["finding"], r["text_digest"], r["codes"])))
@@ -750,11 +768,11 @@ def declared_by_value(confidence=0.9, limit=100):
     rows = [
         {
             "declared_heading": declared, "heading": heading, "same_chapter": declared[:2] == heading[:2], "lines": len(of),
-            "texts": len({r["text_digest"] for r in of}), "lines_with_value": sum(r["value"] is not None for r in of),
+            "texts": len({r["text_digest"] for r in of} - {None}), "lines_with_value": sum(r["value"] is not None for r in of),
             "value": total(r["value"] for r in of), "mean_confidence": mean(r["confidence"] for r in of),
         }
         for (declared, heading), of in groups(
-            declared_otherwise(confidence), lambda r: (digits(r["declared_code"])[:4], r["hs6"][:4])
+            declared_otherwise(confidence), lambda r: (r["declared"][:4], r["code"][:4])
         ).items()
     ]  # fmt: skip
     return first(limit, sorted(rows, key=lambda r: (by_value(r), -r["lines"], r["declared_heading"], r["heading"])))

@@ -2,7 +2,8 @@ use harmonize::sql::VIEWS;
 use serde_json::{Value, json};
 
 use crate::named::invented;
-use crate::support::lab::{classify_args, folder, ok, ok_with, path, sql};
+use crate::support::lab::{classify_args, folder, lab, ok, ok_with, path, sql};
+use crate::support::served::{SECRET, Served};
 use crate::support::servers::{S3, python};
 
 const SCRIPT: &str = "../docs/python/read_lake.py";
@@ -52,15 +53,18 @@ fn deltalake_duckdb_polars_and_pandas_read_what_the_program_reads() {
     assert_eq!(rates(pandas), rates(&cost));
 }
 
-/// The views are SQL that other engines take as it is.
+/// The views are SQL that other engines take as it is, but for a function of DataFusion's own.
 #[test]
-fn duckdb_takes_every_view_as_it_is() {
+fn duckdb_takes_the_views_as_they_are() {
     let lake = invented();
-    let views: Vec<&str> = VIEWS.iter().map(|(name, _)| *name).collect();
+    let views = VIEWS.iter().filter(|(_, text)| !text.contains("arrow_cast"));
+    let views: Vec<&str> = views.map(|(name, _)| *name).collect();
+    assert!(views.len() + 3 > VIEWS.len());
     let found = python("views_in_duckdb.py", &[&[lake][..], &views].concat(), &[]);
     for view in views {
         let rows = &sql(lake, &format!("SELECT count(*) AS n FROM {view}"))[0]["n"];
-        assert!(rows.as_i64() > Some(0), "{view}");
+        // No import of this lake is unfinished.
+        assert!(rows.as_i64() > Some(0) || view == "unfinished_imports", "{view}");
         assert_eq!(&found[view], rows, "{view}");
     }
 }
@@ -87,6 +91,41 @@ fn every_run_is_a_version_that_can_still_be_read() {
         let answers: i64 = found["polars"].as_array().unwrap().iter().map(|row| row["lines"].as_i64().unwrap()).sum();
         assert_eq!((lines, answers), (1000, 1000), "{lake}");
         assert_eq!(found["pandas"].as_array().unwrap().len(), 2, "{lake}");
+    }
+}
+
+#[test]
+fn psycopg_and_adbc_bring_the_servers_answers_into_pandas() {
+    let lake = invented();
+    let served = Served::over(lake, &lab().registry, &[]);
+    let dsn = format!("postgresql://ana@127.0.0.1:{}/lake?sslmode=disable", served.port);
+    let password = [("PGPASSWORD".to_owned(), format!("ana{SECRET}"))];
+    let found =
+        python("../docs/python/ask_server.py", &[&dsn, "--chapter", "85", "--text", "cotton shirts"], &password);
+    let expected = sql(
+        lake,
+        "SELECT decision, count(*) AS lines, sum(value) AS value, avg(CAST(confidence AS DOUBLE)) AS mean_confidence, \
+         max(run_date) AS last_day FROM current_predictions WHERE hs6 LIKE '85%' GROUP BY decision ORDER BY lines DESC, decision",
+    );
+    assert!(expected.len() > 2);
+    let predicted = ok(&["predict", "--registry", &lab().registry, "--format", "json", "cotton shirts"]);
+    let predicted: Value = serde_json::from_str(predicted.trim()).unwrap();
+    let near =
+        |a: &Value, b: &Value| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() <= 1e-6 * b.as_f64().unwrap().abs();
+    for client in ["psycopg", "adbc"] {
+        let rows = found[client]["by_decision"].as_array().unwrap();
+        assert_eq!(rows.len(), expected.len(), "{client}");
+        for (row, expected) in rows.iter().zip(&expected) {
+            for column in ["decision", "lines", "last_day"] {
+                assert_eq!(row[column], expected[column], "{client} {column}");
+            }
+            for column in ["value", "mean_confidence"] {
+                assert!(near(&row[column], &expected[column]), "{client} {column}: {row} {expected}");
+            }
+        }
+        let one = &found[client]["predicted"][0];
+        assert_eq!(one["hs6"], predicted["hs6"], "{client}");
+        assert!(near(&one["confidence"], &predicted["confidence"]), "{client}: {one} {predicted}");
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks `harmonize serve` in SQL, with psycopg and with ADBC's PostgreSQL driver, into pandas.
 
-    ask_server.py "postgresql://ana@127.0.0.1:5433/lake" [--chapter 85] [--text "steel bolts"]
+    ask_server.py "postgresql://ana@127.0.0.1:5432/lake" [--chapter 85] [--text "steel bolts"]
 
 The password is that of PGPASSWORD, or of a password file of PostgreSQL. Prints one JSON document with the answers of both: lines by
 decision in a chapter of the codes that count, and what the server's model says of a text, when it has one.
@@ -29,11 +29,16 @@ def with_psycopg(dsn, query, values):
 
 
 def with_adbc(dsn, query, values):
-    """The driver likes to fetch by COPY, which the server refuses; without it the columns come as Arrow all the same."""
+    """The driver fetches by COPY, which takes no values; without it the columns come as Arrow all the same."""
     with adbc_driver_postgresql.dbapi.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
         cursor.execute(query.format(*[f"${n + 1}" for n in range(len(values))]), values)
         return cursor.fetch_arrow_table().to_pandas()
+
+
+def plain(frame):
+    """Rows as JSON can say them: what is missing is null."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def main():
@@ -44,9 +49,9 @@ def main():
     asked = parser.parse_args()
     answer = {}
     for name, ask in (("psycopg", with_psycopg), ("adbc", with_adbc)):
-        answer[name] = {"by_decision": ask(asked.dsn, BY_DECISION, [asked.chapter]).to_dict("records")}
+        answer[name] = {"by_decision": plain(ask(asked.dsn, BY_DECISION, [asked.chapter]))}
         if asked.text:
-            answer[name]["predicted"] = ask(asked.dsn, PREDICT, [asked.text, asked.text]).to_dict("records")
+            answer[name]["predicted"] = plain(ask(asked.dsn, PREDICT, [asked.text, asked.text]))
     print(json.dumps(answer, indent=1, default=str))
 
 

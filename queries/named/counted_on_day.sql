@@ -2,6 +2,7 @@
 -- reads:   predictions
 -- yields:  tariff_edition, model_name, model_version, decision, lines, value, mean_confidence
 -- param: day date — the day
+-- Lines that a file has lost since, when it became shorter, are among them.
 SELECT tariff_edition, model_name, model_version, decision, count(*) AS lines, sum(value) AS value,
        avg(CAST(confidence AS DOUBLE)) AS mean_confidence
 FROM (
