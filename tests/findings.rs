@@ -91,7 +91,7 @@ fn past() -> &'static str {
         let texts: Vec<String> = (0..90).map(|n| format!("goods of kind {n}")).collect();
         let mut predictions = Vec::new();
         for run in 0..RUNS.len() {
-            for place in 0..150 {
+            for place in 0..600 {
                 if random.below(3) > 0 {
                     predictions.push(prediction(run, place, &texts, &mut random));
                 }
@@ -186,7 +186,7 @@ fn prediction(run: usize, place: usize, texts: &[String], random: &mut Random) -
 }
 
 fn decided(n: usize, texts: &[String], random: &mut Random) -> Value {
-    let place = random.below(150);
+    let place = random.below(600);
     let line = random.below(2) == 0;
     let text = if line { place * 7 % texts.len() } else { random.below(texts.len()) };
     let hs6 = if random.below(9) == 0 { Value::Null } else { CODES[random.below(6)].into() };

@@ -130,12 +130,12 @@ fn decision(id: &str, text: &str, code: &str) -> Value {
         "binding": false, "reviewer": "Ana", "decided_at": "2026-01-01T00:00:00+00:00"})
 }
 
-/// Declared 24 times as a shirt, and decided once as a quilt; and a text that no labelled line has, of a class that none has.
+/// Declared 200 times as a shirt, and decided once as a quilt; and a text that no labelled line has, of a class that none has.
 #[test]
 fn what_people_decided_is_coded_that_way_afterwards() {
     let (quilt, stick) =
         (text_in(Part::Train, "quilted down cover"), text_in(Part::Train, "hand carved walking stick"));
-    let place = Place::new(&[(quilt.as_str(), "610910"); 24], "[decisions]\nweight = 6.0\nbinding_weight = 24.0\n");
+    let place = Place::new(&[(quilt.as_str(), "610910"); 200], "[decisions]\nweight = 6.0\nbinding_weight = 24.0\n");
     place.store("lake", &[&quilt, &stick]);
     let mut binding = decision("b", &stick, "660200");
     binding["binding"] = true.into();
@@ -144,17 +144,17 @@ fn what_people_decided_is_coded_that_way_afterwards() {
     let before = place.train("before", &[]);
     let after = place.train("after", &["--decisions", "--lake", &lake]);
     assert_eq!((before.code(&quilt), after.code(&quilt)), ("610910".into(), "940440".into()));
-    assert_eq!(after.code(&stick), "660200");
-    assert!(!String::from_utf8(before.file("labels.json")).unwrap().contains("660200"));
+    let has_class = |bundle: &Bundle| String::from_utf8(bundle.file("labels.json")).unwrap().contains("660200");
+    assert_eq!((has_class(&before), has_class(&after)), (false, true));
     let (metrics, old) = (after.metrics(), before.metrics());
     let counted = &metrics["decisions"];
     for (name, count) in
-        [("version", 0), ("decisions", 2), ("used", 2), ("texts", 2), ("binding_texts", 1), ("corrected_rows", 24)]
+        [("version", 0), ("decisions", 2), ("used", 2), ("texts", 2), ("binding_texts", 1), ("corrected_rows", 200)]
     {
         assert_eq!(counted[name], count, "{name}: {counted}");
     }
     assert_eq!(counted["table"], format!("file://{lake}/decisions"));
-    assert_eq!((&metrics["class_rows"]["940440"], &old["class_rows"]["940440"]), (&json!(24), &Value::Null));
+    assert_eq!((&metrics["class_rows"]["940440"], &old["class_rows"]["940440"]), (&json!(200), &Value::Null));
     assert_eq!(old.get("decisions"), None);
     // What is measured on is what it was.
     assert_eq!((&metrics["split"], &metrics["figures"]["rows"]), (&old["split"], &old["figures"]["rows"]));
