@@ -778,7 +778,7 @@ fn wrong_calls_and_files_say_what_to_do() {
     assert_eq!((ended.code, ended.err.contains("nowhere.csv")), (20, true), "{}", ended.err);
     let reasons = write("reasons.txt", b"R1 because\n");
     let ended = queue.import(&[&file], &["--reasons", &reasons]);
-    assert_eq!((ended.code, ended.out.contains("nothing was written")), (0, true), "{}", ended.err);
+    assert_eq!((ended.code, ended.out.contains("no row has a decision")), (0, true), "{}", ended.err);
     let ended = queue.import(&[&file], &["--reasons", &write("none.txt", b"#\n")]);
     assert_eq!((ended.code, ended.err.contains("--reasons")), (2, true), "{}", ended.err);
 }
