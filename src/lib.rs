@@ -15,6 +15,7 @@ pub mod policy;
 pub mod registry;
 pub mod review;
 pub mod sample;
+pub mod serve;
 pub mod sql;
 pub mod tariff;
 pub mod text;

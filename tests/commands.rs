@@ -20,6 +20,7 @@ fn help_names_every_command_and_its_exit_codes_and_wrong_calls_end_with_2() {
         "models",
         "tariff",
         "sql",
+        "serve",
         "check",
         "completions",
         "Exit codes",
