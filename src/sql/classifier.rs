@@ -203,11 +203,19 @@ impl Classifier {
     /// # Errors
     /// `Usage` when the array is neither.
     pub fn predict(&self, array: &ArrayRef) -> Result<StructArray> {
-        let all = by_value(array, &|values| {
+        self.predict_fields(array, &prediction_fields())
+    }
+
+    /// Some fields of what [`Classifier::predict`] gives, without making the others.
+    ///
+    /// # Errors
+    /// `Usage` when the array is no text, `Bug` when a prediction has no such field.
+    pub(super) fn predict_fields(&self, array: &ArrayRef, fields: &Fields) -> Result<StructArray> {
+        let some = by_value(array, &|values| {
             let (batch, normalise) = Batch::of(values)?;
-            Ok(Arc::new(self.columns(&batch, normalise, &self.known(&batch), None)?))
+            Ok(Arc::new(self.columns(&batch, normalise, &self.known(&batch), None, fields)?))
         });
-        Ok(all?.as_struct().clone())
+        Ok(some?.as_struct().clone())
     }
 
     /// One field of what [`Classifier::predict`] gives, without making the others.
@@ -234,6 +242,11 @@ impl Classifier {
     pub fn within(&self, normalised: &str, classes: &[u32]) -> Result<Vec<f32>> {
         self.texts.fetch_add(1, Ordering::Relaxed);
         SCRATCH.with_borrow_mut(|scratch| self.engine.within(normalised, classes, &mut scratch[self.place]))
+    }
+
+    /// Whether a normalised text that would be accepted is in the audit sample of model and policy.
+    pub fn audits(&self, normalised: &str) -> bool {
+        self.judge.audits(*text::digest(normalised).as_bytes())
     }
 
     /// Subheadings of all classes, in class order.
@@ -263,13 +276,13 @@ impl Classifier {
         normalise: Duration,
         known: &[Option<Remembered>],
         tokens: Option<&Tokens>,
+        fields: &Fields,
     ) -> Result<StructArray> {
         let answers = self.answered(batch, normalise, known, tokens)?;
         let began = Instant::now();
-        let fields = prediction_fields();
         let columns = fields.iter().map(|field| self.field(field.name(), batch, &answers)).collect::<Result<_>>()?;
         self.spend(COLUMNS, began.elapsed());
-        Ok(StructArray::new(fields, columns, None))
+        Ok(StructArray::new(fields.clone(), columns, None))
     }
 
     /// The same before it is put into columns.

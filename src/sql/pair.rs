@@ -57,8 +57,9 @@ impl Pair {
                 true => Some(self.champion.tokens(&batch, &known[0])?),
                 false => None,
             };
-            let champion = self.champion.columns(&batch, normalise, &known[0], tokens.as_ref())?;
-            let challenger = self.challenger.columns(&batch, std::time::Duration::ZERO, &known[1], tokens.as_ref())?;
+            let (none, all) = (std::time::Duration::ZERO, prediction_fields());
+            let champion = self.champion.columns(&batch, normalise, &known[0], tokens.as_ref(), &all)?;
+            let challenger = self.challenger.columns(&batch, none, &known[1], tokens.as_ref(), &all)?;
             let columns: Vec<ArrayRef> = vec![Arc::new(champion), Arc::new(challenger)];
             Ok(Arc::new(StructArray::new(fields(), columns, None)))
         });

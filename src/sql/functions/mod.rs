@@ -18,6 +18,7 @@ mod manual;
 mod model;
 mod parent;
 mod predict;
+mod scoring;
 mod successors;
 mod tariff;
 mod text_digest;
@@ -36,6 +37,7 @@ use manual::Manual;
 pub(super) use bind::{bound, wanted};
 pub use model::{Model, model_of};
 pub use predict::{hs_predict, hs_predict_lines};
+pub(super) use scoring::SCORING;
 pub(super) use tariff::name_of;
 pub use tariff::{Editions, Lookup};
 pub use text_of::text_of;
@@ -73,7 +75,7 @@ const MANUALS: [&Manual; 14] = [
 /// `hs_predict` bound to the model version to which another function is bound; `None` for one that is not bound to any.
 ///
 /// A rule that reads fields of one call in place of several takes it from here, so that both ask the same version.
-pub fn predict_of(function: &ScalarUDF) -> Option<ScalarUDF> {
+fn predict_of(function: &ScalarUDF) -> Option<ScalarUDF> {
     model_of(function).map(|model| hs_predict(Arc::clone(model.classifier())))
 }
 

@@ -10,11 +10,12 @@
 //! null has null in every field; a run of `classify` gives such a line the decision `refuse` and the reason `no_text`, because
 //! each line of a run has a row that says what became of it ([`hs_predict_lines`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, StructArray};
 use arrow::compute::nullif;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Fields};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -47,11 +48,36 @@ pub fn hs_predict(classifier: Arc<Classifier>) -> ScalarUDF {
 /// The same for lines of a run: one without a text has the decision and the reason that it has in the lake.
 pub fn hs_predict_lines(classifier: Arc<Classifier>) -> ScalarUDF {
     let slot = Slot::new(MANUAL.name, Some(classifier.into()));
-    ScalarUDF::new_from_impl(HsPredict { slot, signature: MANUAL.signature(), of_lines: true })
+    ScalarUDF::new_from_impl(HsPredict {
+        slot,
+        signature: MANUAL.signature(),
+        of_lines: true,
+        fields: prediction_fields(),
+    })
 }
 
 pub(super) fn of(slot: Slot) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsPredict { slot, signature: MANUAL.signature(), of_lines: false })
+    ScalarUDF::new_from_impl(HsPredict {
+        slot,
+        signature: MANUAL.signature(),
+        of_lines: false,
+        fields: prediction_fields(),
+    })
+}
+
+/// The function with those of its fields that are read, in their order; `None` for another function, and when it has no others.
+pub(super) fn with_fields(function: &ScalarUDF, read: &BTreeSet<String>) -> Option<ScalarUDF> {
+    let all = function.inner().downcast_ref::<HsPredict>()?;
+    let fields: Fields = all.fields.iter().filter(|field| read.contains(field.name())).cloned().collect();
+    let fewer = fields.len() < all.fields.len() && fields.len() == read.len() && !fields.is_empty();
+    fewer.then(|| {
+        ScalarUDF::new_from_impl(HsPredict {
+            slot: all.slot.clone(),
+            signature: all.signature.clone(),
+            of_lines: all.of_lines,
+            fields,
+        })
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -60,6 +86,8 @@ pub(super) struct HsPredict {
     signature: Signature,
     /// Whether a null is a line like others.
     of_lines: bool,
+    /// What of a prediction is given: all, but where a plan reads fewer.
+    fields: Fields,
 }
 
 impl ScalarUDFImpl for HsPredict {
@@ -77,7 +105,7 @@ impl ScalarUDFImpl for HsPredict {
 
     fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
         MANUAL.check(args)?;
-        Ok(DataType::Struct(prediction_fields()))
+        Ok(DataType::Struct(self.fields.clone()))
     }
 
     fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
@@ -91,7 +119,7 @@ impl ScalarUDFImpl for HsPredict {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let classifier = self.slot.model()?.classifier();
         answer(&args.args[..1], args.number_rows, &|texts| {
-            let all = classifier.predict(&texts[0])?;
+            let all = classifier.predict_fields(&texts[0], &self.fields)?;
             Ok(Arc::new(if self.of_lines { all } else { null_where(&all, &texts[0])? }))
         })
     }
@@ -103,5 +131,5 @@ fn null_where(all: &StructArray, texts: &ArrayRef) -> Result<StructArray> {
     let Some(nulls) = texts.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(all.clone()) };
     let without = BooleanArray::new(!nulls.inner(), None);
     let columns = all.columns().iter().map(|column| nullif(column, &without)).collect::<Result<_, _>>()?;
-    Ok(StructArray::new(prediction_fields(), columns, None))
+    Ok(StructArray::new(all.fields().clone(), columns, None))
 }
