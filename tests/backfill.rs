@@ -87,7 +87,20 @@ fn gaps_are_listed_with_their_reasons_and_filled_oldest_first() {
     assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t WHERE role = 'backfill' AND served"), 101);
     let first = "SELECT DISTINCT role, model_version FROM current_predictions WHERE source_file LIKE '%2026-03-01%'";
     assert_eq!(sql(&lake, first), [serde_json::json!({"role": "backfill", "model_version": 2})]);
-    // What counted at an earlier day is what was there then.
+    // Which one counted when: the first until the backfill was there, the new ones since.
+    let first = "SELECT role, counts_from < counts_until AS ended, counts_until IS NULL AS counts, count(*) AS n FROM counted_when \
+                 WHERE source_file LIKE '%2026-03-01%' GROUP BY ALL ORDER BY role";
+    let first = sql(&lake, &first.replace("GROUP BY ALL", "GROUP BY 1, 2, 3"));
+    let told = |role: &str, ended: Value, counts: bool| serde_json::json!({"role": role, "ended": ended, "counts": counts, "n": 50});
+    assert_eq!(first[1], told("champion", true.into(), false), "{first:?}");
+    assert_eq!(
+        (&first[0]["role"], &first[0]["counts"], &first[0]["n"]),
+        (&"backfill".into(), &true.into(), &50.into())
+    );
+    let until =
+        "SELECT DISTINCT counts_until FROM counted_when WHERE source_file LIKE '%2026-03-01%' AND role = 'champion'";
+    let done_at = "SELECT finished_at AS counts_until FROM runs WHERE command = 'backfill' ORDER BY run_id LIMIT 1";
+    assert_eq!(sql(&lake, until), sql(&lake, done_at));
     let out = ok(&backfill(&[]));
     assert!(out.contains("0 partition(s)"), "{out}");
     // The nightly job has nothing to do after it.
@@ -179,4 +192,67 @@ fn a_folder_that_says_no_day_is_named_when_days_are_asked_for() {
     assert_eq!((ended.code, ended.err.contains("says no day")), (20, true), "{}", ended.err);
     ok(&["backfill", "--input", &input, "--lake", &lake, "--registry", registry]);
     assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 1);
+}
+
+/// Flags of `classify` that mean nothing here are not taken, and a job's file that has them is.
+#[test]
+fn it_takes_what_it_honours_and_the_settings_of_a_job() {
+    let help = ok(&["backfill", "--help"]);
+    for flag in ["--full", "--challenger", "--challenger-rows", "--split", "--watch", "--every"] {
+        assert!(!help.contains(flag), "{flag}: {help}");
+        let ended = run(&["backfill", "--lake", "x", "--input", "x", flag, "1"]);
+        assert_eq!((ended.code, ended.err.contains("unexpected argument")), (2, true), "{flag}: {}", ended.err);
+    }
+    for flag in ["--input", "--where", "--declared", "--threshold", "--on-bad-file", "--store-text", "--model"] {
+        assert!(help.contains(flag), "{flag}: {help}");
+    }
+    let dir = folder();
+    let (input, lake, job) = (days(dir.path()), path(dir.path(), "lake"), path(dir.path(), "job.toml"));
+    let registry = &lab().registry;
+    std::fs::write(
+        &job,
+        format!(
+            "watch = [{input:?}]\nevery = \"1m\"\nid = \"line_id\"\nlake = {lake:?}\nregistry = {registry:?}\nmodel = \"hs@1\"\n\
+             challenger = \"hs@9\"\nchallenger-rows = \"all\"\nsplit = \"10%\"\nfull = true\nthreshold = 0.9\n"
+        ),
+    )
+    .unwrap();
+    ok(&["backfill", "--config", &job]);
+    assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t WHERE role = 'backfill' AND served"), 200);
+    let policy = read(&lake, "runs", "SELECT DISTINCT policy_origin, challenger_name FROM t");
+    assert_eq!(policy, [serde_json::json!({"policy_origin": "--threshold 0.9", "challenger_name": null})]);
+}
+
+/// The edition of a day is that of the tariff, and a plan says which version answers which day before any is asked.
+#[test]
+fn the_edition_is_one_that_is_named_or_that_was_in_force_on_a_day() {
+    let dir = folder();
+    let (input, registry, lake) = (days(dir.path()), registry(dir.path()), path(dir.path(), "lake"));
+    write(&dir.path().join("in/date=2021-05-05/a.parquet"), &["copper wire".to_owned()]);
+    let start =
+        ["backfill", "--input", &input, "--id", "line_id", "--lake", &lake, "--registry", &registry, "--model", "hs@2"];
+    let backfill = |more: &[&'static str]| run(&[&start[..], more].concat());
+    for (more, says) in [
+        (&["--edition", "of-the-day"][..], "date=2021-05-05: hs@2 gives codes of edition 2022, not 2017"),
+        (&["--edition", "2021-12-31"], "not 2017"),
+        (&["--edition", "2017"], "not 2017"),
+    ] {
+        let ended = backfill(more);
+        assert_eq!((ended.code, ended.err.contains(says)), (21, true), "{more:?} {}{}", ended.out, ended.err);
+        assert!(!Path::new(&lake).join("predictions").exists(), "nothing is done when one day cannot be");
+    }
+    let ended = backfill(&["--edition", "2010-01-01"]);
+    assert_eq!((ended.code, ended.err.contains("no edition is known")), (20, true), "{}", ended.err);
+    assert_eq!(backfill(&["--edition", "someday"]).code, 2);
+    let from = ["--edition", "of-the-day", "--from", "2022-01-01"];
+    let plan: Value =
+        serde_json::from_str(&backfill(&[&from[..], &["--plan", "--format", "json"]].concat()).out).unwrap();
+    for partition in plan["partitions"].as_array().unwrap() {
+        assert_eq!((&partition["model"], &partition["edition"]), (&"hs@2".into(), &"2022".into()), "{partition}");
+    }
+    assert_eq!(plan["partitions"].as_array().unwrap().len(), 4);
+    let csv = backfill(&[&from[..], &["--plan", "--format", "csv"]].concat()).out;
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",true,hs@2,2022")), "{csv}");
+    assert_eq!(backfill(&from).code, 0);
+    assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 200);
 }

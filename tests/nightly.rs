@@ -117,6 +117,46 @@ fn of_a_rewritten_file_only_lines_with_another_text_or_id_are_scored() {
     assert!(ok(&args).contains("already done: all 1 file(s)"));
 }
 
+/// What stood beyond the end of a file that became shorter does not count any more, whatever reads the lake.
+#[test]
+fn lines_beyond_the_end_of_a_file_that_became_shorter_do_not_count() {
+    let dir = folder();
+    let (input, lake) = (path(dir.path(), "in"), path(dir.path(), "lake"));
+    let file = dir.path().join("in/a.parquet");
+    write(&file, &lines(0..100));
+    write(&dir.path().join("in/b.parquet"), &lines(200..250));
+    let args = [&classify_args(&input, &lake)[..], &["--threshold", "1"]].concat();
+    ok(&args);
+    let count = |view: &str| sql(&lake, &format!("SELECT count(*) AS n FROM {view}"))[0]["n"].as_i64().unwrap();
+    let shortened = || sql(&lake, "SELECT row_count, most_rows FROM shortened_files");
+    let waiting = count("review_queue");
+    assert_eq!((count("current_predictions"), shortened().len()), (150, 0));
+    write(&file, &lines(0..40));
+    let out = ok(&args);
+    assert!(out.contains("40  lines of rewritten files"), "{out}");
+    assert_eq!((count("current_predictions"), count("effective_codes")), (90, 90));
+    assert_eq!(shortened(), [serde_json::json!({"row_count": 40, "most_rows": 100})]);
+    assert!(count("review_queue") < waiting);
+    // What counts is what a lake says that never saw the longer file.
+    let fresh = path(dir.path(), "fresh");
+    ok(&[&classify_args(&input, &fresh)[..], &["--threshold", "1"]].concat());
+    assert_eq!(current(&lake), current(&fresh));
+    // Rows of a backfill that stand beside what counts say nothing of a file; and a file may grow again.
+    ok(&["backfill", "--input", &input, "--id", "line_id", "--lake", &lake, "--registry", &lab().registry, "--again"]);
+    assert_eq!(count("current_predictions"), 90);
+    write(&file, &lines(0..70));
+    ok(&args);
+    assert_eq!(count("current_predictions"), 120);
+    write(&file, &lines(0..170));
+    ok(&args);
+    assert_eq!((count("current_predictions"), shortened().len()), (220, 0));
+    // The few files are held in memory, and all predictions pass by them once: they are not moved about by file.
+    let plan = sql(&lake, "EXPLAIN SELECT hs6 FROM current_predictions WHERE description LIKE 'steel%'");
+    let plan = plan.iter().map(|row| row["plan"].as_str().unwrap()).collect::<String>();
+    let join = plan.lines().find(|line| line.contains("HashJoinExec")).unwrap();
+    assert!(join.contains("CollectLeft") && join.contains("RightAnti"), "{plan}");
+}
+
 fn sql_text(value: &Value) -> String {
     format!("'{}'", value.as_str().unwrap())
 }

@@ -6,16 +6,18 @@ use std::sync::OnceLock;
 use harmonize::tariff::{Codes, Edition};
 use serde_json::Value;
 
-use crate::support::lab::{RECIPE, classify_args, folder, harmonize, lab, number, ok, path, read, run, sql};
+use crate::support::lab::{RECIPE, folder, harmonize, lab, number, ok, parquet_files, path, read, run, sql};
 use crate::support::servers::python;
 
 /// A registry with the lab's model of edition 2022 as `hs@1` and one of edition 2017 as `old@1`, and a tariff of both editions as
 /// files: the real numbers, with some links made up so that every kind of change meets lines.
-struct Two {
-    registry: String,
-    nomenclatures: [String; 2],
-    correlation: String,
-    pairs: String,
+pub struct Two {
+    pub registry: String,
+    pub nomenclatures: [String; 2],
+    pub correlation: String,
+    pub pairs: String,
+    /// The codes that lines most often have.
+    pub most: Vec<String>,
     _dir: tempfile::TempDir,
 }
 
@@ -28,7 +30,7 @@ fn nomenclature(edition: Edition) -> String {
     out
 }
 
-fn two() -> &'static Two {
+pub fn two() -> &'static Two {
     static TWO: OnceLock<Two> = OnceLock::new();
     TWO.get_or_init(|| {
         let dir = folder();
@@ -53,12 +55,12 @@ fn two() -> &'static Two {
             "SELECT hs6, count(*) AS n FROM predictions WHERE hs6 IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 40";
         let most: Vec<String> = sql(&lake, most).iter().map(|r| r["hs6"].as_str().unwrap().to_owned()).collect();
         let both = |code: &str| new.iter().any(|c| c.as_str() == code);
-        let most: Vec<&String> = most.iter().filter(|code| both(code)).collect();
+        let most: Vec<String> = most.into_iter().filter(|code| both(code)).collect();
         let mut pairs: Vec<(String, String)> = Vec::new();
         let spare: Vec<String> = new.difference(&old).map(ToString::to_string).collect();
         for code in &old {
             let code = code.to_string();
-            match most.iter().position(|c| **c == code) {
+            match most.iter().position(|c| *c == code) {
                 // Keeps its number and shares its goods with its neighbour among the frequent ones.
                 Some(0) => pairs.extend([(code.clone(), code), (most[0].clone(), most[1].clone())]),
                 // Gives its number away and is split in two others.
@@ -84,34 +86,39 @@ fn two() -> &'static Two {
         std::fs::write(at("links.csv"), correlation).unwrap();
         std::fs::write(at("pairs.csv"), as_pairs).unwrap();
         let (correlation, pairs) = (at("links.csv"), at("pairs.csv"));
-        Two { registry, nomenclatures: files, correlation, pairs, _dir: dir }
+        Two { registry, nomenclatures: files, correlation, pairs, most, _dir: dir }
     })
 }
 
 /// A lake with lines of edition 2017 and the tariff.
-fn lake_of(dir: &std::path::Path) -> String {
+pub fn lake_of(dir: &std::path::Path) -> String {
+    lake_with(dir, &lab().lines, &["--value", "value"])
+}
+
+/// The same of other lines, or read in another way.
+pub fn lake_with(dir: &std::path::Path, input: &str, more: &[&str]) -> String {
     let lake = path(dir, "lake");
-    let two = two();
-    ok(&[
-        "classify",
-        "--input",
-        &lab().lines,
-        "--id",
-        "line_id",
-        "--lake",
-        &lake,
-        "--registry",
-        &two.registry,
-        "--model",
-        "old@1",
-    ]);
-    let [old, new] = &two.nomenclatures;
-    let (old, new) = (format!("2017={old}"), format!("2022={new}"));
-    ok(&["tariff", "import", &old, &new, &two.correlation, "--lake", &lake]);
+    let classify = ["classify", "--input", input, "--id", "line_id", "--lake", &lake, "--registry", &two().registry];
+    ok(&[&classify[..], &["--model", "old@1"], more].concat());
+    import(&lake);
     lake
 }
 
-fn args<'a>(lake: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+/// A lake of 18,000 lines with values.
+pub fn small_lake(dir: &std::path::Path) -> String {
+    let input = path(dir, "in");
+    python("derive_lines.py", &[&lab().lines, &input, "SELECT * FROM t WHERE row < 6000"], &[]);
+    lake_with(dir, &input, &["--value", "value"])
+}
+
+/// Imports both editions and the way between them.
+pub fn import(lake: &str) {
+    let [old, new] = &two().nomenclatures;
+    let (old, new) = (format!("2017={old}"), format!("2022={new}"));
+    ok(&["tariff", "import", &old, &new, &two().correlation, "--lake", lake]);
+}
+
+pub fn args<'a>(lake: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let args = [
         "reclassify",
         "--lake",
@@ -129,7 +136,27 @@ fn args<'a>(lake: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn expected(lake: &str) -> Value {
-    python("reclassify_expected.py", &[lake, &two().pairs, "2017", "2022"], &[])
+    expected_under(lake, &[])
+}
+
+fn expected_under(lake: &str, policy: &[&str]) -> Value {
+    python("reclassify_expected.py", &[&[lake, &two().pairs, "2017", "2022"][..], policy].concat(), &[])
+}
+
+/// That a report says of lines and values what another program adds up.
+fn same_report(done: &Value, found: &Value) {
+    let (report, wanted) = (&done["report"], &found["report"]);
+    for part in ["all", "queue", "audit_sample", "chapters"] {
+        assert_eq!(report[part], wanted[part], "{part}");
+    }
+    let costly: serde_json::Map<String, Value> = report["costly"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, of)| of["to_people"]["lines"] != 0)
+        .map(|(code, of)| (code.clone(), of["to_people"].clone()))
+        .collect();
+    assert_eq!(Value::Object(costly), wanted["costly"]);
 }
 
 #[test]
@@ -148,6 +175,7 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
     let [rehearsed, done]: [Value; 2] = [rehearsed, done].map(|out| serde_json::from_str(&out).unwrap());
     assert_eq!(rehearsed["report"], done["report"]);
     let found = expected(&lake);
+    same_report(&done, &found);
     assert_eq!((&found["lines"], &found["rows"]), (&140_000.into(), &140_000.into()));
     assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
     for rule in
@@ -203,8 +231,120 @@ fn every_line_gets_what_became_of_its_code_asks_for() {
         &two().registry,
         "--model",
         "hs@1",
+        "--value",
+        "value",
     ]);
     assert!(out.contains("already done"), "{out}");
+}
+
+/// Values that are missing or no numbers are counted apart; sums are exact on any number of threads, in every form.
+#[test]
+fn the_report_adds_up_values_exactly_and_counts_lines_without_one_apart() {
+    let dir = folder();
+    let input = path(dir.path(), "in");
+    let odd = "SELECT * REPLACE (CASE row % 7 WHEN 0 THEN NULL WHEN 1 THEN -value WHEN 2 THEN 'nan'::DOUBLE \
+               WHEN 3 THEN value * 1e9 + 0.1 ELSE value END AS value) FROM t WHERE row < 12000";
+    python("derive_lines.py", &[&lab().lines, &input, odd], &[]);
+    let lake = lake_with(dir.path(), &input, &["--value", "value"]);
+    let call = |more: &[&str]| ok(&args(&lake, "hs@1", &[&["--threshold", "0.8"], more].concat()));
+    let rehearsed = ["1", "2", "3"].map(|threads| call(&["--dry-run", "--format", "json", "--threads", threads]));
+    assert!(rehearsed.iter().all(|one| *one == rehearsed[0]), "the same lake, the same bytes");
+    let (table, csv) = (call(&["--dry-run"]), call(&["--dry-run", "--format", "csv"]));
+    let done: Value = serde_json::from_str(&call(&["--format", "json"])).unwrap();
+    let found = expected(&lake);
+    assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
+    same_report(&done, &found);
+    let all = &found["report"]["all"];
+    // Rows 0 and 2 of every seven, in files of 12,000, 12,000 and 8,928.
+    assert_eq!((&all["lines"], &all["without_value"]), (&32_928.into(), &9_410.into()));
+    let worth = format!("worth {} (9,410 without a value)", all["value"].as_str().unwrap());
+    assert!(table.contains(&worth), "{worth} {table}");
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert!(rows.iter().all(|row| row.len() == header.len()), "{csv}");
+    let of = |by: &str, name: &str, column: &str| {
+        let at = header.iter().position(|of| *of == column).unwrap();
+        rows.iter().find(|row| row[0] == by && row[1] == name).map(|row| row[at].to_owned()).unwrap()
+    };
+    let wanted = &found["report"];
+    assert_eq!(of("queue", "", "value"), wanted["queue"]["value"].as_str().unwrap());
+    for (chapter, groups) in wanted["chapters"].as_object().unwrap() {
+        for (group, tally) in groups.as_object().unwrap() {
+            let suffix = if group == "all" { String::new() } else { format!("_{group}") };
+            assert_eq!(of("chapter", chapter, &format!("value{suffix}")), tally["value"].as_str().unwrap());
+            assert_eq!(of("chapter", chapter, &format!("without_value{suffix}")), tally["without_value"].to_string());
+            let lines = if group == "all" { "lines" } else { group };
+            assert_eq!(of("chapter", chapter, lines), tally["lines"].to_string());
+        }
+    }
+    for (code, tally) in wanted["costly"].as_object().unwrap() {
+        assert_eq!(of("code", code, "value_to_people"), tally["value"].as_str().unwrap());
+    }
+    // Without values in the lake nothing is taken for 0.
+    let dir = folder();
+    let lake = lake_with(dir.path(), &input, &[]);
+    let table = ok(&args(&lake, "hs@1", &["--dry-run"]));
+    assert!(table.contains("no line has one that was stored") && !table.contains("worth"), "{table}");
+}
+
+/// Of the choices that would be accepted a share goes to people: the texts whose hash with the model's digest is lowest, by another
+/// program.
+#[test]
+fn a_share_of_the_accepted_choices_goes_to_people_drawn_by_a_hash_of_the_text() {
+    let dir = folder();
+    let lake = lake_of(dir.path());
+    let call = ["--threshold", "0.5", "--audit-ratio", "0.2", "--format", "json"];
+    let done: Value = serde_json::from_str(&ok(&args(&lake, "hs@1", &call))).unwrap();
+    let found = expected(&lake);
+    assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
+    same_report(&done, &found);
+    // 0.2 of 2^32 is 858,993,459, in hexadecimal 33333333.
+    let sampled = "substr(sha256(n.model_digest::BLOB || unhex(n.text_digest)), 1, 8) < '33333333'";
+    // Lines that had a code that counted.
+    let count = |more: &str| {
+        let of = "FROM t AS n JOIN t AS o USING (source_file, source_row) WHERE n.tariff_edition = '2022' AND \
+                  o.tariff_edition = '2017' AND o.decision = 'accept'";
+        number(&lake, "predictions", &format!("SELECT count(*) AS n {of} AND {more}"))
+    };
+    let looked_at = "n.decision = 'review' AND list_contains(n.reasons, 'audit_sample')";
+    assert_eq!(count(&format!("n.decision = 'accept' AND {sampled}")), 0);
+    assert_eq!(count(&format!("{looked_at} AND NOT {sampled}")), 0);
+    assert_eq!(
+        count(&format!("{looked_at} AND (n.confidence < 0.5 OR list_contains(n.reasons, 'below_threshold'))")),
+        0
+    );
+    let (accepted, n) = (count("n.decision = 'accept'"), done["report"]["audit_sample"].as_i64().unwrap());
+    assert!(accepted > 100 && n > 10, "{accepted} {n}");
+    assert_eq!(count(looked_at), n);
+    // The policy of the run says so, and so do the rows.
+    let run = read(&lake, "runs", "SELECT policy_origin, policy_digest FROM t WHERE command = 'reclassify'").remove(0);
+    assert_eq!(run["policy_origin"], "--audit-ratio 0.2");
+    let digests = "SELECT DISTINCT policy_digest FROM t WHERE tariff_edition = '2022' AND decision = 'accept'";
+    assert_eq!(read(&lake, "predictions", digests), [serde_json::json!({"policy_digest": run["policy_digest"]})]);
+}
+
+/// The link from the most frequent code to the second counts only for lines whose text has a word.
+#[test]
+fn a_catch_all_link_counts_for_the_lines_whose_text_speaks_of_it() {
+    let dir = folder();
+    let lake = small_lake(dir.path());
+    let caught = &two().most[1];
+    let groups = path(dir.path(), "groups.toml");
+    let group = "[[group]]\nname = \"test\"";
+    std::fs::write(&groups, format!("min_predecessors = 2\n{group}\ncodes = [{caught:?}]\nwords = [\"pcs\"]\n"))
+        .unwrap();
+    let call = ["--threshold", "0.8", "--catch-all", "when_text_says", "--catch-all-file", &groups, "--format", "json"];
+    let done: Value = serde_json::from_str(&ok(&args(&lake, "hs@1", &call))).unwrap();
+    let found = expected_under(&lake, &[caught, "pcs"]);
+    assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
+    same_report(&done, &found);
+    let decided = |decision: &str| {
+        let most = &two().most[0];
+        let query = "SELECT count(*) AS n FROM t WHERE tariff_edition = '2022' AND previous_hs6 =";
+        number(&lake, "predictions", &format!("{query} '{most}' AND decision = '{decision}'"))
+    };
+    assert!(decided("carried") > 0 && decided("accept") + decided("review") > 0);
 }
 
 /// A model of the older edition cannot tell successors apart: these lines go to people, and none has a dead code.
@@ -232,14 +372,7 @@ fn a_model_of_the_older_edition_sends_splits_to_people() {
 #[test]
 fn lines_whose_text_was_not_stored_go_to_people() {
     let dir = folder();
-    let lake = path(dir.path(), "lake");
-    let two = two();
-    let classify =
-        ["classify", "--input", &lab().lines, "--lake", &lake, "--registry", &two.registry, "--model", "old@1"];
-    ok(&[&classify[..], &["--store-text", "none"]].concat());
-    let [old, new] = &two.nomenclatures;
-    let (old, new) = (format!("2017={old}"), format!("2022={new}"));
-    ok(&["tariff", "import", &old, &new, &two.correlation, "--lake", &lake]);
+    let lake = lake_with(dir.path(), &lab().lines, &["--store-text", "none"]);
     let out = ok(&args(&lake, "hs@1", &["--threshold", "0"]));
     assert!(out.contains("not stored in the lake"), "{out}");
     assert_eq!(expected(&lake)["wrong"], serde_json::json!([]));
@@ -274,7 +407,7 @@ fn the_threshold_among_successors_rests_on_labelled_lines() {
 fn killed_at_any_stage_it_is_there_whole_or_not_at_all() {
     for stage in ["planned", "scoring", "written", "proved", "committed"] {
         let dir = folder();
-        let lake = lake_of(dir.path());
+        let lake = small_lake(dir.path());
         let mut child = harmonize(&args(&lake, "hs@1", &["--threshold", "0.8"]))
             .env("HARMONIZE_HOLD_AT", stage)
             .stderr(Stdio::piped())
@@ -285,27 +418,101 @@ fn killed_at_any_stage_it_is_there_whole_or_not_at_all() {
         assert!(said.any(|line| line == format!("held at {stage}")), "{stage}");
         child.kill().unwrap();
         child.wait().unwrap();
-        let there = if stage == "committed" { 280_000 } else { 140_000 };
+        let there = if stage == "committed" { 36_000 } else { 18_000 };
         assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), there, "{stage}");
         ok(&args(&lake, "hs@1", &["--threshold", "0.8"]));
-        assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 280_000, "{stage}");
+        assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 36_000, "{stage}");
         let out = ok(&args(&lake, "hs@1", &["--threshold", "0.8"]));
         assert!(out.contains("already done"), "{stage}: {out}");
+        let records = "SELECT count(*) AS n FROM t WHERE command = 'reclassify'";
+        assert_eq!(number(&lake, "runs", records), 1, "{stage}: one record of one run");
     }
 }
 
 #[test]
-fn wrong_calls_say_what_to_do() {
+fn what_cannot_be_reclassified_is_refused_by_name_and_nothing_is_written() {
     let dir = folder();
     let lake = path(dir.path(), "lake");
-    ok(&classify_args(&lab().lines, &lake));
+    let few = path(dir.path(), "few");
+    python("derive_lines.py", &[&lab().lines, &few, "SELECT * FROM t WHERE row < 200"], &[]);
+    let classify = ["classify", "--input", &few, "--lake", &lake, "--registry", &two().registry, "--model", "old@1"];
+    ok(&classify);
+    let files = parquet_files(&dir.path().join("lake/predictions")).len();
     let registry = &two().registry;
-    let call = |from: &str, to: &str| {
-        run(&["reclassify", "--lake", &lake, "--registry", registry, "--from", from, "--to", to, "--model", "hs@1"])
+    let import = |files: &[&str]| ok(&[&["tariff", "import", "--lake", &lake], files].concat());
+    let [old, new] = &two().nomenclatures;
+    let (of_2012, of_2017, of_2022) = (format!("2012={old}"), format!("2017={old}"), format!("2022={new}"));
+    let refused = |from: &str, to: &str, model: &str, code: i32, says: &str| {
+        let call =
+            ["reclassify", "--lake", &lake, "--registry", registry, "--from", from, "--to", to, "--model", model];
+        let ended = run(&call);
+        assert_eq!((ended.code, ended.err.contains(says)), (code, true), "{call:?} {says}: {}{}", ended.out, ended.err);
+        assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 600, "{says}");
+        assert_eq!(number(&lake, "runs", "SELECT count(*) AS n FROM t"), 1, "{says}");
+        assert_eq!(parquet_files(&dir.path().join("lake/predictions")).len(), files, "{says}");
     };
-    let ended = call("2022", "2017");
-    assert_eq!((ended.code, ended.err.contains("older edition first")), (2, true), "{}", ended.err);
-    let ended = call("2017", "2022");
-    assert_eq!(ended.code, 20, "{}", ended.err);
-    assert!(ended.err.contains("harmonize tariff import"), "{}", ended.err);
+    refused("2022", "2017", "hs@1", 2, "older edition first");
+    refused("2017", "2022", "hs@1", 20, "the lake has no nomenclature HS 2017; import it: harmonize tariff import");
+    // Editions without a way between them, and with a gap.
+    import(&[&of_2012, &of_2022, "--allow-gap"]);
+    refused("2012", "2022", "hs@1", 20, "no correlations lead from HS 2012 to HS 2022");
+    refused("2017", "2022", "hs@1", 20, "no nomenclature HS 2017");
+    import(&[&of_2017]);
+    refused("2017", "2022", "hs@1", 20, "missing: HS 2017 → HS 2022");
+    import(&[&two().correlation]);
+    refused("2012", "2022", "hs@1", 20, "missing: HS 2012 → HS 2017");
+    // An edition that is not in force yet, unless that is what is wanted.
+    let next = path(dir.path(), "next.csv");
+    let codes: Vec<String> = Codes::builtin(Edition::Hs2022).iter().map(|code| format!("{code},{code},\n")).collect();
+    std::fs::write(&next, format!("from_code,to_code,relationship\n{}", codes.concat())).unwrap();
+    import(&[&format!("2028={new}"), &next, "--from", "2022", "--to", "2028", "--allow-future"]);
+    refused("2022", "2028", "hs@1", 20, "HS 2028 takes effect on 2028-01-01, after today");
+    refused("2017", "2028", "old@1", 20, "--allow-future");
+    let future =
+        ["reclassify", "--lake", &lake, "--registry", registry, "--from", "2017", "--to", "2028", "--model", "old@1"];
+    assert!(ok(&[&future[..], &["--dry-run"]].concat()).contains("nothing was written"));
+    // A model of another edition, and one that is not there.
+    refused("2022", "2028", "old@1", 20, "2028");
+    let other =
+        ["reclassify", "--lake", &lake, "--registry", registry, "--from", "2022", "--to", "2028", "--model", "old@1"];
+    let ended = run(&[&other[..], &["--allow-future"]].concat());
+    assert_eq!((ended.code, ended.err.contains("gives codes of edition 2017")), (21, true), "{}", ended.err);
+    refused("2017", "2022", "hs@7", 21, "hs@7");
+    // What another program wrote: a table that names codes which its edition does not have.
+    let rows = path(dir.path(), "rows.jsonl");
+    let row = serde_json::json!({"from_edition": "2017", "to_edition": "2022", "from_code": "010199", "to_code": "010121",
+        "source": "by hand", "import_id": "20990101T000000.000000Z-0123456789abcdef"});
+    std::fs::write(&rows, format!("{row}\n")).unwrap();
+    python("write_rows.py", &[&lake, "correlations", &rows], &[]);
+    refused("2017", "2022", "hs@1", 20, "by hand has 1 code not in HS 2017: 010199");
+}
+
+/// Tables as an older program left them are read as they are, and get their columns with the run.
+#[test]
+fn a_lake_of_an_older_version_is_reclassified_and_brought_up_to_date() {
+    let dir = folder();
+    let new = small_lake(dir.path());
+    let old = path(dir.path(), "old");
+    let of_runs = "scope skipped_files skipped_rows unchanged_lines declared_column value_column from_edition carried_lines \
+                   mapped_lines held_lines reclassify_json";
+    for (table, columns) in [
+        ("predictions", "declared_code value role served"),
+        ("runs", of_runs),
+        ("nomenclature", "awaits"),
+        ("correlations", "completes"),
+    ] {
+        let (from, to) = (format!("{new}/{table}"), format!("{old}/{table}"));
+        let columns: Vec<&str> = columns.split_whitespace().collect();
+        python("old_table.py", &[&[from.as_str(), &to][..], &columns].concat(), &[]);
+    }
+    let call = |lake: &str| ok(&args(lake, "hs@1", &["--threshold", "0.8", "--format", "json"]));
+    let [old_done, new_done]: [Value; 2] = [&old, &new].map(|lake| serde_json::from_str(&call(lake)).unwrap());
+    assert_eq!(old_done["report"]["decisions"], new_done["report"]["decisions"]);
+    assert_eq!(old_done["report"]["all"]["without_value"], 18_000, "a value that was not stored is none");
+    assert_eq!(expected(&old)["wrong"], serde_json::json!([]));
+    assert_eq!(number(&old, "runs", "SELECT count(*) AS n FROM t WHERE reclassify_json IS NOT NULL"), 1);
+    // The tariff of an older program counts, and one of today beside it does too.
+    assert!(ok(&["tariff", "check", "--lake", &old, "--on", "2026-01-01"]).contains("no_link"));
+    import(&old);
+    assert_eq!(number(&old, "nomenclature", "SELECT count(DISTINCT import_id) AS n FROM t"), 2, "the same is a no-op");
 }

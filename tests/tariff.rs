@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use harmonize::tariff::{Codes, Edition};
 use serde_json::{Value, json};
@@ -442,6 +444,142 @@ fn bad_files_are_refused_by_name_and_nothing_half_done_is_visible() {
     let ended = run(&[&tariff(&["check"], &lake)[..], &["--format", "json"]].concat());
     assert_eq!(ended.code, 20, "{}", ended.err);
     assert!(ended.out.contains("\"gap\"") && ended.out.contains("2019-01-01 to 2021-12-31"), "{}", ended.out);
+}
+
+/// Starts an import, waits until it is held at a stage, and kills it.
+fn kill_import_at(stage: &str, files: &[&str], lake: &str) {
+    let mut child = harmonize(&tariff(&[&["import"], files].concat(), lake))
+        .env("HARMONIZE_HOLD_AT", stage)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line == format!("held at {stage}")), "never reached {stage}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Two tables cannot have one commit: between them nothing of the call counts, what was there does, and the same call again
+/// completes it.
+#[test]
+fn an_import_that_is_killed_between_its_two_commits_is_visible_whole_or_not_at_all() {
+    let dir = folder();
+    let lake = path(dir.path(), "lake");
+    let files = files(dir.path());
+    let first: Vec<&str> = [1, 2, 4].map(|at| files[at].as_str()).to_vec();
+    let state =
+        || (rows(&["list"], &lake), sql(&lake, "SELECT count(*) AS n FROM current_nomenclature")[0]["n"].clone());
+    let check = || {
+        let ended = run(&[&tariff(&["check", "--on", "2026-01-01"], &lake)[..], &["--format", "json"]].concat());
+        let found: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (ended.code, found.iter().map(|row| (row["finding"].clone(), row["about"].clone())).collect::<Vec<_>>())
+    };
+    kill_import_at("written", &first, &lake);
+    assert_eq!(state(), (vec![], json!(0)), "nothing was committed");
+    assert_eq!(check(), (0, vec![]));
+    kill_import_at("between", &first, &lake);
+    assert!(number(&lake, "nomenclature", "SELECT count(*) AS n FROM t") > 0, "the first commit was made");
+    assert_eq!(state(), (vec![], json!(0)), "and nothing of it counts");
+    let unfinished = |name: &str| (json!("unfinished"), json!(name));
+    assert_eq!(check(), (20, vec![unfinished("HS 2017"), unfinished("HS 2022")]));
+    let told = run(&tariff(&["check"], &lake));
+    assert!(told.out.contains("make the same import again"), "{}", told.out);
+    let done = rows(&[&["import"], &first[..]].concat(), &lake);
+    assert!(done.iter().all(|row| row["state"] == "imported"), "{done:?}");
+    assert_eq!((rows(&["list"], &lake).len(), check()), (3, (0, vec![])));
+    let codes = number(&lake, "nomenclature", "SELECT count(*) AS n FROM t");
+    assert_eq!(state().1, json!(codes), "the rows of the first call are those that count");
+    assert!(rows(&[&["import"], &first[..]].concat(), &lake).iter().all(|row| row["state"] == "already there"));
+
+    // Other contents for what is there: neither would hold beside the older half of the other.
+    let before = state();
+    let diff = || rows(&["diff", "2017", "2022"], &lake);
+    let (counted, changed) = (diff(), nomenclature(&["010113", "010120", "850110", "850120"]));
+    let changed = format!("2017={}", put(dir.path(), "changed.csv", &changed));
+    let links = LINKS_2022.replace("010111,010111", "010111,010113").replace("010130,010112,n:1\n", "");
+    let second = [changed.as_str(), &put(dir.path(), "changed_links.csv", &links)].map(str::to_owned);
+    let second: Vec<&str> = second.iter().map(String::as_str).collect();
+    kill_import_at("between", &second, &lake);
+    assert_eq!((state(), diff()), (before, counted.clone()), "what was there still counts, and holds together");
+    assert_eq!(check(), (20, vec![unfinished("HS 2017")]));
+    // Another call completes nothing that it does not name.
+    let national = put(dir.path(), "national.csv", &nomenclature(&["01011110"]));
+    let national = ["import", &national, "--schedule", "CN", "--edition", "2025", "--valid-from", "2025-01-01"];
+    ok(&tariff(&national, &lake));
+    assert_eq!(check(), (20, vec![unfinished("HS 2017")]));
+    assert_eq!(diff(), counted);
+    ok(&tariff(&[&["import"], &second[..]].concat(), &lake));
+    assert_eq!(check(), (0, vec![]));
+    assert_ne!(diff(), counted);
+    let codes = "SELECT code FROM current_nomenclature WHERE edition = '2017' AND level = 6 ORDER BY code";
+    assert_eq!(sql(&lake, codes)[0]["code"], "010113");
+    // Alone, the nomenclature of a call that was killed counts at once.
+    let words = format!("2022={}", put(dir.path(), "words.csv", &nomenclature(CODES[2].1).replace("Goods", "Wares")));
+    let relinked = put(dir.path(), "relinked.csv", &links.replace("n:n", ""));
+    kill_import_at("between", &[&words, &relinked], &lake);
+    ok(&tariff(&["import", &words], &lake));
+    let text = "SELECT DISTINCT description FROM current_nomenclature WHERE edition = '2022' AND code = '010111'";
+    assert_eq!(sql(&lake, text), [json!({"description": "Wares, of 010111"})]);
+    assert_eq!(check(), (0, vec![]), "something newer took its place");
+}
+
+/// What another program wrote into the tables is named, and nothing is computed from it.
+#[test]
+fn what_no_import_writes_is_named_by_check_and_refused_by_what_reads_it() {
+    let dir = folder();
+    let lake = filled(dir.path());
+    let write = |contract: &str, row: Value| {
+        let file = put(dir.path(), "rows.jsonl", &format!("{row}\n"));
+        python("write_rows.py", &[&lake, contract, &file], &[]);
+    };
+    let link = |from: &str, to: &str, pair: (&str, &str)| {
+        let (from_code, to_code) = pair;
+        json!({"from_edition": from, "to_edition": to, "from_code": from_code, "to_code": to_code, "source": "by hand",
+               "import_id": "20990101T000000.000000Z-0123456789abcdef"})
+    };
+    let code = |edition: &str, from: &str, to: &str| {
+        json!({"schedule": "XX", "edition": edition, "code": "99", "level": 2, "description": "d", "language": "en",
+               "valid_from": from, "valid_to": to, "source": "by hand", "import_id": "20260101T000000.000000Z-0"})
+    };
+    write("correlations", link("2022", "2012", ("010111", "010110")));
+    write("correlations", link("2017", "2022", ("010199", "010111")));
+    write("correlations", link("2022", "2028", ("010111", "010111")));
+    write("nomenclature", code("1", "2020-01-01", "2024-12-31"));
+    write("nomenclature", code("2", "2024-06-01", "2025-12-31"));
+    write("nomenclature", code("3", "2027-01-01", "2027-12-31"));
+    let ended = run(&[&tariff(&["check", "--on", "2026-01-01"], &lake)[..], &["--format", "json"]].concat());
+    assert_eq!(ended.code, 20, "{}", ended.err);
+    let found: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (finding, about, says) in [
+        ("cycle", "HS 2022 → 2012", "closes a cycle"),
+        ("unknown_code", "HS 2017 → 2022", "010199"),
+        ("missing_edition", "HS 2022 → 2028", "no nomenclature HS 2028"),
+        ("overlap", "XX 1", "XX 2 from 2024-06-01"),
+        ("gap", "XX 2", "none is in force from 2026-01-01 to 2026-12-31"),
+        ("future", "XX 3", "takes effect on 2027-01-01"),
+    ] {
+        let named = |row: &&Value| row["finding"] == finding && row["about"] == about;
+        let told = found.iter().find(named).unwrap_or_else(|| panic!("{finding} {about}: {found:?}"));
+        assert!(told["what"].as_str().unwrap().contains(says), "{finding}: {told}");
+    }
+    let ended = run(&tariff(&["diff", "2017", "2022"], &lake));
+    assert_eq!(
+        (ended.code, ended.err.contains("by hand has 1 code not in HS 2017: 010199")),
+        (20, true),
+        "{}",
+        ended.err
+    );
+    // A table of another shape is not read as something else.
+    let odd = path(dir.path(), "odd");
+    python("old_table.py", &[&format!("{lake}/nomenclature"), &format!("{odd}/nomenclature"), "import_id"], &[]);
+    let ended = run(&tariff(&["list"], &odd));
+    assert_eq!(ended.code, 20, "{}", ended.err);
+    assert!(
+        ended.err.contains("no column \"import_id\"") && ended.err.contains("choose another --lake"),
+        "{}",
+        ended.err
+    );
 }
 
 /// The tables beside the checkout, where they are.

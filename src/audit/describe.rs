@@ -76,6 +76,9 @@ pub(super) fn line(line: &Line, replayed: &Replayed, digest: &str) -> Page {
         pair("digest of the text then", or_none(line.text_digest.as_deref())),
         pair("digest of the text now", or_none(line.normalised.as_ref().map(|(_, digest)| digest.as_str()))),
     ]);
+    if let Some(became) = &line.became {
+        page = became.page(page);
+    }
     for said in &line.said {
         page = of_role(page, said);
     }
@@ -274,6 +277,18 @@ fn of_model(page: Page, model: &Facts) -> Page {
 fn replay(page: Page, report: &Replay) -> Page {
     let counts = &report.rows;
     let sample = report.sample.as_deref().unwrap_or("all lines");
+    let tables = |report: &Replay| -> Vec<String> {
+        let told = |table: &crate::jobs::PastTable| {
+            let version =
+                table.version.map_or("which did not exist".to_string(), |version| format!("version {version}"));
+            format!(
+                "Read the table {}, {version}{}",
+                table.table,
+                table.why.as_ref().map_or(".".into(), |why| format!(": {why}."))
+            )
+        };
+        report.tables.iter().map(told).chain(report.why.iter().map(|why| format!("Why: {why}."))).collect()
+    };
     let mut page =
         page.section("Made again", &format!("The rows in the lake beside the same rows made again: {sample}."));
     let count = |n: u64| n.to_string();
@@ -287,6 +302,10 @@ fn replay(page: Page, report: &Replay) -> Page {
         pair("rows twice in the lake", count(counts.twice)),
         pair("rows of files that are gone or changed", count(counts.left_out)),
     ]);
+    let said = tables(report);
+    if !said.is_empty() {
+        page = page.list(&said);
+    }
     if report.differences.is_empty() {
         return page;
     }

@@ -8,6 +8,7 @@ use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use serde_json::{Map, Value, json};
 
+use super::became::Told;
 use super::describe;
 use super::json::Json;
 use super::models::{Facts, facts, wording};
@@ -58,6 +59,8 @@ pub(super) struct Line {
     pub normalised: Option<(String, String)>,
     pub text_digest: Option<String>,
     pub said: Vec<Said>,
+    /// What became of the code that it had, in a run of `reclassify`.
+    pub became: Option<Told>,
     pub decisions: Vec<Row>,
     pub history: Vec<Row>,
     pub models: Vec<Facts>,
@@ -131,16 +134,25 @@ async fn gather(
     })?;
     let asked = replayed.ask(file, row, limits).await?;
     // What stands in the lake is cut; the input has all of it.
-    let description = match &asked {
+    let past = replayed.again.past.as_ref();
+    let description = match asked.as_ref().filter(|_| past.is_none()) {
         Some(asked) => asked.description.clone().filter(|_| asked.valid),
         None => stored.clone(),
     };
+    let became = match past {
+        Some(past) => past.became(file, row).await?,
+        None => None,
+    };
+    // A run of another command has the wording that the user names.
+    let names = names.or(became.as_ref().map(|became| &became.names[1]));
     let normalised = description.as_deref().and_then(|description| {
         let mut normalised = String::new();
         text::normalise(description, &mut normalised);
         let digest = text::digest(&normalised).hex(&mut [0; 32]).to_string();
         (!normalised.is_empty()).then_some((normalised, digest))
     });
+    let became = became.as_ref().map(|became| Told::of(became, first, replayed.again.champion()?)).transpose()?;
+    let asked_now = became.as_ref().is_none_or(|became| became.asked);
     let mut said = Vec::new();
     for then in then {
         let role = text_of(&then, "role").unwrap_or_default();
@@ -159,8 +171,14 @@ async fn gather(
                 .collect(),
             now: now.cloned(),
             candidates: candidates(&then, names),
-            explanation: explain(model, description.as_deref())?,
-            why: Why::of(&then, model, normalised.as_ref().map(|(text, _)| text.as_str())),
+            explanation: match asked_now {
+                true => explain(model, description.as_deref())?,
+                false => None,
+            },
+            why: match &became {
+                Some(became) => became.why(),
+                None => Why::of(&then, model, normalised.as_ref().map(|(text, _)| text.as_str())),
+            },
             role,
             then,
         });
@@ -184,6 +202,7 @@ async fn gather(
         normalised,
         text_digest,
         said,
+        became,
         decisions,
         history,
         models,
@@ -239,6 +258,7 @@ impl Line {
             "text_digest": self.text_digest,
             "text_digest_now": self.normalised.as_ref().map(|(_, digest)| digest),
             "predictions": said.collect::<Vec<_>>(),
+            "reclassified": self.became.as_ref().map(|became| &became.json),
         })
     }
 }

@@ -107,7 +107,7 @@ fn as_written(x: f32) -> f64 {
 
 /// Where a text stands in the order in which the audit sample is drawn, 0 to 1: the first four bytes of SHA-256 over the
 /// model's digest as text and the sixteen bytes of the text's digest, over 2³².
-fn audit_place(model_digest: &str, text_digest: &str) -> Option<f64> {
+pub(super) fn audit_place(model_digest: &str, text_digest: &str) -> Option<f64> {
     let bytes: Option<Vec<u8>> =
         (0..16).map(|n| u8::from_str_radix(text_digest.get(2 * n..2 * n + 2)?, 16).ok()).collect();
     let hash = Sha256::new().chain_update(model_digest).chain_update(bytes?).finalize();

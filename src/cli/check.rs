@@ -24,7 +24,7 @@ pub struct CheckArgs {
 }
 
 pub async fn run(args: CheckArgs, matches: &ArgMatches) -> Result<u8> {
-    let mut settings = Settings::new(matches, args.job.place.config.as_deref())?;
+    let mut settings = Settings::new(matches, args.job.common.place.config.as_deref())?;
     settings.gates(CHAMPION)?;
     let resolved = resolve(&args.job, &mut settings);
     println!("settings in force");

@@ -18,11 +18,9 @@ use crate::jobs::{
 use crate::registry::{ModelRef, Registry};
 use crate::train::{usage, vague_list};
 
+/// What every command takes that scores lines into the lake.
 #[derive(Args)]
-#[command(after_help = "One run is one commit: rows are visible all together or not at all, and the same run twice \
-                        is a no-op (\"already done\", exit code 0). Example:\n\n  \
-                        harmonize classify --input s3://lines/2026/ --id line_id --lake s3://lake --model hs@1")]
-pub struct ClassifyArgs {
+pub struct JobArgs {
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
@@ -39,15 +37,6 @@ pub struct ClassifyArgs {
     /// Model version: hs@7, hs@champion, hs@champion#2026-03-01, or hs for the champion, else the newest [default: hs]
     #[arg(long, value_name = "MODEL", env = "HARMONIZE_MODEL")]
     pub model: Option<String>,
-    /// Model version to score beside it on the same lines, such as hs@challenger; its rows have the role challenger
-    #[arg(long, value_name = "MODEL", env = "HARMONIZE_CHALLENGER")]
-    pub challenger: Option<String>,
-    /// Which of the challenger's rows are written: differing (another code or decision) or all [default: differing]
-    #[arg(long, value_name = "WHICH", env = "HARMONIZE_CHALLENGER_ROWS")]
-    pub challenger_rows: Option<ChallengerRows>,
-    /// Serve the challenger's answer for this share of the texts, such as 10%, drawn by a hash of the text [default: 0%]
-    #[arg(long, value_name = "SHARE", env = "HARMONIZE_SPLIT")]
-    pub split: Option<Share>,
     #[command(flatten)]
     pub trust: TrustArgs,
     /// Which rows keep their description: all, review or none [default: all]
@@ -65,6 +54,27 @@ pub struct ClassifyArgs {
     /// Share of accepted texts sent to people at random, in place of the bundle's
     #[arg(long, value_name = "RATIO", env = "HARMONIZE_AUDIT_RATIO")]
     pub audit_ratio: Option<f64>,
+    /// Size at which a data file is closed [default: 32MiB]
+    #[arg(long, value_name = "SIZE", env = "HARMONIZE_TARGET_FILE_SIZE")]
+    pub target_file_size: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "One run is one commit: rows are visible all together or not at all, and the same run twice \
+                        is a no-op (\"already done\", exit code 0). Example:\n\n  \
+                        harmonize classify --input s3://lines/2026/ --id line_id --lake s3://lake --model hs@1")]
+pub struct ClassifyArgs {
+    #[command(flatten)]
+    pub common: JobArgs,
+    /// Model version to score beside it on the same lines, such as hs@challenger; its rows have the role challenger
+    #[arg(long, value_name = "MODEL", env = "HARMONIZE_CHALLENGER")]
+    pub challenger: Option<String>,
+    /// Which of the challenger's rows are written: differing (another code or decision) or all [default: differing]
+    #[arg(long, value_name = "WHICH", env = "HARMONIZE_CHALLENGER_ROWS")]
+    pub challenger_rows: Option<ChallengerRows>,
+    /// Serve the challenger's answer for this share of the texts, such as 10%, drawn by a hash of the text [default: 0%]
+    #[arg(long, value_name = "SHARE", env = "HARMONIZE_SPLIT")]
+    pub split: Option<Share>,
     /// Score every line; without it, lines whose answer by the same model and policy stands in the lake are passed over
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", env = "HARMONIZE_FULL")]
     pub full: Option<bool>,
@@ -74,9 +84,6 @@ pub struct ClassifyArgs {
     /// How often --watch looks, such as 30s or 5m [default: 30s]
     #[arg(long, value_name = "PAUSE", env = "HARMONIZE_EVERY")]
     pub every: Option<Pause>,
-    /// Size at which a data file is closed [default: 32MiB]
-    #[arg(long, value_name = "SIZE", env = "HARMONIZE_TARGET_FILE_SIZE")]
-    pub target_file_size: Option<String>,
 }
 
 /// What a job needs, resolved.
@@ -88,10 +95,6 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn has_challenger(&self) -> bool {
-        self.challenger.is_some()
-    }
-
     /// Reads the challenger, if there is one.
     pub async fn challenger(&self) -> Result<Option<Challenger>> {
         let Some((model, rows, split_ratio)) = &self.challenger else { return Ok(None) };
@@ -104,24 +107,31 @@ impl Job {
 pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
     let inputs = match settings.list("watch", args.watch.clone())? {
         Some(watched) => watched,
-        None => settings.need_list("input", args.input.input.clone())?,
+        None => settings.need_list("input", args.common.input.input.clone())?,
     };
-    let text = settings.need("text", args.input.text.clone(), Some("description".into()))?;
-    let id = settings.pick("id", args.id.clone(), None)?;
-    let where_sql = settings.pick("where", args.input.filter.clone(), None)?;
-    let lake = settings.lake(&args.place)?;
-    let registry = settings.trusted_registry(&args.place, &args.trust)?;
-    let model = settings.model(args.model.clone())?;
+    let mut job = scoring(&args.common, inputs, settings)?;
     let challenger = settings.pick("challenger", args.challenger.clone(), None)?;
     let challenger_rows = settings.pick("challenger-rows", args.challenger_rows, None)?;
     let split = settings.pick("split", args.split, None)?;
-    let challenger = match challenger {
+    job.challenger = match challenger {
         Some(model) => Some((model.parse()?, challenger_rows.unwrap_or_default(), split.map_or(0.0, |share| share.0))),
         None if challenger_rows.is_some() || split.is_some() => {
             return Err(Error::Usage("--split and --challenger-rows are about a --challenger; name one".into()));
         }
         None => None,
     };
+    job.options.full = settings.need("full", args.full, Some(false))?;
+    Ok(job)
+}
+
+/// The part of it that other commands have too: one model, and lines from these places.
+pub fn scoring(args: &JobArgs, inputs: Vec<String>, settings: &mut Settings) -> Result<Job> {
+    let text = settings.need("text", args.input.text.clone(), Some("description".into()))?;
+    let id = settings.pick("id", args.id.clone(), None)?;
+    let where_sql = settings.pick("where", args.input.filter.clone(), None)?;
+    let lake = settings.lake(&args.place)?;
+    let registry = settings.trusted_registry(&args.place, &args.trust)?;
+    let model = settings.model(args.model.clone())?;
     let store_text = settings.need("store-text", args.store_text, Some(StoreText::All))?;
     let on_bad_file = settings.need("on-bad-file", args.on_bad_file, Some(OnBadFile::Fail))?;
     let threshold = settings.pick("threshold", args.threshold, None)?;
@@ -144,15 +154,15 @@ pub fn resolve(args: &ClassifyArgs, settings: &mut Settings) -> Result<Job> {
         on_bad_file,
         limits: settings.limits(&args.place)?,
         purpose: Purpose::Classify,
-        full: settings.need("full", args.full, Some(false))?,
+        full: false,
         target_file_bytes: bytes(&file_size, "target-file-size")? as u64,
         started_at: Utc::now(),
     };
-    Ok(Job { options, registry, model, challenger })
+    Ok(Job { options, registry, model, challenger: None })
 }
 
 pub async fn run(args: ClassifyArgs, matches: &ArgMatches) -> Result<u8> {
-    let mut settings = Settings::new(matches, args.place.config.as_deref())?;
+    let mut settings = Settings::new(matches, args.common.place.config.as_deref())?;
     super::memory::give_back_large_blocks();
     let mut job = resolve(&args, &mut settings)?;
     let Pause(pause) = settings.need("every", args.every, Some(Pause(Duration::from_secs(30))))?;

@@ -23,8 +23,9 @@ use crate::tariff::{Edition, Names};
 #[derive(Args)]
 #[command(
     after_help = "Every line of the run is scored again from its pinned input by its pinned model and policy, and every column of every \
-                  row compared with predictions; nothing is written to the lake. Exit codes: 0 all equal, 10 rows differ or an \
-                  input is gone or changed, 20 no such run, 21 its model is gone. Examples:\n\n  \
+                  row compared with predictions; a run of reclassify is made again from the versions of the lake's tables that it read. \
+                  Nothing is written to the lake. Exit codes: 0 all equal, 10 rows differ or an input is gone or changed, 20 no \
+                  such run, 21 its model is gone. Examples:\n\n  \
                   harmonize replay --lake s3://lake latest --sample 1%\n  \
                   harmonize replay --lake s3://lake latest --pack audit/ --line 4711\n  \
                   harmonize replay --verify-pack audit/line-….json"
@@ -200,8 +201,16 @@ fn table(report: &Replay) -> String {
     if let Some(sample) = &report.sample {
         out += &format!("  looked at     {sample}\n");
     }
-    let there = report.files.len() - report.lost().count();
-    out += &format!("  inputs there  {:>14}  of {}\n", count(there as u64), count(report.files.len() as u64));
+    if report.tables.is_empty() {
+        let there = report.files.len() - report.lost().count();
+        out += &format!("  inputs there  {:>14}  of {}\n", count(there as u64), count(report.files.len() as u64));
+    }
+    for table in &report.tables {
+        let version = table.version.map_or("none".into(), |version| format!("version {version}"));
+        let state = if table.state == InputState::There { "there" } else { "lost" };
+        let why = table.why.as_deref().map_or(String::new(), |why| format!(": {why}"));
+        out += &format!("  read          {:<14}  {version}, {state}{why}\n", table.table);
+    }
     for file in report.lost() {
         let (found, state) = (&file.found, if file.found.state == InputState::Gone { "gone" } else { "changed" });
         let why = found.why.as_deref().filter(|_| found.state == InputState::Changed);
@@ -227,6 +236,9 @@ fn table(report: &Replay) -> String {
             out += &format!("      {}: then {}, now {}\n", one.column, one.then, one.now);
         }
     }
+    for why in &report.why {
+        out += &format!("  why           {why}\n");
+    }
     out += if report.is_equal() { "  equal\n" } else { "  not equal\n" };
     out
 }
@@ -251,6 +263,19 @@ fn csv(report: &Replay) -> Result<String> {
         let kind = if file.found.state == InputState::Gone { "input gone" } else { "input changed" };
         let why = file.found.why.as_deref().unwrap_or_default();
         out.write_record([kind, &file.found.file.url, "", "", "", "", why]).map_err(failed)?;
+    }
+    for table in report.lost_tables() {
+        let version = table.version.map_or(String::new(), |version| version.to_string());
+        out.write_record([
+            "table lost",
+            &table.table,
+            "",
+            "",
+            "version",
+            &version,
+            table.why.as_deref().unwrap_or_default(),
+        ])
+        .map_err(failed)?;
     }
     for difference in &report.differences {
         let row = difference.source_row.to_string();

@@ -21,7 +21,8 @@ pub use challenger::{Challenger, ChallengerRows};
 pub use classify::{check_filter, classify};
 pub use options::{ClassifyOptions, OnBadFile, PolicyOverride, Purpose, StoreText};
 pub use reclassify::{
-    Before, Chapter, Costly, Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify,
+    After, Amount, Basis, Became, Before, Chapter, Choice, Costly, Outcome, Past, PastTable, Reclassified,
+    ReclassifyOptions, ReclassifyReport, Restricted, Tally, Within, reclassify,
 };
 pub use record::{ChallengerRecord, InputFile, QuarantinedFile, RunRecord};
 pub use replay::{

@@ -33,14 +33,28 @@ pub(super) async fn already_done(table: &Table, fingerprint: &str, nonce: Nonce,
             table.place().url(),
         ))
     })?;
-    // Delta's commit information keeps nested values as text.
-    let record: RunRecord = match &record {
+    let record = read(&record).map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
+    record.append(lake, nonce).await.context(|| "the record of the run")?;
+    Ok(Ending::AlreadyDone(Box::new(record)))
+}
+
+/// Sees to it that the last run of a command that is visible has its record in `runs`: its process may have died before that.
+pub(super) async fn record_again(table: &Table, command: &str, lake: &Place) -> Result<()> {
+    let of_command = |value: &serde_json::Value| read(value).is_ok_and(|record| record.command == command);
+    let Some(value) = table.last_metadata(RUN_KEY, of_command).await? else { return Ok(()) };
+    let Ok(record) = read(&value) else { return Ok(()) };
+    match table.committed(&record.fingerprint).await? {
+        Some(nonce) => record.append(lake, nonce).await.context(|| "the record of the run before"),
+        None => Ok(()),
+    }
+}
+
+/// The record that a commit carried. Delta's commit information keeps nested values as text.
+fn read(value: &serde_json::Value) -> serde_json::Result<RunRecord> {
+    match value {
         serde_json::Value::String(text) => serde_json::from_str(text),
         other => serde_json::from_value(other.clone()),
     }
-    .map_err(|e| Error::Input(format!("the run record in {}: {e}", table.place().url())))?;
-    record.append(lake, nonce).await.context(|| "the record of the run")?;
-    Ok(Ending::AlreadyDone(Box::new(record)))
 }
 
 /// Makes files visible in one commit that carries the record of the run, and adds the record to `runs`. Files of a run that

@@ -1,5 +1,7 @@
 //! The stages of a run, what watches them, and a way to stop at one of them on purpose.
 
+use crate::lake::hold_at;
+
 /// Where a run is. A process may die in any of them: readers see the state before the commit or after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -56,16 +58,9 @@ pub struct Quiet;
 
 impl Progress for Quiet {}
 
-/// Tells the watcher, and holds the process if `HARMONIZE_HOLD_AT` names this stage, until it gets SIGUSR1: a place to
-/// kill it at, or to change the world under it, so that safety can be rehearsed on the real program and store.
+/// Tells the watcher, and holds the process if it is to be held here.
 pub(super) async fn reached(stage: Stage, progress: &dyn Progress) {
-    use tokio::signal::unix::{SignalKind, signal};
     progress.stage(stage);
     tracing::debug!(stage = stage.as_str(), "stage");
-    if std::env::var("HARMONIZE_HOLD_AT").is_ok_and(|at| at == stage.as_str())
-        && let Ok(mut go_on) = signal(SignalKind::user_defined1())
-    {
-        eprintln!("held at {}", stage.as_str());
-        go_on.recv().await;
-    }
+    hold_at(stage.as_str()).await;
 }

@@ -3,7 +3,6 @@
 //! The log store is Delta's own default one over our object store; commits are create-if-absent PUTs, so no lock
 //! service and no vendor SDK are needed. Data files become visible through [`Table::append`] alone.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use deltalake::logstore::{
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty};
-use futures::TryStreamExt;
 use url::Url;
 
 use super::Place;
@@ -28,8 +26,8 @@ use crate::error::{Context, Error, Result};
 /// A Delta table at one version.
 #[derive(Clone, Debug)]
 pub struct Table {
-    place: Place,
-    inner: DeltaTable,
+    pub(super) place: Place,
+    pub(super) inner: DeltaTable,
 }
 
 /// Identity that a commit carries.
@@ -51,6 +49,20 @@ impl Table {
         let mut inner = handle(place)?;
         inner.load().await.context(|| format!("cannot open the table {}", place.url()))?;
         Ok(Some(Table { place: place.clone(), inner }))
+    }
+
+    /// The table as it was at an earlier version.
+    ///
+    /// # Errors
+    /// `Usage` for a version that is still to come.
+    pub async fn at_version(mut self, version: u64) -> Result<Table> {
+        let newest = self.version();
+        if version > newest {
+            return Err(Error::Usage(format!("{} has no version {version}; its newest is {newest}", self.place.url())));
+        }
+        let name = self.place.url().clone();
+        self.inner.load_version(version).await.context(|| format!("cannot open version {version} of {name}"))?;
+        Ok(self)
     }
 
     /// Opens the table at `place`, creating it empty when there is none.
@@ -147,24 +159,6 @@ impl Table {
         self.inner.update_state().await.context(|| format!("cannot read the log of {}", self.place.url()))
     }
 
-    /// The nonce under which a run with this fingerprint was committed; `None` when none was.
-    pub async fn committed(&self, fingerprint: &str) -> Result<Option<Nonce>> {
-        let log_store = self.inner.log_store();
-        let version = self.inner.snapshot()?.transaction_version(log_store.as_ref(), fingerprint).await?;
-        Ok(version.map(Nonce))
-    }
-
-    /// What the commit of a fingerprint carried in its metadata under `key`.
-    pub async fn commit_metadata(&self, fingerprint: &str, key: &str) -> Result<Option<serde_json::Value>> {
-        let mut history = self.inner.history(None);
-        while let Some(info) = history.try_next().await? {
-            if info.info.get("fingerprint").and_then(|f| f.as_str()) == Some(fingerprint) {
-                return Ok(info.info.get(key).cloned());
-            }
-        }
-        Ok(None)
-    }
-
     /// A writer of data files for this table; each task has its own.
     pub fn writer(&self, options: &SinkOptions) -> Result<TableWriter> {
         let all = self.schema()?;
@@ -178,6 +172,21 @@ impl Table {
     /// Every ending is a value: see [`Outcome`]. Data files are never deleted here.
     pub async fn append(
         &mut self,
+        files: Vec<NewFile>,
+        tag: &RunTag,
+        metadata: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Outcome> {
+        self.append_if(None, files, tag, metadata).await
+    }
+
+    /// The same as the version right after `version` and no other: [`Outcome::Lost`] when the table has gone on since.
+    pub async fn append_after(&mut self, version: u64, files: Vec<NewFile>, tag: &RunTag) -> Result<Outcome> {
+        self.append_if(Some(version), files, tag, serde_json::Map::new()).await
+    }
+
+    async fn append_if(
+        &mut self,
+        after: Option<u64>,
         files: Vec<NewFile>,
         tag: &RunTag,
         mut metadata: serde_json::Map<String, serde_json::Value>,
@@ -222,6 +231,9 @@ impl Table {
             }
             if let Some(error) = sent.take() {
                 return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
+            }
+            if after.is_some_and(|version| version != self.version()) {
+                return Ok(Outcome::Lost(format!("{} has gone on meanwhile", self.place.url())));
             }
             let snapshot = self.inner.snapshot()?;
             let commit = CommitBuilder::from(properties.clone()).with_actions(actions.clone()).build(
@@ -313,27 +325,6 @@ pub async fn discard(table: &Table, files: &[NewFile]) {
         // Best effort: an orphan is invisible and `vacuum` of any Delta tool removes it.
         let _ = table.place.delete(&file.add.path).await;
     }
-}
-
-/// Data files of the current version of the Delta table at `place`, relative to it.
-pub(super) async fn live_files(place: &Place) -> Result<BTreeSet<String>> {
-    let Some(table) = Table::open(place).await? else {
-        return Ok(BTreeSet::new());
-    };
-    let adds: Vec<_> =
-        table.inner.snapshot()?.snapshot().file_views(table.inner.log_store().as_ref(), None).try_collect().await?;
-    let mut names = BTreeSet::new();
-    for add in adds {
-        if add.deletion_vector_descriptor().is_some() {
-            return Err(Error::Input(format!(
-                "{} has deletion vectors, which this version does not read; rewrite the table without them \
-                 (REORG TABLE … APPLY (PURGE))",
-                place.url()
-            )));
-        }
-        names.insert(add.path().to_string());
-    }
-    Ok(names)
 }
 
 /// A table handle over our own object store.

@@ -290,7 +290,7 @@ async fn discover(place: &Place) -> Result<Vec<ObjectMeta>> {
     let objects = place.objects("").await?;
     let relative = |meta: &ObjectMeta| meta.location.as_ref()[root..].trim_start_matches('/').to_string();
     let is_delta = objects.iter().any(|o| relative(o).starts_with("_delta_log/"));
-    let live = if is_delta { Some(super::delta::live_files(place).await?) } else { None };
+    let live = if is_delta { Some(super::log::live_files(place).await?) } else { None };
     if let Some(live) = &live {
         let there: BTreeSet<String> = objects.iter().map(relative).collect();
         if let Some(lost) = live.iter().find(|name| !there.contains(*name)) {

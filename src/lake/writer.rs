@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use chrono::{Days, NaiveDate};
@@ -88,8 +88,10 @@ impl TableWriter {
         &self.schema
     }
 
-    /// Adds a batch.
+    /// Adds a batch. Its columns may stand in another order, since a table of an older contract has its newer columns at its
+    /// end; one that it lacks is null.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = &in_order(batch, &self.schema)?;
         let mut writer = match self.current.take() {
             Some(writer) => writer,
             None => ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), Some(self.properties.clone()))?,
@@ -179,6 +181,19 @@ impl TableWriter {
     }
 }
 
+/// The columns of a schema, by their names.
+fn in_order(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    if names(&batch.schema()) == names(schema) {
+        return Ok(batch.clone());
+    }
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    });
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
+}
+
 /// Exact bounds of a column chunk, for the types that the contracts ask statistics of.
 fn bounds(statistics: &Statistics, kind: &DataType) -> Option<(Value, Value)> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Value::from);
@@ -218,6 +233,23 @@ fn iso_date(days: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_found_by_name_wherever_they_stand() {
+        use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+        use arrow::datatypes::{Field, Int64Type, Schema};
+        let (n, text): (ArrayRef, ArrayRef) =
+            (Arc::new(Int64Array::from(vec![7])), Arc::new(StringArray::from(vec!["a"])));
+        let batch = RecordBatch::try_from_iter([("n", n), ("text", text)]).unwrap();
+        let field = |name: &str, kind: &DataType| Field::new(name, kind.clone(), true);
+        let of = |fields: Vec<Field>| in_order(&batch, &Arc::new(Schema::new(fields)));
+        let turned =
+            of(vec![field("text", &DataType::Utf8), field("new", &DataType::Int64), field("n", &DataType::Int64)]);
+        let turned = turned.unwrap();
+        assert_eq!(turned.column(0).as_string::<i32>().value(0), "a");
+        assert_eq!((turned.column(1).null_count(), turned.column(2).as_primitive::<Int64Type>().value(0)), (1, 7));
+        assert!(of(vec![Field::new("owed", DataType::Int64, false)]).is_err(), "what may not be null is owed");
+    }
 
     #[test]
     fn dates_are_iso_days_from_1970() {

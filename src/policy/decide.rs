@@ -386,7 +386,7 @@ impl Judge {
     /// The sample is drawn by text, not by line: identical goods are treated identically, and a line decides
     /// the same in every batch, order, retry and replay, which the state of a random generator would not give.
     /// The model digest salts the hash, so each version has a sample of its own and no text is spared for ever.
-    fn audits(&self, text_digest: [u8; 16]) -> bool {
+    pub fn audits(&self, text_digest: [u8; 16]) -> bool {
         let hash = self.salt.clone().chain_update(text_digest).finalize();
         u64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])) < self.audit_cut_off
     }

@@ -244,6 +244,11 @@ impl Classifier {
         SCRATCH.with_borrow_mut(|scratch| self.engine.within(normalised, classes, &mut scratch[self.place]))
     }
 
+    /// Whether a normalised text that would be accepted is in the audit sample of model and policy.
+    pub fn audits(&self, normalised: &str) -> bool {
+        self.judge.audits(*text::digest(normalised).as_bytes())
+    }
+
     /// Subheadings of all classes, in class order.
     pub fn codes(&self) -> &[String] {
         self.engine.codes()

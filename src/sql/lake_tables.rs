@@ -14,10 +14,21 @@ use datafusion::prelude::{SessionContext, ident};
 use datafusion::scalar::ScalarValue;
 use futures::future::try_join_all;
 
-use super::VIEWS;
+use super::small::Small;
+use super::{VIEWS, Versions};
 use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Place, Table, missing};
+
+/// What is committed later is read first: correlations before the nomenclatures that they make count, runs and decisions before the
+/// predictions that they are about. Those of one wave are opened side by side.
+const WAVES: [&[Contract]; 2] = [
+    &[Contract::Correlations, Contract::Runs, Contract::Decisions, Contract::LabelRequests],
+    &[Contract::Nomenclature, Contract::Predictions],
+];
+
+/// The view that is worked out whole before it is joined with all predictions.
+const SHORTENED: &str = "shortened_files";
 
 /// See the module.
 pub(super) struct LakeTables {
@@ -27,15 +38,31 @@ pub(super) struct LakeTables {
 }
 
 impl LakeTables {
-    /// Opens all tables side by side.
+    /// Opens all tables as they are.
     ///
     /// # Errors
     /// `Input` when a table of another shape is there.
     pub(super) async fn open(lake: &Place) -> Result<LakeTables> {
-        let opened = Contract::ALL.map(|contract| async move {
-            Ok::<_, Error>((contract, Table::open(&lake.child(contract.table())).await?))
-        });
-        LakeTables::of(try_join_all(opened).await?).await
+        LakeTables::open_at(lake, None).await
+    }
+
+    /// Opens all tables as they were at these versions, or as they are; one without a version is empty.
+    ///
+    /// # Errors
+    /// As [`LakeTables::open`]; `Usage` for a version that there is not.
+    pub(super) async fn open_at(lake: &Place, at: Option<&Versions>) -> Result<LakeTables> {
+        let mut all = Vec::new();
+        for wave in WAVES {
+            let tables = wave.iter().map(|contract| async move {
+                let table = match at.map(|at| at.get(contract.table()).copied().flatten()) {
+                    Some(None) => None,
+                    version => opened(lake, *contract, version.flatten()).await?,
+                };
+                Ok::<_, Error>((*contract, table))
+            });
+            all.extend(try_join_all(tables).await?);
+        }
+        LakeTables::of(all).await
     }
 
     /// The tables at their newest versions; `None` when these are the versions that are held.
@@ -43,17 +70,21 @@ impl LakeTables {
     /// # Errors
     /// As [`LakeTables::open`].
     pub(super) async fn renewed(&self, lake: &Place) -> Result<Option<LakeTables>> {
-        let opened = self.opened.iter().map(|(contract, table)| async move {
-            let table = match table.clone() {
-                Some(mut table) => {
-                    table.refresh().await?;
-                    Some(table)
-                }
-                None => Table::open(&lake.child(contract.table())).await?,
-            };
-            Ok::<_, Error>((*contract, table))
-        });
-        let opened = try_join_all(opened).await?;
+        let mut opened = Vec::new();
+        for wave in WAVES {
+            let held = self.opened.iter().filter(|(contract, _)| wave.contains(contract));
+            let tables = held.map(|(contract, table)| async move {
+                let table = match table.clone() {
+                    Some(mut table) => {
+                        table.refresh().await?;
+                        Some(table)
+                    }
+                    None => Table::open(&lake.child(contract.table())).await?,
+                };
+                Ok::<_, Error>((*contract, table))
+            });
+            opened.extend(try_join_all(tables).await?);
+        }
         let version = |(_, table): &(Contract, Option<Table>)| table.as_ref().map(Table::version);
         if opened.iter().map(version).eq(self.opened.iter().map(version)) {
             return Ok(None);
@@ -69,10 +100,13 @@ impl LakeTables {
             context.register_table(contract.table(), Arc::clone(&provider))?;
             providers.insert(contract.table(), provider);
         }
-        for (name, sql) in VIEWS {
+        for &(name, sql) in VIEWS {
             let bug = |e: Error| Error::Bug(format!("queries/{name}.sql: {e}"));
             let plan = context.state().create_logical_plan(sql).await.map_err(|e| bug(e.into()))?;
-            let view: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_string())));
+            let view: Arc<dyn TableProvider> = match name {
+                SHORTENED => Small::of(plan),
+                _ => Arc::new(ViewTable::new(plan, Some(sql.to_string()))),
+            };
             context.register_table(name, Arc::clone(&view)).context(|| format!("queries/{name}.sql"))?;
             providers.insert(name, view);
         }
@@ -82,6 +116,13 @@ impl LakeTables {
     /// Number of tables that exist.
     pub(super) fn count(&self) -> usize {
         self.opened.iter().filter(|(_, table)| table.is_some()).count()
+    }
+
+    /// Versions of all tables.
+    pub(super) fn versions(&self) -> Versions {
+        let version =
+            |(of, table): &(Contract, Option<Table>)| (of.table().to_string(), table.as_ref().map(Table::version));
+        self.opened.iter().map(version).collect()
     }
 
     /// Version of a table; `None` when it does not exist.
@@ -98,6 +139,18 @@ impl LakeTables {
     /// Names of all tables and views with what they are, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn TableProvider>)> {
         self.providers.iter().map(|(name, provider)| (*name, provider))
+    }
+}
+
+/// One table of a lake, as it is or at a version; `None` when it does not exist yet.
+///
+/// # Errors
+/// `Usage` for a version that there is not.
+pub(super) async fn opened(lake: &Place, contract: Contract, version: Option<u64>) -> Result<Option<Table>> {
+    let Some(table) = Table::open(&lake.child(contract.table())).await? else { return Ok(None) };
+    match version {
+        Some(version) => Ok(Some(table.at_version(version).await?)),
+        None => Ok(Some(table)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::change::Changes;
 use super::codes::Subheading;
@@ -57,7 +57,7 @@ impl FromStr for Policy {
 }
 
 /// New codes that catch goods of very many old ones, and the words that speak of them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Its name.
@@ -69,7 +69,7 @@ pub struct Group {
 }
 
 /// Which links are catch-all links.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatchAll {
     /// A new code counts only when at least so many old codes lead to it in the table at hand.

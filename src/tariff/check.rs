@@ -40,6 +40,8 @@ pub enum Trouble {
     NoLink,
     /// Neighbouring editions without a correlation.
     MissingCorrelation,
+    /// A nomenclature whose correlations of the same call never became visible.
+    Unfinished,
 }
 
 impl Trouble {
@@ -56,6 +58,7 @@ impl Trouble {
             Trouble::Future => "future",
             Trouble::NoLink => "no_link",
             Trouble::MissingCorrelation => "missing_correlation",
+            Trouble::Unfinished => "unfinished",
         }
     }
 
@@ -93,6 +96,14 @@ impl Tariff {
             self.days_of(schedule, &mut found);
         }
         self.links(&mut found);
+        for import in &self.unfinished {
+            let what = format!(
+                "the import {} of {} ended before the correlations of the same call were visible, so it does not count; make \
+                 the same import again",
+                import.import_id, import.source
+            );
+            found.add(Trouble::Unfinished, &import.name, what);
+        }
         found.0
     }
 
@@ -138,8 +149,8 @@ impl Tariff {
         if let Some(there) = self.in_force(day) {
             return Some((there.name.to_string(), there.subheadings()));
         }
-        let holds = |year: Year| year.starts().is_some_and(|s| s <= day) && year.ends().is_none_or(|e| day <= e);
-        let edition = Edition::ALL.into_iter().find(|e| holds(Year::from(*e)))?;
+        let known = self.edition_on(day)?;
+        let edition = Edition::ALL.into_iter().find(|edition| Year::from(*edition) == known)?;
         Some((format!("HS {edition}"), Codes::builtin(edition).iter().collect()))
     }
 

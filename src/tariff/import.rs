@@ -1,26 +1,24 @@
 //! From files to rows of a lake: everything is read and checked together before anything is written.
 //!
 //! Rows are appended, never changed. What is imported again under the same name takes the place of what was there, because
-//! its import id is greater; the same content again is a no-op. Each table gets one commit, nomenclatures before the
-//! correlations that name their codes, so an edition or a table is visible whole or not at all.
+//! its import id is greater; the same content again is a no-op. Two tables cannot have one commit, so one of them decides:
+//! nomenclatures that come with correlations await them, and count from the moment on in which these are visible. So a call
+//! is visible whole or not at all.
 
 use arrow::array::RecordBatch;
-use arrow::json::ReaderBuilder;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::check::{Finding, Trouble};
 use super::correlation::Pairs;
 use super::file::without_mark;
 use super::nomenclature::Nomenclature;
+use super::rows::{
+    DIGEST_DIGITS, correlation_rows, digest_of_nomenclature, digest_of_pairs, name_of, nomenclature_rows, print_of,
+};
 use super::stored::Tariff;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::lake::{Place, Staged};
-
-/// Digits of the content's digest in an import id.
-const DIGEST_DIGITS: usize = 16;
+use crate::lake::{Place, Staged, hold_at};
 
 /// What a file holds, by its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +89,8 @@ pub struct Report {
 ///
 /// # Errors
 /// `Usage` when two files have the same name; `Input` with everything that would be wrong, and then nothing is written;
-/// whatever the store says. A call that dies between the two commits leaves whole editions without their correlations:
-/// the same call again adds them.
+/// whatever the store says. A call that dies between the two commits leaves rows that do not count, and the same call again
+/// makes them count.
 pub async fn import(
     lake: &Place,
     there: &Tariff,
@@ -136,14 +134,27 @@ pub async fn import(
     new_nomenclatures.retain(|n| !n.import_id.is_empty());
     new_correlations.retain(|c| !c.import_id.is_empty());
 
-    // Everything is written before the first commit, so that what can fail fails while nothing is visible.
+    // What the correlations are known by is of the content of the call: the same call again completes what one before began,
+    // and no other does.
+    let completes = print_of(there, &new_nomenclatures, &new_correlations, None);
+    let awaits = (!new_correlations.is_empty()).then(|| completes.clone());
+    let awaits = awaits.as_deref();
+    let nomenclatures = nomenclature_rows(&new_nomenclatures, awaits)?;
+    let correlations = correlation_rows(&new_correlations, &completes)?;
+    let parts = [
+        (Contract::Nomenclature, nomenclatures, print_of(there, &new_nomenclatures, &[], awaits)),
+        (Contract::Correlations, correlations, completes),
+    ];
+    make_visible(lake, parts).await?;
+    Ok(report)
+}
+
+/// Writes everything before the first commit, so that what can fail fails while nothing is visible; then commits in order.
+async fn make_visible(lake: &Place, parts: [(Contract, Option<RecordBatch>, String); 2]) -> Result<()> {
     let mut staged = Vec::new();
-    for (contract, rows, fingerprint) in [
-        (Contract::Nomenclature, nomenclature_rows(&new_nomenclatures)?, print_of(there, &new_nomenclatures, &[])),
-        (Contract::Correlations, correlation_rows(&new_correlations)?, print_of(there, &[], &new_correlations)),
-    ] {
+    for (contract, rows, fingerprint) in parts {
         let Some(rows) = rows else { continue };
-        match Staged::write(lake, contract, &rows, &fingerprint).await {
+        match Staged::write(lake, contract, std::slice::from_ref(&rows), &fingerprint).await {
             Ok(one) => staged.push(one),
             Err(e) => {
                 for one in &staged {
@@ -153,7 +164,8 @@ pub async fn import(
             }
         }
     }
-    let mut staged = staged.into_iter();
+    hold_at("written").await;
+    let mut staged = staged.into_iter().peekable();
     while let Some(one) = staged.next() {
         if let Err(e) = one.commit().await {
             for rest in staged {
@@ -161,8 +173,11 @@ pub async fn import(
             }
             return Err(e);
         }
+        if staged.peek().is_some() {
+            hold_at("between").await;
+        }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The part's import id: the one under which the lake has the same content already, or a new one.
@@ -178,11 +193,6 @@ fn dated(name: String, digest: &str, old: Option<&str>, options: ImportOptions) 
         ))),
         None => Ok(Imported { name, rows: 0, import_id, already: false }),
     }
-}
-
-/// `HS 2017 → 2022`
-pub fn name_of(pairs: &Pairs) -> String {
-    format!("HS {} → {}", pairs.from, pairs.to)
 }
 
 fn refuse_twice(named: &[(String, &String)]) -> Result<()> {
@@ -215,127 +225,6 @@ fn refuse_wrong(findings: &[Finding], options: ImportOptions) -> Result<()> {
     Err(Error::Input(format!("nothing was imported:{}", wrong.concat())))
 }
 
-#[derive(Serialize)]
-struct NomenclatureRow<'a> {
-    schedule: &'a str,
-    edition: &'a str,
-    code: &'a str,
-    level: usize,
-    parent: Option<&'a str>,
-    description: &'a str,
-    language: &'a str,
-    section: Option<&'a str>,
-    valid_from: String,
-    valid_to: Option<String>,
-    source: &'a str,
-    import_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct CorrelationRow<'a> {
-    from_edition: String,
-    to_edition: String,
-    from_code: &'a str,
-    to_code: &'a str,
-    relationship: Option<&'a str>,
-    partial: Option<bool>,
-    source: &'a str,
-    import_id: &'a str,
-}
-
-fn nomenclature_row<'a>(of: &'a Nomenclature, entry: &'a super::nomenclature::Entry) -> NomenclatureRow<'a> {
-    NomenclatureRow {
-        schedule: &of.name.schedule,
-        edition: &of.name.edition,
-        code: &entry.code,
-        level: entry.code.len(),
-        parent: entry.parent(),
-        description: &entry.description,
-        language: &entry.language,
-        section: entry.section.as_deref(),
-        valid_from: of.validity.from.to_string(),
-        valid_to: of.validity.to.map(|day| day.to_string()),
-        source: &of.source,
-        import_id: &of.import_id,
-    }
-}
-
-fn correlation_row<'a>(of: &'a Pairs, link: &'a super::correlation::Link) -> CorrelationRow<'a> {
-    CorrelationRow {
-        from_edition: of.from.to_string(),
-        to_edition: of.to.to_string(),
-        from_code: link.from.as_str(),
-        to_code: link.to.as_str(),
-        relationship: link.relationship.as_deref(),
-        partial: link.partial,
-        source: &of.source,
-        import_id: &of.import_id,
-    }
-}
-
-fn nomenclature_rows(all: &[Nomenclature]) -> Result<Option<RecordBatch>> {
-    let rows: Vec<_> = all.iter().flat_map(|n| n.entries.iter().map(move |entry| nomenclature_row(n, entry))).collect();
-    batch(Contract::Nomenclature, &rows)
-}
-
-fn correlation_rows(all: &[Pairs]) -> Result<Option<RecordBatch>> {
-    let rows: Vec<_> = all.iter().flat_map(|c| c.links.iter().map(move |link| correlation_row(c, link))).collect();
-    batch(Contract::Correlations, &rows)
-}
-
-fn batch<T: Serialize>(contract: Contract, rows: &[T]) -> Result<Option<RecordBatch>> {
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let builder = ReaderBuilder::new(contract.schema().clone()).with_strict_mode(true).with_batch_size(rows.len());
-    let mut decoder = builder.build_decoder()?;
-    decoder.serialize(rows)?;
-    decoder
-        .flush()
-        .map_err(Error::from)?
-        .filter(|batch| batch.num_rows() == rows.len())
-        .map(Some)
-        .ok_or_else(|| Error::Bug("rows of the tariff went missing".into()))
-}
-
-/// SHA-256 of what the rows say, whatever the file's name and the time of the import.
-fn digest_of_nomenclature(of: &Nomenclature) -> Result<String> {
-    let plain = Nomenclature { source: String::new(), import_id: String::new(), ..of.clone() };
-    let rows: Vec<_> = plain.entries.iter().map(|entry| nomenclature_row(&plain, entry)).collect();
-    digest(Contract::Nomenclature, &rows)
-}
-
-fn digest_of_pairs(of: &Pairs) -> Result<String> {
-    let plain = Pairs { source: String::new(), import_id: String::new(), ..of.clone() };
-    let rows: Vec<_> = plain.links.iter().map(|link| correlation_row(&plain, link)).collect();
-    digest(Contract::Correlations, &rows)
-}
-
-fn digest<T: Serialize>(contract: Contract, rows: &[T]) -> Result<String> {
-    let all = serde_json::to_string(&(contract.version(), rows)).map_err(|e| Error::Bug(e.to_string()))?;
-    Ok(hex(all.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The fingerprint of a commit: the contents, and the imports that they take the place of. So of two equal calls at the
-/// same time one is a no-op, while a return to an older content is an import of its own.
-fn print_of(there: &Tariff, nomenclatures: &[Nomenclature], correlations: &[Pairs]) -> String {
-    let content = |id: &str| id[id.len().saturating_sub(DIGEST_DIGITS)..].to_string();
-    let mut all: Vec<(String, String, String)> = Vec::new();
-    for new in nomenclatures {
-        let old = there.nomenclature(&new.name).map(|n| n.import_id.clone()).unwrap_or_default();
-        all.push((new.name.to_string(), content(&new.import_id), old));
-    }
-    for new in correlations {
-        let same = there.correlation_between(new.from, new.to);
-        all.push((name_of(new), content(&new.import_id), same.map(|c| c.import_id.clone()).unwrap_or_default()));
-    }
-    hex(format!("{all:?}").as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::check::tests::{nomenclature, pairs};
@@ -350,42 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_those_of_the_contracts() {
-        let rows = nomenclature_rows(&[hs("2022", &["010121"])]).unwrap().unwrap();
-        assert_eq!((rows.num_rows(), rows.schema()), (3, Contract::Nomenclature.schema().clone()));
-        let rows = correlation_rows(&[pairs("2017", "2022", &[("010121", "010121")])]).unwrap().unwrap();
-        assert_eq!((rows.num_rows(), rows.schema()), (1, Contract::Correlations.schema().clone()));
-        assert!(nomenclature_rows(&[]).unwrap().is_none());
-    }
-
-    #[test]
     fn the_kind_of_a_file_is_in_its_header() {
         let kind = |text: &str| FileKind::of(text.as_bytes(), "f.csv");
         assert_eq!(kind("hs_code,level,parent,section,description\n").unwrap(), FileKind::Nomenclature);
         assert_eq!(kind("\u{feff}hs2022,hs2017,relationship\n").unwrap(), FileKind::Correlation);
         assert_eq!(kind("from_code,to_code,relationship\n").unwrap(), FileKind::Correlation);
         assert!(kind("a,b\n1,2\n").unwrap_err().to_string().contains("f.csv"));
-    }
-
-    #[test]
-    fn content_and_what_it_replaces_make_the_fingerprint_and_the_time_does_not() {
-        let dated = |id: &str| Nomenclature { import_id: id.into(), ..hs("2022", &["010121"]) };
-        let print = |there: &Tariff, id: &str| print_of(there, &[dated(id)], &[]);
-        let empty = Tariff::default();
-        let (early, late) = ("20260101T000000.000000Z-0123456789abcdef", "20260102T000000.000000Z-0123456789abcdef");
-        assert_eq!(print(&empty, early), print(&empty, late));
-        let after = empty.with(&[dated("20260101T000000.000000Z-fedcba9876543210")], &[]);
-        assert_ne!(print(&empty, early), print(&after, early));
-        let mut renamed = hs("2022", &["010121"]);
-        renamed.source = "other.csv".into();
-        assert_eq!(
-            digest_of_nomenclature(&renamed).unwrap(),
-            digest_of_nomenclature(&hs("2022", &["010121"])).unwrap()
-        );
-        assert_ne!(
-            digest_of_nomenclature(&hs("2022", &["010129"])).unwrap(),
-            digest_of_nomenclature(&renamed).unwrap()
-        );
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::codes::Codes;
 use super::edition::Edition;
 use super::file::read_rows;
+use super::nomenclature::Nomenclature;
 use crate::error::Result;
 
 /// Texts of chapters, headings and subheadings.
@@ -17,6 +18,15 @@ impl Names {
         Codes::from_nomenclature_csv(bytes, edition, name_of_file)?;
         let rows = read_rows(bytes, 6, "", name_of_file)?;
         Ok(Names(rows.into_iter().map(|row| (row.code, row.description)).collect()))
+    }
+
+    /// Those of a nomenclature, each in its first language.
+    pub fn of_nomenclature(of: &Nomenclature) -> Names {
+        let mut names = HashMap::new();
+        for entry in of.entries.iter().filter(|entry| !entry.description.is_empty()) {
+            names.entry(entry.code.clone()).or_insert_with(|| entry.description.clone());
+        }
+        Names(names)
     }
 
     /// The text of a code of 2, 4 or 6 digits.

@@ -12,6 +12,7 @@ use datafusion::prelude::SessionContext;
 
 use super::codes::Subheading;
 use super::correlation::{Correlation, Link, Pairs};
+use super::edition::Edition;
 use super::nomenclature::{self, HS, Name, Nomenclature, Validity};
 use super::year::Year;
 use crate::error::{Context, Error, Result};
@@ -23,6 +24,16 @@ pub struct Tariff {
     pub nomenclatures: Vec<Nomenclature>,
     /// By older and newer edition.
     pub correlations: Vec<Pairs>,
+    /// Imports that do not count, by schedule and edition.
+    pub unfinished: Vec<Unfinished>,
+}
+
+/// A nomenclature whose call ended before its correlations were visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    pub name: Name,
+    pub source: String,
+    pub import_id: String,
 }
 
 const NOMENCLATURE: &str = "SELECT schedule, edition, code, language, description, section, valid_from, valid_to, source, \
@@ -30,6 +41,9 @@ const NOMENCLATURE: &str = "SELECT schedule, edition, code, language, descriptio
 
 const CORRELATIONS: &str = "SELECT from_edition, to_edition, from_code, to_code, relationship, partial, source, import_id \
                             FROM current_correlations ORDER BY from_edition, to_edition, from_code, to_code";
+
+const UNFINISHED: &str =
+    "SELECT schedule, edition, source, import_id FROM unfinished_imports ORDER BY schedule, edition, import_id";
 
 impl Tariff {
     /// Reads what the lake that is registered in `context` holds; empty when it holds no tariff.
@@ -43,6 +57,14 @@ impl Tariff {
         }
         for batch in context.sql(CORRELATIONS).await?.collect().await? {
             tariff.add_correlations(&Texts::of(&batch)?).context(|| "the table correlations")?;
+        }
+        for batch in context.sql(UNFINISHED).await?.collect().await? {
+            let rows = Texts::of(&batch)?;
+            for row in 0..rows.len {
+                let [schedule, edition, source, import_id] = [0, 1, 2, 3].map(|column| rows.text(column, row));
+                let name = Name::new(schedule, edition).map_err(as_input).context(|| "the table nomenclature")?;
+                tariff.unfinished.push(Unfinished { name, source: source.into(), import_id: import_id.into() });
+            }
         }
         tariff.sort();
         Ok(tariff)
@@ -213,6 +235,13 @@ impl Tariff {
     pub fn in_force(&self, day: NaiveDate) -> Option<&Nomenclature> {
         let mut hs = self.nomenclatures.iter().filter(|n| n.name.schedule == HS);
         hs.rfind(|n| n.validity.holds(day, self.next_start(n)))
+    }
+
+    /// The edition that is in force on a day: the lake's, else the one that the program knows.
+    pub fn edition_on(&self, day: NaiveDate) -> Option<Year> {
+        let holds = |year: &Year| year.starts().is_some_and(|s| s <= day) && year.ends().is_none_or(|e| day <= e);
+        let there = self.in_force(day).and_then(|nomenclature| nomenclature.name.year());
+        there.or_else(|| Edition::ALL.into_iter().map(Year::from).find(holds))
     }
 
     /// Subheadings of an edition, ascending; none when it is not there.

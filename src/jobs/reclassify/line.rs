@@ -1,10 +1,10 @@
 //! What becomes of one line.
 
+use super::rules::Rules;
+use super::within::Choice;
 use crate::error::Result;
-use crate::policy::{Reason, Reasons};
-use crate::tariff::{Action, Change, Changes, Subheading};
-
-use super::within::{Choice, Restricted};
+use crate::policy::{Decision, Reason, Reasons};
+use crate::tariff::{Action, Change, Changes, Kind, Subheading};
 
 /// What a line had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,10 +29,19 @@ impl Before {
     }
 }
 
+/// A line's text, as far as the lake holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wording<'a> {
+    /// Normalised, and not empty.
+    pub normalised: &'a str,
+    /// Whether it is all of the text that the code was given for.
+    pub whole: bool,
+}
+
 /// What it gets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct After {
-    pub decision: &'static str,
+    pub decision: Decision,
     pub code: Option<Subheading>,
     /// Added to those that it had, where it stays open.
     pub reasons: Reasons,
@@ -43,58 +52,100 @@ pub struct After {
     pub asked: bool,
     /// Whether the whole edition has to be asked, for a suggestion.
     pub asks_all: bool,
-    pub action: Option<Action>,
 }
 
 impl After {
-    fn of(decision: &'static str, code: Option<Subheading>, action: Option<Action>) -> After {
-        let reasons = Reasons::NONE;
-        After { decision, code, reasons, keeps_reasons: false, choice: None, asked: false, asks_all: false, action }
+    fn of(decision: Decision, code: Option<Subheading>) -> After {
+        After {
+            decision,
+            code,
+            reasons: Reasons::NONE,
+            keeps_reasons: false,
+            choice: None,
+            asked: false,
+            asks_all: false,
+        }
     }
 }
 
-/// Applies what became of its code to a line. `text` is the normalised text, if it is known.
-pub fn after(before: Before, text: Option<&str>, changes: &Changes, chooser: &Restricted) -> Result<After> {
+/// What becomes of all lines that had the same, and, where the text counts, have the same text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub after: After,
+    /// What became of the code; `None` when the older edition does not have it.
+    pub kind: Option<Kind>,
+    pub scope_changed: bool,
+    pub action: Action,
+    /// Successors of the code, ascending, by the links that count for the text.
+    pub successors: Vec<Subheading>,
+}
+
+/// Applies what became of its code to a line.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) fn outcome(before: Before, text: Option<Wording>, rules: &Rules) -> Result<Outcome> {
+    // A text that is not whole may speak of anything, as one that is not there.
+    let changes = rules.changes(text.filter(|text| text.whole).map(|text| text.normalised));
     let Some(code) = before.code() else {
-        return Ok(After { keeps_reasons: true, ..After::of("refuse", None, None) });
+        let after = After { keeps_reasons: true, ..After::of(Decision::Refuse, None) };
+        return Ok(Outcome { after, kind: None, scope_changed: false, action: Action::Orphan, successors: Vec::new() });
     };
     let change = changes.of(code);
-    let action = change.map_or(Action::Orphan, |change| change.action());
+    let mut after = after(before, code, text, rules, changes)?;
+    after.keeps_reasons = matches!(before, Before::Open(_));
+    Ok(Outcome {
+        after,
+        kind: change.map(|change| change.kind),
+        scope_changed: change.is_some_and(|change| change.scope_changed),
+        action: changes.action(code),
+        successors: changes.successors(code).to_vec(),
+    })
+}
+
+fn after(before: Before, code: Subheading, text: Option<Wording>, rules: &Rules, changes: &Changes) -> Result<After> {
+    let change = changes.of(code);
     let decided = matches!(before, Before::Decided(_));
     let open = matches!(before, Before::Open(_));
     // A code that waits goes on waiting; a person's that needs another one waits from now on.
-    let waiting = if decided { "held" } else { "review" };
-    let mut after = match action {
-        Action::Carry if open => After::of(waiting, Some(code), Some(action)),
-        Action::Carry => After::of("carried", Some(code), Some(action)),
+    let waiting = if decided { Decision::Held } else { Decision::Review };
+    Ok(match changes.action(code) {
+        Action::Carry if open => After::of(waiting, Some(code)),
+        Action::Carry => After::of(Decision::Carried, Some(code)),
         Action::Map => {
-            let decision = if decided || open { waiting } else { "mapped" };
+            let decision = if decided || open { waiting } else { Decision::Mapped };
             let to = change.and_then(|change| change.successors.first().copied());
-            After { reasons: why(change.as_ref(), !decided), ..After::of(decision, to, Some(action)) }
+            After { reasons: why(change.as_ref(), !decided), ..After::of(decision, to) }
         }
         Action::Rescore => {
+            let chooser = &rules.chooser;
             let choice = match text {
-                Some(text) => chooser.choose(text, code, changes)?,
+                Some(text) => chooser.choose(text.normalised, code, changes)?,
                 None => Choice::unasked(code, changes),
             };
-            let sure = chooser.accepts(&choice);
-            let decision = if sure && !decided && !open { "accept" } else { waiting };
-            let first = choice.candidates.first().map(|(code, _)| *code);
+            let cut = text.is_some_and(|text| !text.whole);
+            let (sure, free) = (chooser.accepts(&choice), !decided && !open);
+            let accepted = sure && free && !cut;
+            let audited = accepted && text.is_some_and(|text| chooser.classifier().audits(text.normalised));
             let mut reasons = why(change.as_ref(), false);
-            if !sure {
-                reasons = reasons.with(if text.is_some() { Reason::BelowThreshold } else { Reason::NoText });
+            for (reason, holds) in [
+                (Reason::BelowThreshold, !sure && text.is_some()),
+                (Reason::NoText, text.is_none()),
+                (Reason::Truncated, cut),
+                (Reason::AuditSample, audited),
+            ] {
+                reasons = if holds { reasons.with(reason) } else { reasons };
             }
-            let asked = text.is_some();
-            After { reasons, choice: Some(choice), asked, ..After::of(decision, first, Some(action)) }
+            let decision = if accepted && !audited { Decision::Accept } else { waiting };
+            let first = choice.candidates.first().map(|(code, _)| *code);
+            After { reasons, choice: Some(choice), asked: text.is_some(), ..After::of(decision, first) }
         }
         Action::Orphan => After {
             reasons: Reasons::NONE.with(Reason::Orphaned),
-            asks_all: text.is_some() && chooser.of_newer(),
-            ..After::of(waiting, None, Some(action))
+            asks_all: text.is_some() && rules.chooser.of_newer(),
+            ..After::of(waiting, None)
         },
-    };
-    after.keeps_reasons = open;
-    Ok(after)
+    })
 }
 
 /// Why a code is looked at: it keeps its number and changes its scope, or it has several successors.

@@ -4,41 +4,53 @@
 //! restricted to them, or, where there is no successor, a person. What a person decided is never overwritten.
 //!
 //! What always holds: every line of the older edition gets one row, and no row has a code that the newer edition lacks. One
-//! commit makes them visible. Refuses: lines of other editions, which stay as they are.
+//! commit makes them visible. The tables are read at one version each, which the run's record names. Refuses: lines of other
+//! editions, which stay as they are, and an edition that is not in force yet.
 
+mod again;
+mod decide;
 mod line;
+mod record;
 mod report;
 mod rows;
+mod rules;
 mod within;
+mod worth;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::lit;
-use datafusion::prelude::{SessionContext, ident};
+use datafusion::prelude::{DataFrame, SessionContext, ident};
 use serde_json::json;
 
-use super::changed::last_runs;
 use super::lease::Lease;
-use super::record::{ChallengerRecord, InputFile, RunRecord};
-use super::settle::{Ending, already_done, digest_of, settle};
+use super::options::PolicyOverride;
+use super::record::RunRecord;
+use super::settle::{Ending, already_done, digest_of, record_again, settle};
 use super::stage::{Progress, Stage, reached};
 use super::write::{DAYS_TO_1970, Failed, target_file_bytes, write};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::lake::{NewFile, Nonce, Place, RunTag, SinkOptions, Table, discard};
+use crate::model;
 use crate::registry::Loaded;
 use crate::sql::{self, Classifier, Limits};
-use crate::tariff::{Advisor, CatchAll, Policy, Tariff, Year};
+use crate::tariff::{CatchAll, Policy, Tariff, Year};
 
-pub use line::Before;
+pub use again::{Became, Past, PastTable};
+pub use line::{After, Before, Outcome};
 pub use report::{Chapter, Costly, ReclassifyReport};
-pub use within::{Restricted, Within};
+pub use rules::Basis;
+pub use within::{Choice, Restricted, Within};
+pub use worth::{Amount, Tally};
+
+pub(super) use rows::Rows;
+use rules::Rules;
 
 /// What to reclassify, with what.
 #[derive(Clone, Debug)]
@@ -54,6 +66,10 @@ pub struct ReclassifyOptions {
     pub policy: Policy,
     /// Threshold inside a successor set.
     pub within: Within,
+    /// Changes to the policy of the model's bundle, which the rows carry and whose audit share counts.
+    pub changes: PolicyOverride,
+    /// Whether the edition to reach may be one that is not in force yet.
+    pub allow_future: bool,
     /// Share of the machine.
     pub limits: Limits,
     /// Size at which a data file is closed, in bytes.
@@ -75,14 +91,6 @@ pub enum Reclassified {
     NothingLeft,
 }
 
-/// Everything that a line's outcome follows from, besides the line.
-pub(super) struct Rules {
-    pub advisor: Advisor,
-    pub policy: Policy,
-    pub chooser: Restricted,
-    pub to: String,
-}
-
 /// Reclassifies every line of the older edition and makes the rows visible in one commit.
 ///
 /// # Errors
@@ -93,73 +101,78 @@ pub async fn reclassify(
     loaded: &Loaded,
     progress: Arc<dyn Progress>,
 ) -> Result<Reclassified> {
+    if options.dry_run {
+        return attempt(options, loaded, &progress).await;
+    }
+    let lease = Lease::take(&options.lake, "reclassify", options.started_at).await?;
+    let ended = attempt(options, loaded, &progress).await;
+    lease.give_back().await;
+    ended
+}
+
+async fn attempt(options: &ReclassifyOptions, loaded: &Loaded, progress: &Arc<dyn Progress>) -> Result<Reclassified> {
     let began = Instant::now();
     let context = sql::session(options.limits)?;
-    sql::register_lake(&context, &options.lake).await?;
+    let mut tables = sql::register_lake_at(&context, &options.lake, None).await?;
+    // Nothing here follows from it.
+    tables.remove(Contract::LabelRequests.table());
     let tariff = Tariff::load(&context).await?;
     let steps = tariff.way(options.from, options.to)?;
-    let links: Vec<String> = steps.iter().map(|step| format!("{} → {}", step.from(), step.to())).collect();
-    let links_digest = digest_of(&json!(
-        steps.iter().map(|step| step.links().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>()).collect::<Vec<_>>()
-    ));
-    let advisor = Advisor::new(&steps, options.catch_all.clone())?;
-    let classifier = Arc::new(Classifier::new(loaded, &loaded.bundle.policy)?);
-    let (from, to) = (options.from.to_string(), options.to.to_string());
-    let chooser = Restricted::new(classifier, &from, &to, options.within.clone())?;
-    let rules = Arc::new(Rules { advisor, policy: options.policy, chooser, to });
-    let basis = json!({
-        "links": links,
-        "links_sha256": links_digest,
-        "catch_all": options.policy.as_str(),
-        "within": options.within,
-    });
-    let lease = match options.dry_run {
-        true => None,
-        false => Some(Lease::take(&options.lake, "reclassify", options.started_at).await?),
-    };
-    let run = Run { options, loaded, rules, basis, plan_secs: began.elapsed().as_secs_f64() };
-    let ended = run.attempt(&context, &progress).await;
-    if let Some(lease) = lease {
-        lease.give_back().await;
+    if !options.dry_run && !options.allow_future {
+        rules::in_force(&tariff, options.to, options.started_at.date_naive())?;
     }
-    ended
+    let (policy, policy_origin) = options.changes.apply(&loaded.bundle.policy)?;
+    let classifier = Arc::new(Classifier::new(loaded, &policy)?);
+    let within = options.within.clone();
+    let basis = Basis::new(&steps, &options.catch_all, options.policy, within.clone(), tables);
+    let rules = Rules::new(&steps, options.catch_all.clone(), options.policy, classifier, within)?;
+    let plan_secs = began.elapsed().as_secs_f64();
+    let run = Run { options, policy, policy_origin, rules: Arc::new(rules), basis, plan_secs };
+    run.attempt(&context, progress).await
 }
 
 struct Run<'a> {
     options: &'a ReclassifyOptions,
-    loaded: &'a Loaded,
+    policy: model::Policy,
+    policy_origin: String,
     rules: Arc<Rules>,
-    basis: serde_json::Value,
+    basis: Basis,
     plan_secs: f64,
 }
 
 /// Lines of an edition.
 const LINES: &str = "coded_lines";
 
+/// The lines of an edition with what people decided about them.
+async fn lines_of(context: &SessionContext, edition: Year) -> Result<DataFrame> {
+    Ok(context.table(LINES).await?.filter(ident("tariff_edition").eq(lit(edition.to_string())))?)
+}
+
 impl Run<'_> {
     async fn attempt(&self, context: &SessionContext, progress: &Arc<dyn Progress>) -> Result<Reclassified> {
         let began = Instant::now();
         let place = self.options.lake.child(Contract::Predictions.table());
-        let Some(mut table) = Table::open(&place).await? else { return Ok(Reclassified::NothingLeft) };
-        let fingerprint = self.fingerprint(&table).await?;
-        if let Some(nonce) = table.committed(&fingerprint).await? {
-            return self.before(&table, &fingerprint, nonce).await;
+        let Some(table) = Table::open(&place).await? else { return Ok(Reclassified::NothingLeft) };
+        if !self.options.dry_run {
+            record_again(&table, "reclassify", &self.options.lake).await?;
         }
-        let lines =
-            context.table(LINES).await?.filter(ident("tariff_edition").eq(lit(self.options.from.to_string())))?;
+        let fingerprint = self.fingerprint()?;
+        if let Some(nonce) = table.committed(&fingerprint).await? {
+            already_done(&table, &fingerprint, nonce, &self.options.lake).await?;
+            return Ok(Reclassified::NothingLeft);
+        }
         let owed = self.owed(context).await?;
         if owed == 0 {
             return Ok(Reclassified::NothingLeft);
         }
         progress.expect(owed);
         reached(Stage::Planned, progress.as_ref()).await;
-        let run_id = format!("{}-{}", self.options.started_at.format("%Y%m%dT%H%M%S%6fZ"), &fingerprint[..12]);
-        let plan = lines.create_physical_plan().await?;
+        let plan = lines_of(context, self.options.from).await?.create_physical_plan().await?;
         if self.options.dry_run {
             let report = rows::rehearse(context, plan, Arc::clone(&self.rules), progress).await?;
             return self.proved(owed, &report, None).map(|()| Reclassified::Rehearsed(report));
         }
-        table = Table::open_or_create(&place, Contract::Predictions.schema(), &["run_date"], "").await?;
+        let mut table = Table::open_or_create(&place, Contract::Predictions.schema(), &["run_date"], "").await?;
         reached(Stage::Scoring, progress.as_ref()).await;
         let sink = SinkOptions {
             run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),
@@ -167,12 +180,13 @@ impl Run<'_> {
             stats_columns: Contract::Predictions.stats().to_vec(),
             repeating_columns: Contract::Predictions.repeats().to_vec(),
         };
-        let make = |schema: &_| rows::Rows::new(Arc::clone(schema), Arc::clone(&self.rules), run_id.clone());
+        let run_id = format!("{}-{}", self.options.started_at.format("%Y%m%dT%H%M%S%6fZ"), &fingerprint[..12]);
+        let make = |schema: &_| Rows::new(Arc::clone(schema), Arc::clone(&self.rules), run_id.clone());
         let (files, report) = match write(context, plan, &table, &sink, progress, make).await {
             Ok(written) => {
-                let mut report = ReclassifyReport::default();
-                written.makers.into_iter().for_each(|rows| report.merge(rows.report));
-                (written.files, report)
+                let mut counter = report::Counter::default();
+                written.makers.into_iter().for_each(|rows| counter.merge(rows.into_counter()));
+                (written.files, counter.into_report())
             }
             Err(Failed { error, files }) => {
                 discard(&table, &files).await;
@@ -191,12 +205,6 @@ impl Run<'_> {
             Ending::Done(record, _) => Ok(Reclassified::Done(record, report)),
             Ending::AlreadyDone(_) | Ending::NothingNew { .. } => Ok(Reclassified::NothingLeft),
         }
-    }
-
-    /// The run was committed, and died before its record.
-    async fn before(&self, table: &Table, fingerprint: &str, nonce: Nonce) -> Result<Reclassified> {
-        already_done(table, fingerprint, nonce, &self.options.lake).await?;
-        Ok(Reclassified::NothingLeft)
     }
 
     /// Lines of the older edition, counted by a query of their own.
@@ -226,111 +234,16 @@ impl Run<'_> {
     }
 
     /// SHA-256 over everything that the rows depend on.
-    async fn fingerprint(&self, table: &Table) -> Result<String> {
-        let decisions = Table::open(&self.options.lake.child(Contract::Decisions.table())).await?;
+    fn fingerprint(&self) -> Result<String> {
         let identity = &self.rules.chooser.classifier().identity;
         Ok(digest_of(&json!({
             "command": "reclassify",
             "contract": Contract::Predictions.version(),
-            "predictions": table.version(),
-            "decisions": decisions.map(|table| table.version()),
             "from": self.options.from.to_string(),
             "to": self.options.to.to_string(),
             "model": [identity.model_name, identity.model_version, identity.model_digest],
             "policy": identity.policy_digest,
-            "basis": self.basis,
+            "basis": self.basis.json()?,
         })))
-    }
-
-    async fn record(
-        &self,
-        context: &SessionContext,
-        run_id: String,
-        fingerprint: &str,
-        report: &ReclassifyReport,
-        files: &[NewFile],
-        spent: Duration,
-    ) -> Result<RunRecord> {
-        let identity = &self.rules.chooser.classifier().identity;
-        let started = self.options.started_at;
-        let last = last_runs(context, &[]).await?.last;
-        let inputs = report.files.keys().filter_map(|url| {
-            let last = last.get(url)?;
-            Some(InputFile {
-                url: url.clone(),
-                size_bytes: last.size_bytes,
-                e_tag: last.e_tag.clone(),
-                rows: last.rows,
-            })
-        });
-        let query = self.query_before(context).await?;
-        let of = |decision: &str| report.decisions.get(decision).copied().unwrap_or(0);
-        Ok(RunRecord {
-            run_id,
-            fingerprint: fingerprint.into(),
-            command: "reclassify".into(),
-            started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
-            finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
-            run_date: started.format("%Y-%m-%d").to_string(),
-            inputs: inputs.collect(),
-            quarantined: Vec::new(),
-            where_sql: query.get("where_sql").cloned().flatten(),
-            text_column: query.get("text_column").cloned().flatten().unwrap_or_default(),
-            id_column: query.get("id_column").cloned().flatten(),
-            declared_column: query.get("declared_column").cloned().flatten(),
-            value_column: query.get("value_column").cloned().flatten(),
-            store_text: query.get("store_text").cloned().flatten().unwrap_or_default(),
-            model_name: identity.model_name.clone(),
-            model_version: identity.model_version,
-            model_digest: identity.model_digest.clone(),
-            tariff_edition: self.rules.to.clone(),
-            policy_digest: identity.policy_digest.clone(),
-            policy_json: serde_json::to_string(&self.loaded.bundle.policy).unwrap_or_default(),
-            policy_origin: "bundle".into(),
-            lines_read: report.lines,
-            lines_written: files.iter().map(NewFile::rows).sum(),
-            accept_lines: of("accept"),
-            review_lines: of("review"),
-            refuse_lines: of("refuse"),
-            quarantined_rows: 0,
-            files_written: files.len() as u64,
-            bytes_written: files.iter().map(NewFile::size_bytes).sum(),
-            plan_secs: self.plan_secs,
-            score_secs: spent.as_secs_f64(),
-            threads: self.options.limits.threads as u64,
-            program_version: env!("CARGO_PKG_VERSION").into(),
-            scope: Some("changed".into()),
-            skipped_files: None,
-            skipped_rows: None,
-            unchanged_lines: None,
-            from_edition: Some(self.options.from.to_string()),
-            carried_lines: Some(of("carried")),
-            mapped_lines: Some(of("mapped")),
-            held_lines: Some(of("held")),
-            reclassify_json: Some(self.basis.to_string()),
-            challenger: ChallengerRecord::default(),
-        })
-    }
-
-    /// How the last run that read the lines read them: a job that reads them the same way has nothing to do after this one.
-    async fn query_before(&self, context: &SessionContext) -> Result<BTreeMap<&'static str, Option<String>>> {
-        const COLUMNS: [&str; 6] =
-            ["where_sql", "text_column", "id_column", "store_text", "declared_column", "value_column"];
-        let text =
-            |name: &str| datafusion::logical_expr::cast(ident(name), arrow::datatypes::DataType::Utf8).alias(name);
-        let last = context
-            .table("runs")
-            .await?
-            .select(COLUMNS.map(text).into_iter().chain([ident("run_id")]).collect::<Vec<_>>())?
-            .sort(vec![ident("run_id").sort(false, false)])?
-            .limit(0, Some(1))?
-            .collect()
-            .await?;
-        let Some(batch) = last.iter().find(|batch| batch.num_rows() > 0) else { return Ok(BTreeMap::new()) };
-        let value = |at: usize| {
-            let column = batch.column(at).as_string::<i32>();
-            arrow::array::Array::is_valid(column, 0).then(|| column.value(0).to_owned())
-        };
-        Ok(COLUMNS.into_iter().enumerate().map(|(at, name)| (name, value(at))).collect())
     }
 }

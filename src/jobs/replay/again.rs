@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use super::super::challenger::{ChallengerRows, Served};
 use super::super::options::PolicyOverride;
+use super::super::reclassify::Past;
 use super::super::record::RunRecord;
+use super::compare::session;
 use crate::engine::Kernel;
 use crate::error::{Context, Error, Result};
+use crate::lake::Place;
 use crate::model::Policy;
 use crate::registry::{Loaded, ModelRef, Registry};
-use crate::sql::{Classifier, ROLES};
+use crate::sql::{Classifier, Limits, ROLES};
 
 /// One of a run's models.
 pub struct Model {
@@ -29,6 +32,8 @@ pub struct Again {
     /// That of the run, and the challenger if it had one.
     pub models: Vec<Model>,
     pub(super) beside: Option<Served>,
+    /// What a reclassification read and rested on; `None` for other runs.
+    pub past: Option<Past>,
 }
 
 impl Again {
@@ -42,9 +47,9 @@ impl Again {
     /// # Errors
     /// `Registry` when a version is gone or is another one, `Input` when the record does not hold together.
     pub async fn load(run: RunRecord, registry: &Registry, kernel: Option<Kernel>) -> Result<Again> {
-        if !["classify", "backfill"].contains(&run.command.as_str()) {
+        if !["classify", "backfill", "reclassify"].contains(&run.command.as_str()) {
             return Err(Error::Usage(format!(
-                "run {} was made by {}; only runs of classify and backfill can be replayed",
+                "run {} was made by {}; only runs of classify, backfill and reclassify can be replayed",
                 run.run_id, run.command
             )));
         }
@@ -76,7 +81,19 @@ impl Again {
                 Some(served)
             }
         };
-        Ok(Again { run, models, beside })
+        Ok(Again { run, models, beside, past: None })
+    }
+
+    /// Looks for what the run read of the lake itself, if it did.
+    ///
+    /// # Errors
+    /// As [`Past::open`].
+    pub async fn look_back(mut self, lake: &Place, limits: Limits, batch_rows: Option<usize>) -> Result<Again> {
+        if self.run.command == "reclassify" {
+            let classifier = Arc::clone(&self.champion()?.classifier);
+            self.past = Some(Past::open(session(limits, batch_rows)?, lake, &self.run, classifier).await?);
+        }
+        Ok(self)
     }
 }
 

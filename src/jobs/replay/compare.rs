@@ -10,21 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::config::ConfigNonZeroUsize;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 
-use super::super::options::Purpose;
-use super::super::plan::{Along, lines_of, scored};
-use super::super::record::RunRecord;
-use super::super::rows::RowMaker;
 use super::super::stage::Progress;
-use super::again::Again;
+use super::super::write::Maker;
 use super::canonical::{Digests, compared, in_form, same};
 use super::pick::{Pick, addresses, key_of};
 use super::reader::{Reader, each_batch};
+use super::remake::Remake;
 use super::report::{ColumnDifference, Difference, DifferenceKind, RowCounts, TOLD};
 use super::value::value_of;
 use crate::error::{Error, Result};
-use crate::lake::Source;
 use crate::sql::{self, Limits, ROLES};
 
 /// Bytes that a row of the lake takes while a pass goes on, at most: two numbers of 16, and the room that a map keeps.
@@ -80,17 +76,26 @@ impl Counted {
     }
 }
 
+/// What a run read and that is gone or changed.
+#[derive(Default)]
+pub(super) struct Lost {
+    pub files: HashSet<String>,
+    /// Whether nothing of it can be read, whatever the file.
+    pub all: bool,
+}
+
+impl Lost {
+    pub fn has(&self, file: &str) -> bool {
+        self.all || self.files.contains(file)
+    }
+}
+
 /// Both sides, and what stands in the way of comparing them.
 pub(super) struct Sides<'a> {
-    pub again: &'a Again,
     pub reader: &'a Reader,
-    /// The files that are there.
-    pub source: Option<&'a Source>,
-    /// Files that are gone or changed: their rows are left out.
-    pub lost: Arc<HashSet<String>>,
-    pub limits: Limits,
-    /// Rows of a batch, unless it is DataFusion's own number.
-    pub batch_rows: Option<usize>,
+    pub remake: Remake<'a>,
+    /// What the run read and is gone or changed: the rows of it are left out.
+    pub lost: Arc<Lost>,
     pub progress: &'a Arc<dyn Progress>,
 }
 
@@ -124,8 +129,8 @@ impl Sides<'_> {
 
     async fn pass(&self, part: &Pick, all: &mut Counted, then: &mut BTreeMap<Address, RecordBatch>) -> Result<()> {
         let rows = self.written(part, all).await?;
-        let rows = match self.source {
-            Some(source) => self.made_again(part, source, rows, all).await?,
+        let rows = match self.remake.lines(part).await? {
+            Some(lines) => self.made_again(lines, rows, all).await?,
             None => rows,
         };
         let wanted: BTreeSet<Address> = all
@@ -144,8 +149,8 @@ impl Sides<'_> {
     /// The lake's rows of a part.
     async fn written(&self, part: &Pick, all: &mut Counted) -> Result<Rows> {
         let rows = Arc::new(Mutex::new(Rows::default()));
-        let (schema, run_id) = (compared(), self.again.run.run_id.clone());
-        let frame = part.filter(self.reader.rows_of(&self.again.run).await?)?;
+        let (schema, run_id) = (compared(), self.remake.again.run.run_id.clone());
+        let frame = part.filter(self.reader.rows_of(&self.remake.again.run).await?)?;
         let state = || Ok((Digests::new(&schema)?, Counted::default()));
         let (into, lost, form) = (Arc::clone(&rows), Arc::clone(&self.lost), Arc::clone(&schema));
         let states = each_batch(frame, state, move |(digests, counted): &mut (Digests, Counted), batch| {
@@ -155,7 +160,7 @@ impl Sides<'_> {
             let mut into = into.lock().unwrap_or_else(PoisonError::into_inner);
             for (row, digest) in digests.into_iter().enumerate() {
                 let (file, at, role) = (text(&files, row), source_rows[row], text(&roles, row));
-                if lost.contains(file) {
+                if lost.has(file) {
                     counted.of(file).left_out += 1;
                 } else if into.insert(key_of(&run_id, file, at, role), digest).is_some() {
                     counted.of(file).twice += 1;
@@ -171,25 +176,14 @@ impl Sides<'_> {
     }
 
     /// The same rows made again; gives those of the lake that were not.
-    async fn made_again(&self, part: &Pick, source: &Source, rows: Rows, all: &mut Counted) -> Result<Rows> {
-        let run = &self.again.run;
-        let context = session(self.limits, self.batch_rows)?;
-        let lines = part.filter(lines_of(&context, source, run.where_sql.as_deref()).await?)?;
-        let champion = &self.again.champion()?.classifier;
-        let beside = self.again.beside.as_ref();
-        let frame = scored(lines, along(run, source), champion, beside.map(|beside| &beside.classifier))?;
+    async fn made_again(&self, lines: DataFrame, rows: Rows, all: &mut Counted) -> Result<Rows> {
+        let run = &self.remake.again.run;
         let passed_over = run.unchanged_lines.unwrap_or(0) > 0;
-        let (schema, store_text) = (compared(), run.store_text.parse()?);
-        let state = || {
-            let identity = champion.identity.clone();
-            let purpose = purpose_of(run);
-            let rows =
-                RowMaker::new(Arc::clone(&schema), identity, run.run_id.clone(), store_text, purpose, beside.cloned());
-            Ok((rows, Digests::new(&schema)?, Counted::default()))
-        };
+        let schema = compared();
+        let state = || Ok((self.remake.maker(Arc::clone(&schema))?, Digests::new(&schema)?, Counted::default()));
         let rows = Arc::new(Mutex::new(rows));
         let (there, run_id, progress) = (Arc::clone(&rows), run.run_id.clone(), Arc::clone(self.progress));
-        let step = move |(maker, digests, counted): &mut (RowMaker, Digests, Counted), batch: RecordBatch| {
+        let step = move |(maker, digests, counted): &mut (Box<dyn Maker>, Digests, Counted), batch: RecordBatch| {
             for made in maker.make(&batch)? {
                 let digests = digests.of(&made)?;
                 let (files, source_rows, roles) = places(&made)?;
@@ -219,7 +213,7 @@ impl Sides<'_> {
             progress.advance(batch.num_rows() as u64);
             Ok(())
         };
-        for (_, _, counted) in each_batch(frame, state, step).await? {
+        for (_, _, counted) in each_batch(lines, state, step).await? {
             all.merge(counted);
         }
         take(rows)
@@ -234,8 +228,8 @@ impl Sides<'_> {
         all: &mut Counted,
         then: &mut BTreeMap<Address, RecordBatch>,
     ) -> Result<()> {
-        let (schema, run_id) = (compared(), self.again.run.run_id.clone());
-        let frame = part.filter(self.reader.rows_of(&self.again.run).await?)?;
+        let (schema, run_id) = (compared(), self.remake.again.run.run_id.clone());
+        let frame = part.filter(self.reader.rows_of(&self.remake.again.run).await?)?;
         let form: SchemaRef = Arc::clone(&schema);
         type Closer = (Counted, Vec<(Address, RecordBatch)>);
         let lost = Arc::clone(&self.lost);
@@ -247,7 +241,7 @@ impl Sides<'_> {
                 let (files, source_rows, roles) = places(&batch)?;
                 for (row, at) in source_rows.into_iter().enumerate() {
                     let (file, role) = (text(&files, row), text(&roles, row));
-                    if lost.contains(file) {
+                    if lost.has(file) {
                         continue;
                     }
                     let address = (file.to_string(), at, role.to_string());
@@ -266,22 +260,6 @@ impl Sides<'_> {
             then.extend(found);
         }
         Ok(())
-    }
-}
-
-/// The columns that travelled along. One that only files had which are gone is null, as it was in those that are there.
-pub(super) fn along<'a>(run: &'a RunRecord, source: &Source) -> Along<'a> {
-    let there = |column: &'a Option<String>| {
-        column.as_deref().filter(|column| source.schema().column_with_name(column).is_some())
-    };
-    Along { id: there(&run.id_column), declared: there(&run.declared_column), value: there(&run.value_column) }
-}
-
-/// What the run was for.
-pub(super) fn purpose_of(run: &RunRecord) -> Purpose {
-    match run.command.as_str() {
-        "backfill" => Purpose::Backfill { counts: run.scope.as_deref() != Some("beside") },
-        _ => Purpose::Classify,
     }
 }
 

@@ -21,6 +21,8 @@ pub enum InputState {
     Gone,
     /// Another size or ETag.
     Changed,
+    /// The run did not read it itself: it read what the lake holds of it.
+    NotRead,
 }
 
 /// A file of the run, and what became of it.
@@ -32,6 +34,12 @@ pub struct Found {
     pub state: InputState,
     /// What is not as it was; `None` where it is.
     pub why: Option<String>,
+}
+
+/// Files whose lines a run took from the lake.
+pub(super) fn not_read(files: &[InputFile]) -> Vec<Found> {
+    let why = "the run read the lake's tables, not the file";
+    files.iter().map(|file| Found { file: file.clone(), state: InputState::NotRead, why: Some(why.into()) }).collect()
 }
 
 /// Looks for every file.

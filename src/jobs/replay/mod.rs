@@ -10,23 +10,23 @@ mod compare;
 mod inputs;
 mod pick;
 mod reader;
+mod remake;
 mod report;
 mod value;
 
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::prelude::col;
 
-use super::plan::{RAW_TEXT, lines_of, scored};
-use super::rows::RowMaker;
+use super::plan::RAW_TEXT;
 use super::stage::Progress;
 use crate::contract::Contract;
 use crate::engine::Kernel;
 use crate::error::{Error, Result};
-use crate::lake::{Place, Source};
+use crate::lake::Place;
 use crate::registry::Registry;
 use crate::sql::{Limits, ROLES};
 
@@ -34,13 +34,15 @@ pub use again::{Again, Model};
 pub use inputs::{Found, InputState};
 pub use pick::place_of;
 pub use reader::Reader;
+pub(super) use reader::object_of;
 pub use report::{ColumnDifference, Difference, DifferenceKind, FileReplay, Replay, RowCounts};
 pub use value::{short, value_of};
 
 use canonical::{compared, in_form};
-use compare::{ROW_BYTES, Sides, session};
+use compare::{Lost, ROW_BYTES, Sides};
 use pick::{Part, Pick, addresses};
-use reader::{each_batch, object_of};
+use reader::each_batch;
+use remake::Remake;
 
 /// Which lines are scored again.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,28 +114,29 @@ pub async fn replay(options: &ReplayOptions, registry: &Registry, progress: Arc<
     let reader = Reader::open(&options.lake, options.limits).await?;
     let run = reader.find(&options.run).await?;
     let again = Again::load(run, registry, options.kernel).await?;
+    let again = again.look_back(&options.lake, options.limits, options.batch_rows).await?;
     let files = again.run.inputs.iter().filter(|file| match &options.sample {
         Sample::Line { file: wanted, .. } => file.url == *wanted,
         _ => true,
     });
-    let found = inputs::look(&files.cloned().collect::<Vec<_>>()).await?;
-    let lost = found.iter().filter(|found| found.state != InputState::There).map(|found| found.file.url.clone());
-    let lost: Arc<HashSet<String>> = Arc::new(lost.collect());
+    let files: Vec<_> = files.cloned().collect();
+    let found = match &again.past {
+        Some(_) => inputs::not_read(&files),
+        None => inputs::look(&files).await?,
+    };
+    let lost = found.iter().filter(|found| matches!(found.state, InputState::Gone | InputState::Changed));
+    let files = lost.map(|found| found.file.url.clone()).collect();
+    let all = again.past.as_ref().is_some_and(|past| !past.is_ready());
+    let lost = Arc::new(Lost { files, all });
     let source = inputs::pin(&found, &again.run.text_column).await?;
     let pick = pick(options, &reader, &again, &lost).await?;
     let rows = reader.count(&again.run).await? as f64 * pick.share();
     progress.expect((again.run.lines_read as f64 * pick.share()) as u64);
     // Half of the memory for what is kept of rows.
     let passes = (rows * ROW_BYTES as f64 / (options.limits.memory_bytes as f64 / 2.0)).ceil();
-    let sides = Sides {
-        again: &again,
-        reader: &reader,
-        source: source.as_ref(),
-        lost,
-        limits: options.limits,
-        batch_rows: options.batch_rows,
-        progress: &progress,
-    };
+    let remake =
+        Remake { again: &again, source: source.as_ref(), limits: options.limits, batch_rows: options.batch_rows };
+    let sides = Sides { reader: &reader, remake, lost, progress: &progress };
     let compared = sides.compare(&pick.split(passes.max(1.0) as u64)).await?;
     if let Some(source) = &source {
         source.recheck().await?;
@@ -152,22 +155,26 @@ fn report(again: &Again, sample: &Sample, found: Vec<Found>, mut compared: compa
     files.iter().map(|file| &file.counts).chain(compared.files.values()).for_each(|counts| rows.add(counts));
     let strange: BTreeMap<String, u64> =
         compared.files.iter().map(|(file, counts)| (file.clone(), counts.unequal() + counts.equal)).collect();
-    Replay {
+    let mut report = Replay {
         run_id: again.run.run_id.clone(),
         models: again.models.iter().map(|model| model.classifier.identity.model()).collect(),
         program_then: again.run.program_version.clone(),
         program_now: env!("CARGO_PKG_VERSION").into(),
         sample: (*sample != Sample::All).then(|| sample.to_string()),
         files,
+        tables: again.past.as_ref().map(|past| past.tables.clone()).unwrap_or_default(),
         strange_files: strange,
         rows,
         unchanged_then: again.run.unchanged_lines.unwrap_or(0),
         differences: compared.differences,
-    }
+        why: Vec::new(),
+    };
+    report.why = report.reasons();
+    report
 }
 
 /// The places of a sample.
-async fn pick(options: &ReplayOptions, reader: &Reader, again: &Again, lost: &Arc<HashSet<String>>) -> Result<Pick> {
+async fn pick(options: &ReplayOptions, reader: &Reader, again: &Again, lost: &Arc<Lost>) -> Result<Pick> {
     let all = Pick::all(&again.run.run_id);
     let to = match &options.sample {
         Sample::All => return Ok(all),
@@ -191,7 +198,7 @@ async fn pick(options: &ReplayOptions, reader: &Reader, again: &Again, lost: &Ar
 }
 
 /// The lowest places of lines in the lake whose file is there, at most `wanted`.
-async fn first_places(reader: &Reader, again: &Again, wanted: usize, lost: &Arc<HashSet<String>>) -> Result<Vec<u64>> {
+async fn first_places(reader: &Reader, again: &Again, wanted: usize, lost: &Arc<Lost>) -> Result<Vec<u64>> {
     let rows = reader.rows_of(&again.run).await?;
     let rows = rows.select(vec![col("source_file"), col("source_row"), col("role")])?;
     let (run_id, lost) = (again.run.run_id.clone(), Arc::clone(lost));
@@ -208,7 +215,7 @@ async fn first_places(reader: &Reader, again: &Again, wanted: usize, lost: &Arc<
         for (row, (file, at)) in files.iter().zip(source_rows).enumerate() {
             let champion = roles.is_null(row) || roles.value(row) == ROLES[0];
             let file = file.unwrap_or_default();
-            if champion && !lost.contains(file) {
+            if champion && !lost.has(file) {
                 keep(heap, place_of(&run_id, file, at));
             }
         }
@@ -235,47 +242,35 @@ impl Replayed {
         self.reader.objects(rows.sort(order.to_vec())?, Some(Contract::Predictions)).await
     }
 
-    /// Asks for one line again; `None` when its file is gone or changed, or the run's filter does not let it through.
+    /// Asks for one line again; `None` when what the run read of it is gone or changed, or the run's filter does not let it
+    /// through.
     ///
     /// # Errors
-    /// Those of reading the file.
+    /// Those of reading it.
     pub async fn ask(&self, file: &str, row: i64, limits: Limits) -> Result<Option<Asked>> {
         let found: Vec<Found> =
             self.report.files.iter().map(|known| known.found.clone()).filter(|found| found.file.url == file).collect();
         let run = &self.again.run;
-        let Some(source) = inputs::pin(&found, &run.text_column).await? else { return Ok(None) };
-        self.ask_of(&source, &Pick { run_id: run.run_id.clone(), part: Part::Line { file: file.into(), row } }, limits)
-            .await
-    }
-
-    async fn ask_of(&self, source: &Source, pick: &Pick, limits: Limits) -> Result<Option<Asked>> {
-        let run = &self.again.run;
-        let context = session(limits, None)?;
-        let lines = pick.filter(lines_of(&context, source, run.where_sql.as_deref()).await?)?;
-        let champion = &self.again.champion()?.classifier;
-        let beside = self.again.beside.as_ref();
-        let frame = scored(lines, compare::along(run, source), champion, beside.map(|beside| &beside.classifier))?;
-        let schema = compared();
-        let mut maker = RowMaker::new(
-            Arc::clone(&schema),
-            champion.identity.clone(),
-            run.run_id.clone(),
-            run.store_text.parse()?,
-            compare::purpose_of(run),
-            beside.cloned(),
-        );
-        let answered = frame.collect().await?.into_iter().find(|batch| batch.num_rows() > 0);
+        let source = inputs::pin(&found, &run.text_column).await?;
+        let remake = Remake { again: &self.again, source: source.as_ref(), limits, batch_rows: None };
+        let pick = Pick { run_id: run.run_id.clone(), part: Part::Line { file: file.into(), row } };
+        let Some(lines) = remake.lines(&pick).await? else { return Ok(None) };
+        let answered = lines.collect().await?.into_iter().find(|batch| batch.num_rows() > 0);
         let Some(batch) = answered else { return Ok(None) };
-        let text = batch.column_by_name(RAW_TEXT).ok_or_else(|| Error::Bug("the plan has no text".into()))?;
-        let bytes = text.is_valid(0).then(|| text.as_binary_view().value(0).to_vec());
+        let schema = compared();
         let mut rows = Vec::new();
-        for made in maker.make(&batch)? {
+        for made in remake.maker(Arc::clone(&schema))?.make(&batch)? {
             rows.push(object_of(&in_form(&made, &schema)?, 0)?);
         }
-        Ok(Some(Asked {
-            valid: bytes.as_ref().is_none_or(|bytes| std::str::from_utf8(bytes).is_ok()),
-            description: bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-            rows,
-        }))
+        let (description, valid) = match batch.column_by_name(RAW_TEXT) {
+            Some(text) => {
+                let bytes = text.is_valid(0).then(|| text.as_binary_view().value(0).to_vec());
+                let valid = bytes.as_ref().is_none_or(|bytes| std::str::from_utf8(bytes).is_ok());
+                (bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()), valid)
+            }
+            // A line of the lake, whose text the row has.
+            None => (None, true),
+        };
+        Ok(Some(Asked { description, valid, rows }))
     }
 }

@@ -111,7 +111,7 @@ impl Reader {
 }
 
 /// A row by its columns.
-pub(super) fn object_of(batch: &RecordBatch, row: usize) -> Result<Map<String, Value>> {
+pub(in super::super) fn object_of(batch: &RecordBatch, row: usize) -> Result<Map<String, Value>> {
     let schema = batch.schema();
     let columns = schema
         .fields()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::reclassify::PastTable;
 use super::inputs::{Found, InputState};
 
 /// Differences that are told; all are counted.
@@ -117,6 +118,8 @@ pub struct Replay {
     pub sample: Option<String>,
     /// By name.
     pub files: Vec<FileReplay>,
+    /// Tables of the lake that a reclassification read, at their versions.
+    pub tables: Vec<PastTable>,
     /// Files that rows of the run name and its record does not, with the rows.
     pub strange_files: BTreeMap<String, u64>,
     /// All files together.
@@ -125,17 +128,50 @@ pub struct Replay {
     pub unchanged_then: u64,
     /// The first of them.
     pub differences: Vec<Difference>,
+    /// What may be why it is not equal, in words; nothing when it is.
+    pub why: Vec<String>,
 }
 
 impl Replay {
     /// Whether all input was there and every row is the same.
     pub fn is_equal(&self) -> bool {
         let as_many = self.sample.is_some() || self.rows.unchanged == self.unchanged_then;
-        self.rows.unequal() == 0 && self.lost().next().is_none() && as_many
+        self.rows.unequal() == 0 && self.lost().next().is_none() && self.lost_tables().next().is_none() && as_many
     }
 
     /// Files that are gone or changed.
     pub fn lost(&self) -> impl Iterator<Item = &FileReplay> {
-        self.files.iter().filter(|file| file.found.state != InputState::There)
+        self.files.iter().filter(|file| matches!(file.found.state, InputState::Gone | InputState::Changed))
+    }
+
+    /// Tables whose version is gone, or says something else.
+    pub fn lost_tables(&self) -> impl Iterator<Item = &PastTable> {
+        self.tables.iter().filter(|table| table.state != InputState::There)
+    }
+
+    /// See [`Replay::why`].
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if self.is_equal() {
+            return why;
+        }
+        if self.program_then != self.program_now {
+            why.push(format!(
+                "the run was made by version {} of the program, and this is version {}",
+                self.program_then, self.program_now
+            ));
+        }
+        for file in self.lost() {
+            let what = if file.found.state == InputState::Gone { "is gone" } else { "was changed" };
+            why.push(format!("{} {what}: {}", file.found.file.url, file.found.why.as_deref().unwrap_or_default()));
+        }
+        for table in self.lost_tables() {
+            let version = table.version.map_or(String::new(), |version| format!(", version {version}"));
+            why.push(format!("the table {}{version}: {}", table.table, table.why.as_deref().unwrap_or_default()));
+        }
+        if self.rows.unequal() > 0 && why.is_empty() {
+            why.push("rows in the lake were changed, removed or added after the run".into());
+        }
+        why
     }
 }

@@ -75,7 +75,7 @@ const MANUALS: [&Manual; 14] = [
 /// `hs_predict` bound to the model version to which another function is bound; `None` for one that is not bound to any.
 ///
 /// A rule that reads fields of one call in place of several takes it from here, so that both ask the same version.
-pub fn predict_of(function: &ScalarUDF) -> Option<ScalarUDF> {
+fn predict_of(function: &ScalarUDF) -> Option<ScalarUDF> {
     model_of(function).map(|model| hs_predict(Arc::clone(model.classifier())))
 }
 

@@ -1,5 +1,7 @@
 //! `harmonize reclassify`: the lines of a lake, from one edition of the tariff to a later one.
 
+mod told;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,15 +11,15 @@ use serde_json::json;
 
 use super::bar::LineBar;
 use super::settings::{PlaceArgs, Settings, TrustArgs, bytes, share, target_precision};
-use super::table::{Format, count, percent, text};
+use super::table::{Format, text};
 use crate::error::{Context, Error, Result};
-use crate::jobs::{Reclassified, ReclassifyOptions, ReclassifyReport, Restricted, Within, reclassify};
+use crate::jobs::{PolicyOverride, Reclassified, ReclassifyOptions, Restricted, Within, reclassify};
 use crate::model::policy::BOUND;
 use crate::policy::{Judged, by_precision};
 use crate::registry::Loaded;
 use crate::sql::{self, Classifier, Limits};
 use crate::tariff::{Action, Advisor, CatchAll, Codes, Edition, Policy, Subheading, Tariff, Year};
-use crate::train::Labelled;
+use crate::train::{Labelled, vague_list};
 
 #[derive(Args)]
 #[command(
@@ -64,10 +66,16 @@ pub struct ReclassifyArgs {
     /// Precision that the threshold found on them is to keep
     #[arg(long, value_name = "SHARE", default_value_t = 0.98)]
     target_precision: f64,
+    /// Share of the choices that would be accepted and are sent to people at random, in place of the policy's
+    #[arg(long, value_name = "RATIO", env = "HARMONIZE_AUDIT_RATIO")]
+    audit_ratio: Option<f64>,
+    /// Reach an edition that is not in force yet
+    #[arg(long)]
+    allow_future: bool,
     /// Say what would become of the lines, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// How the report is printed; json and csv carry every chapter
+    /// How the report is printed; json and csv carry every chapter and every code that needs people
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -91,7 +99,9 @@ pub async fn run(args: ReclassifyArgs, matches: &ArgMatches) -> Result<u8> {
     if args.from >= args.to {
         return Err(Error::Usage(format!("--from {} --to {}: give the older edition first", args.from, args.to)));
     }
+    let changes = changes(&args, &mut settings)?;
     let loaded = registry.load(&model).await?;
+    let (policy, _) = changes.apply(&loaded.bundle.policy)?;
     let within = match (&args.threshold, &args.labelled) {
         (Some(threshold), _) => Within { threshold: *threshold, rests_on: json!("--threshold") },
         (None, Some(inputs)) => {
@@ -105,11 +115,10 @@ pub async fn run(args: ReclassifyArgs, matches: &ArgMatches) -> Result<u8> {
             found(&args, &labelled, &lake, &loaded, &catch_all, limits).await?
         }
         (None, None) => Within {
-            threshold: loaded.bundle.policy.threshold,
+            threshold: policy.threshold,
             rests_on: json!("the model's policy, which was not proved among successors; --labelled finds one that is"),
         },
     };
-    let told = format!("{:.3}, {}", within.threshold, rests_on(&within));
     let options = ReclassifyOptions {
         lake,
         from: args.from,
@@ -117,6 +126,8 @@ pub async fn run(args: ReclassifyArgs, matches: &ArgMatches) -> Result<u8> {
         catch_all,
         policy: args.catch_all,
         within,
+        changes,
+        allow_future: args.allow_future,
         limits,
         target_file_bytes: bytes("32MiB", "target-file-size")? as u64,
         started_at: Utc::now(),
@@ -134,34 +145,35 @@ pub async fn run(args: ReclassifyArgs, matches: &ArgMatches) -> Result<u8> {
         Reclassified::Done(run, report) => (Some(run.run_id), report),
         Reclassified::Rehearsed(report) => (None, report),
     };
+    let model = format!("{}@{}", loaded.name, loaded.version);
     let page = match args.format {
         Format::Table => {
             let head = match run {
                 Some(run) => format!("run {run}\n"),
                 None => "nothing was written (--dry-run)\n".into(),
             };
-            format!(
-                "{head}  model         {}@{}\n  threshold     {told}\n{}",
-                loaded.name,
-                loaded.version,
-                table(&report)
-            )
+            let threshold = format!("{:.3}, {}", options.within.threshold, rests_on(&options.within));
+            format!("{head}  model         {model}\n  threshold     {threshold}\n{}", told::table(&report))
         }
         Format::Json => {
             let all = json!({"run_id": run, "report": report, "without_people_ratio": report.without_people_ratio(),
-                "queue": report.queue(), "rate_only_skips": report.rate_only_skips(), "within": options.within});
+                "queue": report.queue.lines, "rate_only_skips": report.rate_only_skips(), "within": options.within});
             serde_json::to_string(&all).map_err(|e| Error::Bug(e.to_string()))? + "\n"
         }
-        Format::Csv => {
-            let mut out = "chapter,lines,carried,mapped,accepted,to_people\n".to_string();
-            for (name, of) in &report.chapters {
-                out += &format!("{name},{},{},{},{},{}\n", of.lines, of.carried, of.mapped, of.accepted, of.to_people);
-            }
-            out
-        }
+        Format::Csv => told::csv(&report),
     };
     text(page.as_bytes())?;
     Ok(0)
+}
+
+/// What the job's settings change in the policy of the bundle: the rows carry the policy, and the nightly job with the same
+/// settings has nothing to do after them. `--threshold` is not among them: here it is the one among successors.
+fn changes(args: &ReclassifyArgs, settings: &mut Settings) -> Result<PolicyOverride> {
+    let audit_ratio = settings.pick("audit-ratio", args.audit_ratio, None)?;
+    share("--audit-ratio", audit_ratio)?;
+    let vague: Option<String> = settings.pick("vague", None, None)?;
+    let vague = vague.map(|file| Ok::<_, Error>((file.clone(), vague_list(&file)?))).transpose()?;
+    Ok(PolicyOverride { threshold: settings.pick("threshold", None, None)?, audit_ratio, vague })
 }
 
 fn rests_on(within: &Within) -> String {
@@ -224,59 +236,4 @@ async fn found(
     let found = by_precision(&judged, args.target_precision, BOUND);
     let rests_on = serde_json::to_value(&found.evidence).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(Within { threshold: found.threshold, rests_on })
-}
-
-/// The report for people.
-fn table(report: &ReclassifyReport) -> String {
-    let share = |n: u64| format!("{:>14}  {:>7}", count(n), percent(n, report.lines));
-    let mut out = format!("  lines         {:>14}\n", count(report.lines));
-    for decision in ["carried", "mapped", "accept", "review", "refuse", "held"] {
-        if let Some(n) = report.decisions.get(decision) {
-            out += &format!("  {decision:<12}  {}\n", share(*n));
-        }
-    }
-    out += &format!(
-        "  had a code    {:>14}  of which {} have one without a person ({})\n",
-        count(report.coded_before),
-        count(report.coded_after),
-        percent(report.coded_after, report.coded_before)
-    );
-    out += &format!("  queue         {}\n", share(report.queue()));
-    out += &format!(
-        "  model asked   {}  among successors, {} over the edition\n",
-        share(report.asked_within),
-        count(report.asked_whole)
-    );
-    if report.without_text > 0 {
-        out += &format!(
-            "  no text       {}  not stored in the lake (--store-text): to people\n",
-            share(report.without_text)
-        );
-    }
-    out += &format!(
-        "  rates alone   {}  would be skipped by a change of rates: their code is unchanged\n",
-        share(report.rate_only_skips())
-    );
-    out += "  by what became of the code\n";
-    for (kind, n) in &report.kinds {
-        out += &format!("    {kind:<14}{}\n", share(*n));
-    }
-    let mut chapters: Vec<_> = report.chapters.iter().filter(|(_, of)| of.to_people > 0).collect();
-    chapters.sort_by(|a, b| b.1.to_people.cmp(&a.1.to_people).then(a.0.cmp(b.0)));
-    if !chapters.is_empty() {
-        out += "  chapters that cost people most\n";
-        for (name, of) in chapters.into_iter().take(10) {
-            out += &format!("    {name}  {:>12} of {:>12} lines\n", count(of.to_people), count(of.lines));
-        }
-        out += "  codes that cost people most\n";
-        for (code, of) in report.costliest(10) {
-            out += &format!(
-                "    {code}  {:>12} of {:>12} lines, {} successors\n",
-                count(of.to_people),
-                count(of.lines),
-                of.successors
-            );
-        }
-    }
-    out
 }
