@@ -76,7 +76,7 @@ fn explain_names_the_model_and_columns_do_not() {
         assert_eq!(answer.collect().await.unwrap()[0].num_columns(), 2);
         let shown = rows(&session, "EXPLAIN SELECT hs_code(d), hs_code(d, 'hs') FROM t").await;
         let shown = shown.iter().map(ToString::to_string).collect::<String>();
-        assert!(shown.contains("hs_code[hs@1](t.d)") && shown.contains("hs_code[hs@1](d@0)"), "{shown}");
+        assert!(shown.contains("hs_predict[hs@1](t.d)") && shown.contains("hs_predict[hs@1](d@0)"), "{shown}");
     });
 }
 
