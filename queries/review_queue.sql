@@ -1,10 +1,10 @@
 -- purpose: lines that wait for a person, the surest first; those of requested labels are among them, with the reason comparison; one that a person has decided in its edition has left the queue
 -- reads:   current_predictions, decisions, label_requests
--- yields:  line_id, source_file, source_row, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, alternatives, decision, reasons, model_name, model_version, tariff_edition, run_id, run_date
+-- yields:  line_id, source_file, source_row, description, text_digest, hs6, confidence, confidence_heading, confidence_chapter, margin, alternatives, decision, reasons, model_name, model_version, tariff_edition, run_id, run_date, model_digest, previous_hs6, declared_code
 SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.hs6, p.confidence,
        p.confidence_heading, p.confidence_chapter, p.margin, p.alternatives, p.decision,
        CASE WHEN q.source_file IS NOT NULL THEN array_append(p.reasons, 'comparison') ELSE p.reasons END AS reasons,
-       p.model_name, p.model_version, p.tariff_edition, p.run_id, p.run_date
+       p.model_name, p.model_version, p.tariff_edition, p.run_id, p.run_date, p.model_digest, p.previous_hs6, p.declared_code
 FROM current_predictions AS p
 LEFT JOIN (SELECT DISTINCT source_file, source_row, text_digest FROM label_requests) AS q
   ON q.source_file = p.source_file AND q.source_row = p.source_row AND q.text_digest = p.text_digest

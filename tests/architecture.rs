@@ -86,6 +86,8 @@ fn a_library_has_one_home() {
         ("tokenizers", &["text"]),
         ("indicatif", &["cli"]),
         ("plotters", &["train"]),
+        ("calamine", &["review"]),
+        ("rust_xlsxwriter", &["review"]),
     ];
     let src = repository().join("src");
     for file in sources(&src) {
@@ -124,6 +126,7 @@ fn every_query_and_schema_file_is_one_that_the_program_has() {
         let mut names: Vec<String> = std::fs::read_dir(repository().join(folder))
             .unwrap()
             .flatten()
+            .filter(|e| e.path().is_file())
             .map(|e| e.path().file_stem().unwrap().to_str().unwrap().to_string())
             .collect();
         names.sort();
@@ -132,6 +135,8 @@ fn every_query_and_schema_file_is_one_that_the_program_has() {
     let mut views: Vec<&str> = VIEWS.iter().map(|(name, _)| *name).collect();
     views.sort_unstable();
     assert_eq!(names("queries"), views);
+    let named: Vec<&str> = harmonize::sql::named::list().iter().map(|query| query.name()).collect();
+    assert_eq!(names("queries/named"), named);
     let mut tables: Vec<&str> = Contract::ALL.iter().map(|c| c.table()).collect();
     tables.sort_unstable();
     assert_eq!(names("schemas"), tables);

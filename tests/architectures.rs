@@ -93,7 +93,9 @@ fn same_bytes(dir: &Path, registry: &str, name: &str) {
     let rows = |model: &[&str]| -> Vec<Value> {
         let lake = path(dir, "lake0");
         let query = "SELECT hs_predict(t)['hs6'] AS code, hs_explain(t) AS why FROM (VALUES ('steel bolts')) AS v(t)";
-        objects(&ok(&[&["sql", "--lake", &lake, "--registry", registry, "--format", "json"], model, &[query]].concat()))
+        objects(&ok(
+            &[&["sql", "--lake", &lake, "--registry", registry, "--format", "ndjson"], model, &[query]].concat()
+        ))
     };
     let found = &rows(&["--model", "hs@1"])[0];
     assert!(found["code"].as_str().is_some_and(|code| code.len() == 6), "{found}");

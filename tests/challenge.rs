@@ -84,7 +84,8 @@ fn answered() -> Vec<Line> {
          WHERE {SOME} ORDER BY source_file, source_row"
     );
     let ask = |model: &str| -> Vec<Value> {
-        let fixed = ["sql", "--lake", &lake, "--registry", registry(), "--input", &lab().labelled, "--format", "json"];
+        let fixed =
+            ["sql", "--lake", &lake, "--registry", registry(), "--input", &lab().labelled, "--format", "ndjson"];
         let out = ok(&[&fixed[..], &["--model", model, &query]].concat());
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };

@@ -66,7 +66,7 @@ fn contributions_add_up_to_the_logits_of_the_definition_and_sql_lists_the_same()
         "SELECT hs_explain(t) AS e FROM (VALUES {}, (98, NULL), (99, '')) AS v(n, t) ORDER BY n",
         values.join(", ")
     );
-    let sql = ["sql", "--lake", &lake, "--registry", &lab.registry, "--model", "hs@1", "--format", "json", &query];
+    let sql = ["sql", "--lake", &lake, "--registry", &lab.registry, "--model", "hs@1", "--format", "ndjson", &query];
     let listed = objects(&ok(&sql));
     assert_eq!(listed.len(), TEXTS.len() + 2);
     assert!(listed[TEXTS.len() - 1..].iter().all(|row| row["e"].is_null()), "no word, no text: {listed:?}");

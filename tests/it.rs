@@ -6,13 +6,17 @@
 static ALLOCATOR: support::allocations::Watched = support::allocations::Watched;
 
 mod support {
-    //! What several chapters stand on: the program, a trained model, sample lines, servers and faults, a browser.
+    //! What several chapters stand on: the program, a trained model, sample lines, a small lake, servers and faults, a browser,
+    //! sessions over tables for queries.
     pub mod allocations;
+    pub mod bench;
     pub mod browser;
     pub mod lab;
+    pub mod lake;
     pub mod models;
     pub mod proxy;
     pub mod random;
+    pub mod served;
     pub mod servers;
 }
 
@@ -50,14 +54,24 @@ mod formats;
 mod fuzz;
 /// Gates of a promotion, the shadow period, and requests for labels.
 mod gates;
+/// Statements, and which sessions may run them.
+mod guard;
+/// Decisions of people as further labels.
+mod learning;
 /// A store whose answers get lost.
 mod lost_answers;
 /// Bundles that were changed on purpose, by the thousand.
 mod mutated_bundles;
+/// The named queries: their headers, their columns, and their values by an independent computation.
+mod named;
 /// The job again and again: what is new, what changed, two starts at once, files as they come.
 mod nightly;
 /// Pages as a browser shows them, and that they say what the figures say.
 mod pages;
+/// Queries that nobody thought of, with the rule that scores a line once and without it.
+mod random_queries;
+/// Readers that are not ours: deltalake, DuckDB, polars, pandas.
+mod readers;
 /// Real declarations, where they are at hand.
 mod real_lines;
 /// From one edition of the tariff to the next.
@@ -72,12 +86,26 @@ mod registry_faults;
 mod registry_races;
 /// A past run once more, what is told when it is not the same, and packs for an auditor.
 mod replay;
+/// The queue as files for people, and their decisions back.
+mod review;
 /// The same job against S3 servers.
 mod s3;
+/// Each line is asked about once, however the query is written.
+mod scored_once;
+/// The lake over PostgreSQL's wire protocol, with real clients.
+mod serve;
+/// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
+mod shell;
 /// Where a model is weak: values that are worst, missing, many, or not there.
 mod slices;
+/// The functions of SQL, one by one, and the examples of their document.
+mod sql_functions;
+/// The session over a lake, and the tables that are functions.
+mod sql_lake;
 /// The tariff as data: imported, compared, checked.
 mod tariff;
+/// The interactive shell, in a terminal of its own.
+mod terminal;
 /// Training: checks, splits, seeds.
 mod training;
 /// Statistics of one model against another, held to scipy.

@@ -279,7 +279,7 @@ fn a_pack_of_a_reclassified_line_shows_what_became_of_its_code() {
         assert_eq!(said["equal"], true, "{condition} {line}");
         assert!(action.is_empty() || became["change"]["action"] == action, "{condition} {became}");
         assert!(said["why"]["because"].to_string().contains(because), "{condition} {}", said["why"]);
-        if action != "" {
+        if !action.is_empty() {
             assert_eq!(became["became"]["facts"]["model_asked"], asked, "{condition} {became}");
             assert_eq!(said["explanation"].is_null(), !asked, "{condition}");
         }

@@ -90,7 +90,7 @@ fn an_alias_works_wherever_a_model_is_named() {
     let input = lines.to_str().unwrap();
     let place = ["--lake", &lake, "--registry", &models.url, "--model", "hs@champion"];
     let with = |args: &[&str]| ok(&[args, &place].concat());
-    let out = with(&["sql", "--format", "json", "SELECT hs_predict('steel bolts') AS p"]);
+    let out = with(&["sql", "--format", "ndjson", "SELECT hs_predict('steel bolts') AS p"]);
     assert!(out.contains("\"hs@1\""), "{out}");
     assert!(with(&["classify", "--input", input]).contains("hs@1"));
     assert!(with(&["check", "--input", input]).contains("hs@1, "));

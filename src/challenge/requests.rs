@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::lake::{Committed, Nonce, Place, RunTag, SinkOptions, Table, discard};
+use crate::lake::{Committed, Nonce, Place, append_once};
 use crate::sql::{Limits, register_lake, session};
 
 /// How many of the texts are asked for.
@@ -242,34 +242,11 @@ fn uniform(id: &str) -> f64 {
 
 /// Appends the rows unless they are there; the number that was added.
 async fn append(lake: &Place, rows: &[LabelRequest]) -> Result<u64> {
-    let contract = Contract::LabelRequests;
-    let place = lake.child(contract.table());
-    let mut table = Table::open_or_create(&place, contract.schema(), &[], contract.about()).await?;
-    let options = SinkOptions {
-        run_date: None,
-        target_file_bytes: 16 << 20,
-        stats_columns: contract.stats().to_vec(),
-        repeating_columns: contract.repeats().to_vec(),
-    };
-    let mut writer = table.writer(&options)?;
-    for some in rows.chunks(8_192) {
-        writer.write(&to_batch(some)?).await?;
-    }
-    writer.close().await?;
-    let files = writer.into_files();
+    let batches = rows.chunks(8_192).map(to_batch).collect::<Result<Vec<_>>>()?;
     // The same requests again, by whomever and whenever, are the same append.
-    let tag = RunTag { fingerprint: fingerprint(rows), nonce: Nonce::new() };
-    match table.append(files.clone(), &tag, serde_json::Map::new()).await?.into_result() {
-        Ok(Committed::Now(_)) => Ok(rows.len() as u64),
-        Ok(Committed::Before) => {
-            discard(&table, &files).await;
-            Ok(0)
-        }
-        Err(e @ Error::RaceLost(_)) => {
-            discard(&table, &files).await;
-            Err(e)
-        }
-        Err(e) => Err(e),
+    match append_once(lake, Contract::LabelRequests, &batches, &fingerprint(rows), Nonce::new()).await? {
+        Committed::Now(_) => Ok(rows.len() as u64),
+        Committed::Before => Ok(0),
     }
 }
 

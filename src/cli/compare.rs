@@ -107,6 +107,7 @@ pub async fn run(args: CompareArgs, matches: &ArgMatches) -> Result<u8> {
             name: "compared".into(),
             checks: CheckLimits { repair_zeros: args.repair_zeros || first.checks.repair_zeros, ..first.checks },
             recipe: first,
+            decisions: None,
             wanted: Wanted { target_precision: args.target_precision, review_budget: None, audit_ratio: 0.01 },
             // Each model is kept when it is done; a training that goes on after a stop would tell too short a time.
             checkpoints: CheckpointPlace::default(),

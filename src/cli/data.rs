@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, ValueEnum};
 
+use super::decisions::DecisionArgs;
 use super::settings::{LabelledArgs, PlaceArgs, Settings};
 use super::table::text;
 use super::train::recipe;
@@ -22,6 +23,8 @@ pub struct DataArgs {
     lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    decisions: DecisionArgs,
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
@@ -94,6 +97,7 @@ pub async fn run(args: DataArgs, matches: &ArgMatches) -> Result<u8> {
             vague: recipe.vague.texts()?,
             limits,
         },
+        decisions: args.decisions.source(&mut settings, &args.place)?,
     };
     super::threads::bound(&settings);
     let report = inspect(&options).await.context(|| "checks")?;

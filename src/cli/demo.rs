@@ -125,6 +125,7 @@ fn training(labelled: &Place, limits: Limits) -> Result<TrainOptions> {
         name: "hs".into(),
         recipe,
         checks: CheckLimits::default(),
+        decisions: None,
         wanted: Wanted { target_precision: 0.98, review_budget: None, audit_ratio: 0.01 },
         checkpoints: CheckpointPlace::default(),
         created_at: Utc::now(),

@@ -11,16 +11,21 @@ mod classify;
 mod compare;
 mod completions;
 mod data;
+mod decisions;
 mod demo;
 mod evaluate;
 mod explain;
+mod findings;
+mod interrupt;
 mod memory;
 mod models;
 mod predict;
 mod reclassify;
 mod replay;
+mod review;
 mod sample;
 mod search;
+mod serve;
 mod settings;
 mod sql;
 mod table;
@@ -101,6 +106,10 @@ enum Command {
     Reclassify(reclassify::ReclassifyArgs),
     /// Score a past run again, compare it with the lake, and make packs for an auditor
     Replay(replay::ReplayArgs),
+    /// Report what an auditor looks for first: equal goods with different codes, declarations that the codes contradict
+    Findings(findings::FindingsArgs),
+    /// The lines that wait for people, as files, and their decisions back
+    Review(review::ReviewArgs),
     /// Classify texts given as arguments or on standard input
     Predict(predict::PredictArgs),
     /// Show which words of a text made its code
@@ -109,8 +118,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// Editions of the tariff: import, list, look up, compare, check
     Tariff(tariff::TariffArgs),
-    /// Run one SQL query over the tables and views of a lake, with hs_predict
+    /// Query a lake in SQL: one query, scripts, or a shell
     Sql(sql::SqlArgs),
+    /// Serve the lake over PostgreSQL's wire protocol: queries with predictions from psql, drivers and dashboards
+    Serve(Box<serve::ServeArgs>),
     /// Print the settings in force and test them, without writing anything that stays
     Check(check::CheckArgs),
     /// Print a completion script for a shell
@@ -140,13 +151,21 @@ fn run(command: Command, matches: &ArgMatches) -> Result<u8> {
     if let Command::Completions(args) = command {
         return completions::run(&args, Cli::command());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // A server parses what anybody sends it, and ends by itself.
+    let serves = matches!(command, Command::Serve(_));
+    if serves {
+        builder.thread_stack_size(32 << 20);
+    }
+    let runtime = builder.enable_all().build()?;
     // A task of its own: training and scoring keep theirs busy for minutes.
-    runtime.spawn(async {
-        let interrupted = Error::Interrupted(signal().await);
-        eprintln!("{interrupted}");
-        std::process::exit(i32::from(interrupted.exit_code()));
-    });
+    if !serves {
+        runtime.spawn(async {
+            let interrupted = Error::Interrupted(interrupt::ended().await);
+            eprintln!("{interrupted}");
+            std::process::exit(i32::from(interrupted.exit_code()));
+        });
+    }
     let ended = runtime.block_on(dispatch(command, matches));
     // Tasks of a run that failed must not keep the process alive.
     runtime.shutdown_background();
@@ -167,25 +186,16 @@ async fn dispatch(command: Command, matches: &ArgMatches) -> Result<u8> {
         Command::Backfill(args) => backfill::run(args, matches).await,
         Command::Reclassify(args) => reclassify::run(args, matches).await,
         Command::Replay(args) => replay::run(args, matches).await,
+        Command::Findings(args) => findings::run(args, matches).await,
+        Command::Review(args) => review::run(args, matches).await,
         Command::Predict(args) => predict::run(args, matches).await,
         Command::Explain(args) => explain::run(args, matches).await,
         Command::Models(args) => models::run(args, matches).await,
         Command::Tariff(args) => tariff::run(args, matches).await,
         Command::Sql(args) => sql::run(args, matches).await,
+        Command::Serve(args) => serve::run(*args, matches).await,
         Command::Check(args) => check::run(args, matches).await,
         Command::Completions(_) => Ok(0),
-    }
-}
-
-/// Waits for SIGINT or SIGTERM; the number of the one that came.
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-        },
-        _ => std::future::pending().await,
     }
 }
 

@@ -84,6 +84,7 @@ pub async fn run(args: SearchArgs, matches: &ArgMatches) -> Result<u8> {
             name: "searched".into(),
             checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
             recipe,
+            decisions: None,
             wanted: Wanted { target_precision: 0.98, review_budget: None, audit_ratio: 0.01 },
             // A trial is short, and each is kept when it is done.
             checkpoints: CheckpointPlace::default(),

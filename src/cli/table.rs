@@ -72,7 +72,7 @@ pub fn text(bytes: &[u8]) -> Result<()> {
 }
 
 /// Lists and structs as text, which CSV has no form for.
-fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
     use arrow::util::display::{ArrayFormatter, FormatOptions};
     let mut fields = Vec::new();
     let mut columns = Vec::new();

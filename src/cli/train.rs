@@ -8,24 +8,29 @@ use clap::{ArgMatches, Args};
 use indicatif::ProgressBar;
 
 use super::bar::training_bar;
+use super::decisions::DecisionArgs;
 use super::evaluate::figures;
 use super::settings::{LabelledArgs, PlaceArgs, Settings, share, target_precision};
 use crate::error::{Context, Error, Result};
 use crate::model::HeadingThreshold;
 use crate::tariff::{Codes, Edition, Names};
 use crate::train::{
-    CheckLimits, CheckpointPlace, DataReport, FitProgress, Recipe, TrainOptions, Trained, Wanted, Watcher, train,
+    CheckLimits, CheckpointPlace, DataReport, DecisionReport, FitProgress, Recipe, TrainOptions, Trained, Wanted,
+    Watcher, train,
 };
 
 #[derive(Args)]
 #[command(after_help = "The data are checked and reported on before anything is fitted; texts that are equal after \
-                        normalisation never fall on both sides of the split. Example:\n\n  \
+                        normalisation never fall on both sides of the split. With --decisions, what people decided in the \
+                        lake is learned beside them, and texts that are measured on never are. Example:\n\n  \
                         harmonize train --input labelled/ --label hs6 --edition 2022 --registry models --name hs")]
 pub struct TrainArgs {
     #[command(flatten)]
     lines: LabelledArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    decisions: DecisionArgs,
     /// Edition of the codes: 2012, 2017 or 2022 [default: 2022]
     #[arg(long, value_name = "YEAR", env = "HARMONIZE_EDITION")]
     edition: Option<Edition>,
@@ -104,6 +109,7 @@ pub async fn run(args: TrainArgs, matches: &ArgMatches) -> Result<u8> {
         name: args.name,
         checks: CheckLimits { repair_zeros: args.repair_zeros || recipe.checks.repair_zeros, ..recipe.checks },
         recipe,
+        decisions: args.decisions.source(&mut settings, &args.place)?,
         wanted: Wanted { target_precision: args.target_precision, review_budget, audit_ratio: args.audit_ratio },
         checkpoints: checkpoints(args.checkpoints, args.checkpoint_secs),
         created_at: Utc::now(),
@@ -226,6 +232,10 @@ impl Watcher for Screen {
                 eprintln!("  {line}");
             }
         }
+    }
+
+    fn decided(&mut self, report: &DecisionReport) {
+        self.bar.suspend(|| report.lines().iter().for_each(|line| eprintln!("  {line}")));
     }
 
     fn fitting(&mut self, progress: &FitProgress) {

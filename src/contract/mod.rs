@@ -104,6 +104,11 @@ impl Contract {
         &self.loaded().schema
     }
 
+    /// What a column means; `None` when there is none of this name.
+    pub fn column_about(self, name: &str) -> Option<&'static str> {
+        self.loaded().document.columns.iter().find(|column| column.name == name).map(|column| column.about.as_str())
+    }
+
     /// Its partition columns.
     pub fn partition_by(self) -> Vec<&'static str> {
         self.loaded().document.partition_by.iter().map(String::as_str).collect()

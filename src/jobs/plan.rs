@@ -12,7 +12,7 @@ use datafusion::scalar::ScalarValue;
 
 use crate::error::Result;
 use crate::lake::{InputTable, Source};
-use crate::sql::{self, Classifier, Limits, Pair, hs_predict, hs_predict_both, text_of};
+use crate::sql::{self, Classifier, Limits, Pair, hs_predict_both, hs_predict_lines, text_of};
 
 /// Name of the raw description inside the plan.
 pub(super) const RAW_TEXT: &str = "__text";
@@ -74,7 +74,7 @@ pub(super) fn scored(
     beside: Option<&Arc<Classifier>>,
 ) -> Result<DataFrame> {
     let predict = match beside {
-        None => hs_predict(Arc::clone(classifier)),
+        None => hs_predict_lines(Arc::clone(classifier)),
         Some(beside) => hs_predict_both(Pair::new(Arc::clone(classifier), Arc::clone(beside))),
     };
     // The whole struct in one projection: the function is called once a row.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::lake::{Nonce, Outcome, Place, RunTag, SinkOptions, Table};
+use crate::lake::{Nonce, Place, append_once};
 
 /// One input file of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,27 +127,7 @@ impl RunRecord {
 
     /// Appends the record to `runs` unless it is there.
     pub async fn append(&self, lake: &Place, nonce: Nonce) -> Result<()> {
-        let contract = Contract::Runs;
-        let place = lake.child(contract.table());
-        let mut table = Table::open_or_create(&place, contract.schema(), &[], contract.about()).await?;
-        if table.committed(&self.fingerprint).await?.is_some() {
-            return Ok(());
-        }
-        let options = SinkOptions {
-            run_date: None,
-            target_file_bytes: 16 << 20,
-            stats_columns: contract.stats().to_vec(),
-            repeating_columns: contract.repeats().to_vec(),
-        };
-        let mut writer = table.writer(&options)?;
-        writer.write(&self.to_batch()?).await?;
-        writer.close().await?;
-        let files = writer.into_files();
-        let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce };
-        match table.append(files, &tag, serde_json::Map::new()).await? {
-            Outcome::Committed { .. } | Outcome::AlreadyThere => Ok(()),
-            other => other.into_result().map(|_| ()),
-        }
+        append_once(lake, Contract::Runs, &[self.to_batch()?], &self.fingerprint, nonce).await.map(|_| ())
     }
 }
 

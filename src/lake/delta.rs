@@ -129,6 +129,11 @@ impl Table {
         }
     }
 
+    /// A table that was loaded.
+    pub(super) fn at(place: &Place, inner: DeltaTable) -> Table {
+        Table { place: place.clone(), inner }
+    }
+
     /// Where the table is.
     pub fn place(&self) -> &Place {
         &self.place
@@ -167,6 +172,21 @@ impl Table {
     /// Every ending is a value: see [`Outcome`]. Data files are never deleted here.
     pub async fn append(
         &mut self,
+        files: Vec<NewFile>,
+        tag: &RunTag,
+        metadata: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Outcome> {
+        self.append_if(None, files, tag, metadata).await
+    }
+
+    /// The same as the version right after `version` and no other: [`Outcome::Lost`] when the table has gone on since.
+    pub async fn append_after(&mut self, version: u64, files: Vec<NewFile>, tag: &RunTag) -> Result<Outcome> {
+        self.append_if(Some(version), files, tag, serde_json::Map::new()).await
+    }
+
+    async fn append_if(
+        &mut self,
+        after: Option<u64>,
         files: Vec<NewFile>,
         tag: &RunTag,
         mut metadata: serde_json::Map<String, serde_json::Value>,
@@ -211,6 +231,9 @@ impl Table {
             }
             if let Some(error) = sent.take() {
                 return Ok(Outcome::settle(None, tag.nonce, Some(error), self.version()));
+            }
+            if after.is_some_and(|version| version != self.version()) {
+                return Ok(Outcome::Lost(format!("{} has gone on meanwhile", self.place.url())));
             }
             let snapshot = self.inner.snapshot()?;
             let commit = CommitBuilder::from(properties.clone()).with_actions(actions.clone()).build(
@@ -305,7 +328,7 @@ pub async fn discard(table: &Table, files: &[NewFile]) {
 }
 
 /// A table handle over our own object store.
-fn handle(place: &Place) -> Result<DeltaTable> {
+pub(super) fn handle(place: &Place) -> Result<DeltaTable> {
     register_log_stores();
     let mut url = place.url().clone();
     url.set_path(&format!("{}/", url.path()));

@@ -14,6 +14,7 @@ mod reader;
 mod scan;
 mod source;
 mod staged;
+mod travel;
 mod writer;
 
 pub use commit::{Committed, Nonce, Outcome};
@@ -22,5 +23,5 @@ pub use hold::hold_at;
 pub use place::{Listed, Place, key_source};
 pub use scan::{InputTable, SOURCE_FILE, SOURCE_ROW};
 pub use source::{BadFile, PinnedFile, Source, SourceOptions};
-pub use staged::Staged;
+pub use staged::{Staged, append_once};
 pub use writer::{NewFile, SinkOptions, TableWriter};

@@ -13,6 +13,25 @@ use super::writer::{NewFile, SinkOptions};
 use crate::contract::Contract;
 use crate::error::Result;
 
+/// Appends rows to one of the program's own tables in one commit, unless one of the same fingerprint is there.
+///
+/// # Errors
+/// `Input` when the table has another shape, `RaceLost` and `CommitUnknown` each with the next step; whatever the store says.
+pub async fn append_once(
+    lake: &Place,
+    contract: Contract,
+    rows: &[RecordBatch],
+    fingerprint: &str,
+    nonce: Nonce,
+) -> Result<Committed> {
+    if let Some(table) = Table::open(&lake.child(contract.table())).await?
+        && table.committed(fingerprint).await?.is_some()
+    {
+        return Ok(Committed::Before);
+    }
+    Staged::write(lake, contract, rows, fingerprint).await?.settle(nonce, None).await
+}
+
 /// Size at which a data file is closed, in bytes.
 const FILE_BYTES: u64 = 16 << 20;
 
@@ -28,7 +47,7 @@ impl Staged {
     ///
     /// # Errors
     /// `Input` when the table has another shape; whatever the store says.
-    pub async fn write(lake: &Place, contract: Contract, rows: &RecordBatch, fingerprint: &str) -> Result<Staged> {
+    pub async fn write(lake: &Place, contract: Contract, rows: &[RecordBatch], fingerprint: &str) -> Result<Staged> {
         let place = lake.child(contract.table());
         let table =
             Table::open_or_create(&place, contract.schema(), &contract.partition_by(), contract.about()).await?;
@@ -39,10 +58,16 @@ impl Staged {
             repeating_columns: contract.repeats().to_vec(),
         };
         let mut writer = table.writer(&options)?;
-        let written = match writer.write(rows).await {
-            Ok(()) => writer.close().await,
-            Err(e) => Err(e),
-        };
+        let mut written = Ok(());
+        for batch in rows {
+            written = writer.write(batch).await;
+            if written.is_err() {
+                break;
+            }
+        }
+        if written.is_ok() {
+            written = writer.close().await;
+        }
         let files = writer.into_files();
         if let Err(e) = written {
             discard(&table, &files).await;
@@ -55,9 +80,26 @@ impl Staged {
     ///
     /// # Errors
     /// `RaceLost` and `CommitUnknown`, each with the next step.
-    pub async fn commit(mut self) -> Result<Committed> {
-        let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce: Nonce::new() };
-        let outcome = self.table.append(self.files.clone(), &tag, Map::new()).await?;
+    pub async fn commit(self) -> Result<Committed> {
+        self.settle(Nonce::new(), None).await
+    }
+
+    /// The same, if the table is still at `version`: what was read there is what the rows rest on. A table that was not there
+    /// is at version 0 once it is created.
+    ///
+    /// # Errors
+    /// As `commit`; `RaceLost` when another writer was there meanwhile.
+    pub async fn commit_after(self, version: u64) -> Result<Committed> {
+        self.settle(Nonce::new(), Some(version)).await
+    }
+
+    async fn settle(mut self, nonce: Nonce, after: Option<u64>) -> Result<Committed> {
+        let tag = RunTag { fingerprint: self.fingerprint.clone(), nonce };
+        let files = self.files.clone();
+        let outcome = match after {
+            None => self.table.append(files, &tag, Map::new()).await?,
+            Some(version) => self.table.append_after(version, files, &tag).await?,
+        };
         if matches!(outcome, Outcome::Lost(_) | Outcome::AlreadyThere) {
             self.discard().await;
         }

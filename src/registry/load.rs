@@ -52,6 +52,21 @@ impl Registry {
         Ok(Loaded { name: name.to_owned(), version, bundle })
     }
 
+    /// The version that a reference means now, with its digest; its files are not read.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when there is no such version, and those of the store.
+    pub async fn resolve(&self, model: &ModelRef) -> Result<Target> {
+        let Meant { version, digest, .. } = self.meant(model).await?;
+        if let Some(digest) = digest {
+            return Ok(Target { version, digest });
+        }
+        match self.manifest(model.name(), version).await? {
+            Some(manifest) => Ok(Target { version, digest: digest_of(&manifest) }),
+            None => Err(self.absent(model).await),
+        }
+    }
+
     /// Reads a version whose manifest is here, if its digest is the one of the events and its signature is trusted.
     async fn read_trusted(&self, name: &str, version: u64, manifest: &[u8], digest: Option<&str>) -> Result<Bundle> {
         let is = digest_of(manifest);

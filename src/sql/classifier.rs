@@ -11,15 +11,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float32Builder, ListArray, StringArray, StringBuilder, StructArray,
-    UInt32Array,
+    ArrayRef, AsArray, Float32Array, Float32Builder, ListArray, StringArray, StringBuilder, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Remembered};
+use super::values::{by_value, each_value};
 use crate::engine::{Engine, Kernel, Score, Scratch, Spent, Tokens};
 use crate::error::{Error, Result};
 use crate::model::Policy;
@@ -69,6 +68,7 @@ pub struct Classifier {
 /// What a classifier spends its time on, in the order of the work.
 const STAGES: [&str; 6] = ["normalise", "tokenise", "look up", "output layer", "answer", "columns"];
 const TOKENISE: usize = 1;
+const COLUMNS: usize = STAGES.len() - 1;
 
 /// Fields of a prediction, in order.
 pub fn prediction_fields() -> Fields {
@@ -90,27 +90,13 @@ pub fn prediction_fields() -> Fields {
     FIELDS.clone()
 }
 
-fn alternative() -> FieldRef {
+/// An element of the list of alternatives.
+pub(super) fn alternative() -> FieldRef {
     Arc::new(Field::new("element", DataType::Struct(alternative_fields()), true))
 }
 
-fn alternative_fields() -> Fields {
+pub(super) fn alternative_fields() -> Fields {
     Fields::from(vec![Field::new("hs6", DataType::Utf8, true), Field::new("confidence", DataType::Float32, true)])
-}
-
-/// Whether `hs_predict` takes a column of this type.
-pub fn is_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Dictionary(_, values) => is_text(values),
-        DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::Null => true,
-        _ => false,
-    }
 }
 
 /// What took a text for one that names no goods.
@@ -217,9 +203,30 @@ impl Classifier {
     /// # Errors
     /// `Usage` when the array is neither.
     pub fn predict(&self, array: &ArrayRef) -> Result<StructArray> {
+        self.predict_fields(array, &prediction_fields())
+    }
+
+    /// Some fields of what [`Classifier::predict`] gives, without making the others.
+    ///
+    /// # Errors
+    /// `Usage` when the array is no text, `Bug` when a prediction has no such field.
+    pub(super) fn predict_fields(&self, array: &ArrayRef, fields: &Fields) -> Result<StructArray> {
+        let some = by_value(array, &|values| {
+            let (batch, normalise) = Batch::of(values)?;
+            Ok(Arc::new(self.columns(&batch, normalise, &self.known(&batch), None, fields)?))
+        });
+        Ok(some?.as_struct().clone())
+    }
+
+    /// One field of what [`Classifier::predict`] gives, without making the others.
+    ///
+    /// # Errors
+    /// `Usage` when the array is no text, `Bug` when a prediction has no such field.
+    pub fn predict_field(&self, array: &ArrayRef, name: &str) -> Result<ArrayRef> {
         by_value(array, &|values| {
             let (batch, normalise) = Batch::of(values)?;
-            self.columns(&batch, normalise, &self.known(&batch), None)
+            let answers = self.answered(&batch, normalise, &self.known(&batch), None)?;
+            self.field(name, &batch, &answers)
         })
     }
 
@@ -233,6 +240,7 @@ impl Classifier {
     /// # Errors
     /// As [`Engine::within`].
     pub fn within(&self, normalised: &str, classes: &[u32]) -> Result<Vec<f32>> {
+        self.texts.fetch_add(1, Ordering::Relaxed);
         SCRATCH.with_borrow_mut(|scratch| self.engine.within(normalised, classes, &mut scratch[self.place]))
     }
 
@@ -256,7 +264,7 @@ impl Classifier {
         let texts: Vec<&str> = unknown(known).map(|i| batch.text(i)).collect();
         let began = Instant::now();
         let tokens = SCRATCH.with_borrow_mut(|scratch| self.engine.tokens(&texts, &mut scratch[self.place]))?;
-        self.spent[TOKENISE].fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.spend(TOKENISE, began.elapsed());
         Ok(tokens)
     }
 
@@ -268,25 +276,36 @@ impl Classifier {
         normalise: Duration,
         known: &[Option<Remembered>],
         tokens: Option<&Tokens>,
+        fields: &Fields,
     ) -> Result<StructArray> {
+        let answers = self.answered(batch, normalise, known, tokens)?;
+        let began = Instant::now();
+        let columns = fields.iter().map(|field| self.field(field.name(), batch, &answers)).collect::<Result<_>>()?;
+        self.spend(COLUMNS, began.elapsed());
+        Ok(StructArray::new(fields.clone(), columns, None))
+    }
+
+    /// The same before it is put into columns.
+    fn answered(
+        &self,
+        batch: &Batch,
+        normalise: Duration,
+        known: &[Option<Remembered>],
+        tokens: Option<&Tokens>,
+    ) -> Result<Vec<Answer>> {
         self.rows.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
         let began = Instant::now();
         let (answers, spent) = self.answers(batch, known, tokens)?;
-        let answered = Instant::now();
-        let columns = self.assemble(batch, &answers);
         // The cache's look-ups and the policy count as answers.
-        let in_order = [
-            normalise,
-            spent.tokenise,
-            spent.look_up,
-            spent.output,
-            (answered - began).saturating_sub(spent.tokenise + spent.look_up + spent.output),
-            answered.elapsed(),
-        ];
-        for (total, time) in self.spent.iter().zip(in_order) {
-            total.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+        let answer = began.elapsed().saturating_sub(spent.tokenise + spent.look_up + spent.output);
+        for (stage, time) in [normalise, spent.tokenise, spent.look_up, spent.output, answer].into_iter().enumerate() {
+            self.spend(stage, time);
         }
-        Ok(columns)
+        Ok(answers)
+    }
+
+    fn spend(&self, stage: usize, time: Duration) {
+        self.spent[stage].fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Answers of the distinct texts of a batch, after those of the three kinds of line that have no text.
@@ -354,38 +373,44 @@ impl Classifier {
         Ok((answers, spent))
     }
 
-    fn assemble(&self, batch: &Batch, answers: &[Answer]) -> StructArray {
+    /// A field of the predictions for the rows of a batch.
+    fn field(&self, name: &str, batch: &Batch, answers: &[Answer]) -> Result<ArrayRef> {
         let rows = batch.rows.len();
         let each = || batch.rows.iter().map(|&i| &answers[i as usize]);
         let scores = || each().map(|a| a.score.as_ref());
-        let code = |class: u32| self.engine.code(class);
         let floats = |f: fn(&Score) -> f32| -> ArrayRef {
             let mut column = Float32Builder::with_capacity(rows);
             scores().for_each(|s| column.append_option(s.map(f)));
             Arc::new(column.finish())
         };
-        let mut hs6 = StringBuilder::with_capacity(rows, rows * 6);
-        scores().for_each(|s| hs6.append_option(s.map(|s| code(s.top[0].0))));
-        let mut decision = StringBuilder::with_capacity(rows, rows * 6);
-        each().for_each(|a| decision.append_value(a.decision.as_str()));
-        let mut digest = StringBuilder::with_capacity(rows, rows * 32);
-        each().for_each(|a| match &a.digest {
-            Some(of_text) => digest.append_value(of_text.hex(&mut [0; 32])),
-            None => digest.append_null(),
-        });
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(hs6.finish()),
-            floats(Score::confidence),
-            floats(|s| s.heading),
-            floats(|s| s.chapter),
-            floats(Score::margin),
-            self.alternatives(scores()),
-            Arc::new(decision.finish()),
-            reasons(each().map(|a| a.reasons)),
-            Arc::new(digest.finish()),
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.identity.model(), rows))),
-        ];
-        StructArray::new(prediction_fields(), columns, None)
+        Ok(match name {
+            "hs6" => {
+                let mut hs6 = StringBuilder::with_capacity(rows, rows * 6);
+                scores().for_each(|s| hs6.append_option(s.map(|s| self.engine.code(s.top[0].0))));
+                Arc::new(hs6.finish())
+            }
+            "confidence" => floats(Score::confidence),
+            "confidence_heading" => floats(|s| s.heading),
+            "confidence_chapter" => floats(|s| s.chapter),
+            "margin" => floats(Score::margin),
+            "alternatives" => self.alternatives(scores()),
+            "decision" => {
+                let mut decision = StringBuilder::with_capacity(rows, rows * 6);
+                each().for_each(|a| decision.append_value(a.decision.as_str()));
+                Arc::new(decision.finish())
+            }
+            "reasons" => reasons(each().map(|a| a.reasons)),
+            "text_digest" => {
+                let mut digest = StringBuilder::with_capacity(rows, rows * 32);
+                each().for_each(|a| match &a.digest {
+                    Some(of_text) => digest.append_value(of_text.hex(&mut [0; 32])),
+                    None => digest.append_null(),
+                });
+                Arc::new(digest.finish())
+            }
+            "model" => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.identity.model(), rows))),
+            other => return Err(Error::Bug(format!("a prediction has no field {other}"))),
+        })
     }
 
     fn alternatives<'a>(&self, scores: impl Iterator<Item = Option<&'a Score>>) -> ArrayRef {
@@ -423,27 +448,6 @@ fn reasons(each: impl Iterator<Item = Reasons>) -> ArrayRef {
 /// Places of the texts that have no answer yet.
 fn unknown(known: &[Option<Remembered>]) -> impl Iterator<Item = usize> {
     known.iter().enumerate().filter(|(_, answer)| answer.is_none()).map(|(i, _)| i)
-}
-
-/// Answers an array, a dictionary once for each of its values.
-pub(super) fn by_value(array: &ArrayRef, answer: &dyn Fn(&ArrayRef) -> Result<StructArray>) -> Result<StructArray> {
-    let DataType::Dictionary(..) = array.data_type() else { return answer(array) };
-    let dictionary = array.as_any_dictionary();
-    // The values, and one null for keys that are null.
-    let values = dictionary.values();
-    if values.is_empty() {
-        return answer(&arrow::array::new_null_array(&DataType::Null, array.len()));
-    }
-    let null = arrow::array::new_null_array(values.data_type(), 1);
-    let values = arrow::compute::concat(&[values.as_ref(), null.as_ref()])?;
-    let last = u32::try_from(values.len() - 1).map_err(|_| Error::Input("a dictionary is too large".into()))?;
-    let keys: UInt32Array = dictionary
-        .normalized_keys()
-        .into_iter()
-        .enumerate()
-        .map(|(row, key)| Some(if dictionary.is_null(row) { last } else { key as u32 }))
-        .collect();
-    Ok(take(&by_value(&values, answer)?, &keys, None)?.as_struct().clone())
 }
 
 thread_local! {
@@ -507,19 +511,4 @@ impl Batch {
         }
         place
     }
-}
-
-/// Calls `each` with the bytes of every value.
-fn each_value(array: &ArrayRef, mut each: impl FnMut(Option<&[u8]>)) -> Result<()> {
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().iter().for_each(|v| each(v.map(str::as_bytes))),
-        DataType::LargeUtf8 => array.as_string::<i64>().iter().for_each(|v| each(v.map(str::as_bytes))),
-        DataType::Utf8View => array.as_string_view().iter().for_each(|v| each(v.map(str::as_bytes))),
-        DataType::Binary => array.as_binary::<i32>().iter().for_each(each),
-        DataType::LargeBinary => array.as_binary::<i64>().iter().for_each(each),
-        DataType::BinaryView => array.as_binary_view().iter().for_each(each),
-        DataType::Null => (0..array.len()).for_each(|_| each(None)),
-        other => return Err(Error::Usage(format!("hs_predict takes text, not {other}"))),
-    }
-    Ok(())
 }

@@ -1,22 +1,13 @@
-//! Why a code: the words of a text with what each added to the first choice over the mean of all codes, and over the second. `hs_explain(text)` gives
-//! the list in SQL, with what no word added as its last element, so that it can be added up.
+//! Why a code: the words of a text with what each added to the first choice over the mean of all codes, and over the second.
 //!
 //! The numbers are those of the network's logits, before the screen and the calibration: exact parts of a Text-CNN's, or what
 //! another network's lose without the word (`model::explain`).
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion::common::{Result as DfResult, ScalarValue};
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use serde_json::{Value, json};
 
-use super::classifier::{Classifier, VagueBy, is_text};
+use super::classifier::{Classifier, VagueBy};
 use crate::engine::Scratch;
 use crate::error::Result;
 use crate::model::VAGUE_CODE;
@@ -53,10 +44,6 @@ impl Explainer {
     /// For a model version and its classifier.
     pub fn new(loaded: Arc<Loaded>, classifier: Arc<Classifier>) -> Explainer {
         Explainer { loaded, classifier }
-    }
-
-    fn digest(&self) -> &str {
-        &self.loaded.bundle.digest
     }
 
     /// Explains a description; `None` when there is no word in it.
@@ -135,102 +122,4 @@ impl Explanation {
 /// The number with no more digits than it has.
 fn short(x: f32) -> f64 {
     x.to_string().parse().unwrap_or_else(|_| x.into())
-}
-
-/// The function for one model version.
-pub fn hs_explain(explainer: Arc<Explainer>) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsExplain { explainer, signature: Signature::any(1, Volatility::Immutable) })
-}
-
-struct HsExplain {
-    explainer: Arc<Explainer>,
-    signature: Signature,
-}
-
-impl fmt::Debug for HsExplain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hs_explain[{}]", self.explainer.digest())
-    }
-}
-
-impl PartialEq for HsExplain {
-    fn eq(&self, other: &Self) -> bool {
-        self.explainer.digest() == other.explainer.digest()
-    }
-}
-
-impl Eq for HsExplain {}
-
-impl Hash for HsExplain {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.explainer.digest().hash(state);
-    }
-}
-
-fn fields() -> Fields {
-    Fields::from(vec![
-        Field::new("word", DataType::Utf8, true),
-        Field::new("contribution", DataType::Float64, true),
-        Field::new("over_second", DataType::Float64, true),
-        Field::new("method", DataType::Utf8, true),
-    ])
-}
-
-fn element() -> FieldRef {
-    Arc::new(Field::new("element", DataType::Struct(fields()), true))
-}
-
-impl ScalarUDFImpl for HsExplain {
-    fn name(&self) -> &str {
-        "hs_explain"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        match args {
-            [kind] if is_text(kind) => Ok(DataType::List(element())),
-            _ => Err(DataFusionError::Plan("hs_explain(text) takes one string column; cast another type first".into())),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let [argument] = &args.args[..] else {
-            return Err(DataFusionError::Internal("hs_explain takes one argument".into()));
-        };
-        let scalar = matches!(argument, ColumnarValue::Scalar(_));
-        let texts = argument.to_array(if scalar { 1 } else { args.number_rows })?;
-        let texts = arrow::compute::cast(&texts, &DataType::Utf8)?;
-        let (mut lengths, mut valid) = (Vec::new(), Vec::new());
-        let (mut words, mut contribution, mut over, mut method) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for text in texts.as_string::<i32>() {
-            let found = text.map_or(Ok(None), |text| self.explainer.explain(text))?;
-            valid.push(found.is_some());
-            lengths.push(found.as_ref().map_or(0, |e| e.words.len() + 1));
-            if let Some(e) = found {
-                contribution.extend(e.parts.words.iter().chain([&e.parts.bias]).copied());
-                match &e.second {
-                    Some((_, _, parts)) => over.extend(parts.words.iter().chain([&parts.bias]).map(|x| Some(*x))),
-                    None => over.extend(std::iter::repeat_n(None, e.words.len() + 1)),
-                }
-                method.extend(std::iter::repeat_n(e.method.as_str(), e.words.len() + 1));
-                words.extend(e.words.into_iter().chain([e.method.rest().to_string()]));
-            }
-        }
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(words)),
-            Arc::new(Float64Array::from(contribution)),
-            Arc::new(Float64Array::from(over)),
-            Arc::new(StringArray::from(method)),
-        ];
-        let items = Arc::new(StructArray::new(fields(), columns, None));
-        let list = ListArray::new(element(), OffsetBuffer::from_lengths(lengths), items, Some(NullBuffer::from(valid)));
-        let list: ArrayRef = Arc::new(list);
-        if scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&list, 0)?));
-        }
-        Ok(ColumnarValue::Array(list))
-    }
 }

@@ -5,40 +5,45 @@
 mod cache;
 mod classifier;
 mod explain;
+pub mod external;
+pub mod functions;
+mod giving_way;
+mod guard;
+mod lake_session;
+mod lake_tables;
+pub mod named;
+mod once;
 mod pair;
-mod predict;
 mod small;
-mod text_of;
+mod snapshot;
+mod tables;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{Expr, lit};
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, ident};
-use datafusion::scalar::ScalarValue;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use crate::contract::Contract;
-use crate::error::{Context, Error, Result};
-use crate::lake::{Place, Table, missing};
+use crate::error::{Error, Result};
+use crate::lake::{Place, Table};
+use lake_tables::{LakeTables, opened, provider_of};
 
 pub use classifier::{Classifier, Identity, VagueBy, prediction_fields};
-pub use explain::{Explainer, Explanation, hs_explain};
+pub use explain::{Explainer, Explanation};
+pub use functions::{Model, base_name, hs_predict, hs_predict_lines, model_of, text_of};
+pub use guard::{Class, Guard};
+pub use lake_session::{LakeOptions, LakeSession};
+pub use once::RULE as ONCE_RULE;
 pub use pair::{Pair, ROLES, hs_predict_both};
-pub use predict::hs_predict;
-pub use text_of::text_of;
-
-use small::Small;
-
-/// The view that is worked out whole before it is joined with all predictions.
-const SHORTENED: &str = "shortened_files";
 
 /// The views over the tables of a lake, in the order in which they build on each other.
-pub const VIEWS: [(&str, &str); 13] = [
-    (SHORTENED, include_str!("../../queries/shortened_files.sql")),
+pub const VIEWS: &[(&str, &str)] = &[
+    ("shortened_files", include_str!("../../queries/shortened_files.sql")),
     ("current_predictions", include_str!("../../queries/current_predictions.sql")),
     ("counted_when", include_str!("../../queries/counted_when.sql")),
     ("coded_lines", include_str!("../../queries/coded_lines.sql")),
@@ -47,11 +52,19 @@ pub const VIEWS: [(&str, &str); 13] = [
     ("review_queue", include_str!("../../queries/review_queue.sql")),
     ("run_history", include_str!("../../queries/run_history.sql")),
     ("same_text_other_code", include_str!("../../queries/same_text_other_code.sql")),
+    ("same_text_in_run", include_str!("../../queries/same_text_in_run.sql")),
+    ("same_text_across_runs", include_str!("../../queries/same_text_across_runs.sql")),
+    ("declared_lines", include_str!("../../queries/declared_lines.sql")),
     ("declared_otherwise", include_str!("../../queries/declared_otherwise.sql")),
+    ("same_text_declared_otherwise", include_str!("../../queries/same_text_declared_otherwise.sql")),
+    ("findings", include_str!("../../queries/findings.sql")),
     ("current_nomenclature", include_str!("../../queries/current_nomenclature.sql")),
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
     ("unfinished_imports", include_str!("../../queries/unfinished_imports.sql")),
 ];
+
+/// The catalog that holds the lake's tables, and so the database that a client of the server sees.
+pub const CATALOG: &str = "lake";
 
 /// Share of the machine that a session may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +77,29 @@ pub struct Limits {
 
 /// A session with the given limits and nothing in it.
 pub fn session(limits: Limits) -> Result<SessionContext> {
+    Ok(session_on(limits, runtime(limits)?))
+}
+
+/// Bounded memory, for one session or for several that share it.
+fn runtime(limits: Limits) -> Result<Arc<RuntimeEnv>> {
+    let five = std::num::NonZeroUsize::MIN.saturating_add(4);
+    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five);
+    Ok(RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?)
+}
+
+fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, "public")
         .with_target_partitions(limits.threads)
         .with_information_schema(true)
         .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
         .set_bool("datafusion.execution.parquet.pushdown_filters", true)
         .set_bool("datafusion.execution.parquet.reorder_filters", true);
     config.options_mut().execution.sort_spill_reservation_bytes = limits.memory_bytes / 16;
-    let five = std::num::NonZeroUsize::MIN.saturating_add(4);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), five)))
-        .build_arc()?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    // A join that gives way can be cancelled.
+    let state = state.with_physical_optimizer_rule(Arc::new(giving_way::GivingWay));
+    SessionContext::new_with_state(once::once(state, functions::SCORING).build())
 }
 
 /// Rows for which an SQL condition over their columns holds.
@@ -107,33 +131,12 @@ pub async fn register_lake(context: &SessionContext, lake: &Place) -> Result<usi
 /// # Errors
 /// As [`register_version`].
 pub async fn register_lake_at(context: &SessionContext, lake: &Place, at: Option<&Versions>) -> Result<Versions> {
-    let mut versions = Versions::new();
-    // What is committed later is read first: correlations before the nomenclatures that they make count, runs before the
-    // predictions that they are the record of.
-    for contract in Contract::ALL.into_iter().rev() {
-        let version = match at.map(|at| at.get(contract.table()).copied().flatten()) {
-            None => register_version(context, lake, contract, None).await?,
-            Some(Some(version)) => register_version(context, lake, contract, Some(version)).await?,
-            Some(None) => {
-                register_empty(context, contract)?;
-                None
-            }
-        };
-        versions.insert(contract.table().into(), version);
+    let tables = LakeTables::open_at(lake, at).await?;
+    for (name, provider) in tables.iter() {
+        context.deregister_table(name)?;
+        context.register_table(name, Arc::clone(provider))?;
     }
-    for (name, sql) in VIEWS {
-        let view = context.sql(sql).await.map_err(|e| Error::Bug(format!("queries/{name}.sql: {e}")))?;
-        let view = if name == SHORTENED { Small::of(view) } else { view.into_view() };
-        context.register_table(name, view).context(|| format!("queries/{name}.sql"))?;
-    }
-    Ok(versions)
-}
-
-fn register_empty(context: &SessionContext, contract: Contract) -> Result<()> {
-    let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
-    context.deregister_table(contract.table())?;
-    context.register_table(contract.table(), Arc::new(empty))?;
-    Ok(())
+    Ok(tables.versions())
 }
 
 /// Registers one table of a lake, empty when it does not exist yet; whether it does.
@@ -155,30 +158,8 @@ pub async fn register_version(
     contract: Contract,
     version: Option<u64>,
 ) -> Result<Option<u64>> {
+    let table = opened(lake, contract, version).await?;
     context.deregister_table(contract.table())?;
-    let Some(mut table) = Table::open(&lake.child(contract.table())).await? else {
-        let empty = MemTable::try_new(Arc::clone(contract.schema()), vec![vec![]])?;
-        context.register_table(contract.table(), Arc::new(empty))?;
-        return Ok(None);
-    };
-    if let Some(version) = version {
-        table = table.at_version(version).await?;
-    }
-    table.check_schema(contract.schema())?;
-    let provider = table.provider().await?;
-    let there = table.schema()?;
-    // What a table of an older contract lacks is null.
-    let missing = missing(there.as_ref(), contract.schema());
-    let provider = match missing.fields().is_empty() {
-        true => provider,
-        false => {
-            let mut columns: Vec<Expr> = there.fields().iter().map(|f| ident(f.name())).collect();
-            for field in missing.fields() {
-                columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
-            }
-            context.read_table(provider)?.select(columns)?.into_view()
-        }
-    };
-    context.register_table(contract.table(), provider)?;
-    Ok(Some(table.version()))
+    context.register_table(contract.table(), provider_of(contract, table.as_ref()).await?)?;
+    Ok(table.as_ref().map(Table::version))
 }

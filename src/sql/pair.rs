@@ -7,13 +7,14 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StructArray};
+use arrow::array::{ArrayRef, AsArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result as PlanResult, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::classifier::{Batch, Classifier, by_value, is_text, prediction_fields};
+use super::classifier::{Batch, Classifier, prediction_fields};
+use super::values::{by_value, is_text};
 use crate::error::Result;
 
 /// Names of the two predictions of a row, in order.
@@ -47,7 +48,7 @@ impl Pair {
     /// # Errors
     /// `Usage` when the array is neither.
     pub fn predict(&self, array: &ArrayRef) -> Result<StructArray> {
-        by_value(array, &|values| {
+        let both = by_value(array, &|values| {
             let (batch, normalise) = Batch::of(values)?;
             let known = self.each().map(|classifier| classifier.known(&batch));
             // Both remember the same texts, but for those that another thread puts in just now.
@@ -56,10 +57,13 @@ impl Pair {
                 true => Some(self.champion.tokens(&batch, &known[0])?),
                 false => None,
             };
-            let champion = self.champion.columns(&batch, normalise, &known[0], tokens.as_ref())?;
-            let challenger = self.challenger.columns(&batch, std::time::Duration::ZERO, &known[1], tokens.as_ref())?;
-            Ok(StructArray::new(fields(), vec![Arc::new(champion), Arc::new(challenger)], None))
-        })
+            let (none, all) = (std::time::Duration::ZERO, prediction_fields());
+            let champion = self.champion.columns(&batch, normalise, &known[0], tokens.as_ref(), &all)?;
+            let challenger = self.challenger.columns(&batch, none, &known[1], tokens.as_ref(), &all)?;
+            let columns: Vec<ArrayRef> = vec![Arc::new(champion), Arc::new(challenger)];
+            Ok(Arc::new(StructArray::new(fields(), columns, None)))
+        });
+        Ok(both?.as_struct().clone())
     }
 }
 

@@ -12,7 +12,6 @@ use datafusion::common::Result;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use datafusion::prelude::DataFrame;
 
 /// See the module.
 pub(super) struct Small {
@@ -21,10 +20,10 @@ pub(super) struct Small {
 }
 
 impl Small {
-    /// The rows of a frame.
-    pub fn of(view: DataFrame) -> Arc<dyn TableProvider> {
-        let schema = Arc::new(view.schema().as_arrow().clone());
-        Arc::new(Small { plan: view.into_unoptimized_plan(), schema })
+    /// The rows of a plan.
+    pub fn of(plan: LogicalPlan) -> Arc<dyn TableProvider> {
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        Arc::new(Small { plan, schema })
     }
 }
 

@@ -138,6 +138,12 @@ impl Codes {
         self.codes.get(at).copied()
     }
 
+    /// Whether `code` is a chapter, heading or subheading of this edition; false for anything but two, four or six digits.
+    pub fn covers(&self, code: &str) -> bool {
+        let from = self.codes.partition_point(|c| c.as_str() < code);
+        matches!(code.len(), 2 | 4 | 6) && self.codes.get(from).is_some_and(|c| c.as_str().starts_with(code))
+    }
+
     /// All subheadings, ascending.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Subheading> + '_ {
         self.codes.iter().copied()
@@ -226,6 +232,23 @@ mod tests {
         for not_a_code in ["", "0101", "01012", "0101211", "01012x", "999999"] {
             assert_eq!(editions_of(not_a_code), [], "{not_a_code}");
         }
+    }
+
+    #[test]
+    fn chapters_and_headings_are_covered_as_far_as_they_have_subheadings() {
+        let codes = Codes::builtin(Edition::Hs2017);
+        for (code, covered) in [
+            ("01", true),
+            ("0101", true),
+            ("010121", true),
+            ("77", false),
+            ("8549", false),
+            ("0", false),
+            ("01012", false),
+        ] {
+            assert_eq!(codes.covers(code), covered, "{code}");
+        }
+        assert!(!codes.covers("") && !codes.covers("99") && !codes.covers("0101210"));
     }
 
     #[test]

@@ -154,7 +154,7 @@ async fn make_visible(lake: &Place, parts: [(Contract, Option<RecordBatch>, Stri
     let mut staged = Vec::new();
     for (contract, rows, fingerprint) in parts {
         let Some(rows) = rows else { continue };
-        match Staged::write(lake, contract, &rows, &fingerprint).await {
+        match Staged::write(lake, contract, std::slice::from_ref(&rows), &fingerprint).await {
             Ok(one) => staged.push(one),
             Err(e) => {
                 for one in &staged {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::data::{Labelled, Line};
+use super::further::Further;
 use super::labels::Label;
-use super::pipeline::{Further, Parts, Prepared, TrainOptions, Watcher};
+use super::pipeline::{Parts, Prepared, TrainOptions, Watcher};
 use super::recipe::Recipe;
 use super::split::Part;
 use super::upsample::{largest, upsampled};

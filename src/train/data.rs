@@ -8,6 +8,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::logical_expr::cast;
 use datafusion::prelude::{ident, lit};
+use datafusion::scalar::ScalarValue;
 
 use super::labels::Label;
 use crate::error::Result;
@@ -55,9 +56,18 @@ impl Labelled {
         source.require(&self.label, "--label")?;
         columns.iter().try_for_each(|column| source.require(column, flag))?;
         let table = Arc::new(InputTable::new(source.clone()));
-        let wanted = Columns { texts: &[&self.text], label: &self.label, further: columns };
+        let wanted = Columns { texts: &[&self.text], label: Some(&self.label), further: columns };
         let lines = lines_of(table, wanted, self.where_sql.as_deref(), codes, self.limits).await?;
         Ok((source, lines))
+    }
+
+    /// The description of each line that has one, normalised; its label is not looked at.
+    pub(super) async fn texts(&self, codes: &Codes) -> Result<Vec<String>> {
+        let options = SourceOptions { text: self.text.clone(), quarantine: false };
+        let table = Arc::new(InputTable::new(Source::pin(&self.inputs, options).await?));
+        let wanted = Columns { texts: &[&self.text], label: None, further: &[] };
+        let lines = lines_of(table, wanted, self.where_sql.as_deref(), codes, self.limits).await?;
+        Ok(lines.into_iter().map(|line| line.text).filter(|text| !text.is_empty()).collect())
     }
 }
 
@@ -66,8 +76,8 @@ impl Labelled {
 pub(super) struct Columns<'a> {
     /// Joined by spaces they are the description; the first may be bytes.
     pub(super) texts: &'a [&'a str],
-    /// Holds the codes.
-    pub(super) label: &'a str,
+    /// Holds the codes; without one no line has a label.
+    pub(super) label: Option<&'a str>,
     /// Read as text beside them.
     pub(super) further: &'a [&'a str],
 }
@@ -103,12 +113,9 @@ pub(super) async fn lines_of(
         [one] => cast(ident(*one), DataType::Utf8),
         several => concat_ws(lit(" "), several.iter().map(|name| cast(ident(*name), DataType::Utf8)).collect()),
     };
-    let mut selected = vec![
-        text.alias("t"),
-        cast(ident(wanted.label), DataType::Utf8).alias("l"),
-        ident(SOURCE_FILE),
-        ident(SOURCE_ROW),
-    ];
+    let label = wanted.label.map_or_else(|| lit(ScalarValue::Utf8(None)), ident);
+    let mut selected =
+        vec![text.alias("t"), cast(label, DataType::Utf8).alias("l"), ident(SOURCE_FILE), ident(SOURCE_ROW)];
     let further = wanted.further.iter().enumerate();
     selected.extend(further.map(|(n, name)| cast(ident(*name), DataType::Utf8).alias(format!("further_{n}"))));
     let batches = lines

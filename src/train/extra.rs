@@ -94,7 +94,7 @@ impl Extra {
             )));
         }
         let texts: Vec<&str> = self.text.iter().map(String::as_str).collect();
-        let wanted = Columns { texts: &texts, label: &self.label, further: &[] };
+        let wanted = Columns { texts: &texts, label: Some(&self.label), further: &[] };
         let lines = lines_of(table, wanted, self.where_sql.as_deref(), codes, limits).await?;
         let lost = lines.iter().filter(|line| matches!(line.label, Label::LostZero { .. })).count();
         if lost > 0 && !repair_zeros {

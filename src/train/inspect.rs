@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::card::flattened;
 use super::checks::{self, Limits, Report, Row};
 use super::data::{Labelled, Line};
+use super::decisions::{self, Decided, Decisions, Guard};
 use super::near::NearDuplicates;
 use super::page::Page;
 use super::profile::{Described, Profile};
 use super::schema::Schema;
-use super::split::Split;
+use super::split::{Part, Split};
 use super::table::thousands;
 use crate::error::Result;
 use crate::lake::Source;
@@ -36,6 +37,9 @@ pub struct DataReport {
     /// Of their spelling; `None` in a record that is older.
     #[serde(default)]
     pub near_duplicates: Option<NearDuplicates>,
+    /// What a training would learn from decisions of people; `None` where they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<decisions::Report>,
 }
 
 /// What labelled lines are held to.
@@ -58,6 +62,8 @@ pub struct InspectOptions {
     pub lines: Labelled,
     /// What they are held to.
     pub checks: CheckOptions,
+    /// Decisions of people to look at beside them.
+    pub decisions: Option<Decisions>,
 }
 
 /// Reads the rows and checks them.
@@ -65,9 +71,32 @@ pub struct InspectOptions {
 /// # Errors
 /// `Input` when they cannot be read.
 pub async fn inspect(options: &InspectOptions) -> Result<DataReport> {
-    let InspectOptions { lines: labelled, checks } = options;
-    let (source, lines) = labelled.read(Codes::builtin(checks.edition)).await?;
-    Ok(DataReport::of(&source, &lines, &labelled.label, checks))
+    let InspectOptions { lines: labelled, checks, decisions } = options;
+    let codes = Codes::builtin(checks.edition);
+    let (source, lines) = labelled.read(codes).await?;
+    let mut report = DataReport::of(&source, &lines, &labelled.label, checks);
+    if let Some(from) = decisions {
+        report.decisions = Some(decided(&lines, from, labelled, checks).await?);
+    }
+    Ok(report)
+}
+
+/// What a training on these lines would learn from decisions.
+async fn decided(
+    lines: &[Line],
+    from: &Decisions,
+    labelled: &Labelled,
+    checks: &CheckOptions,
+) -> Result<decisions::Report> {
+    let codes = Codes::builtin(checks.edition);
+    let row = |line: &Line| Some((line.label.class(checks.limits.repair_zeros)?, checks.split.part(&line.text)));
+    let rows: Vec<_> =
+        described(lines).filter_map(|line| row(line).map(|(code, part)| (line.text.as_str(), code, part))).collect();
+    let guard = Guard::new(checks.split, rows.iter().map(|(text, _, part)| (*text, *part)), from, labelled, codes);
+    let mut decided = Decided::read(from, codes, &guard.await?, labelled.limits).await?;
+    let train = rows.iter().filter(|(_, _, part)| *part == Part::Train);
+    decided.report.corrected_rows = decided.differing(train.map(|(text, code, _)| (*text, *code)));
+    Ok(decided.report)
 }
 
 /// Lines that have a description.
@@ -89,7 +118,16 @@ impl DataReport {
         let mut refused = labels.refused(limits);
         refused.extend(descriptions.refused(limits));
         let schema = Schema::of(source, label);
-        DataReport { edition: *edition, refused, limits: *limits, schema, labels, descriptions, near_duplicates }
+        DataReport {
+            edition: *edition,
+            refused,
+            limits: *limits,
+            schema,
+            labels,
+            descriptions,
+            near_duplicates,
+            decisions: None,
+        }
     }
 
     /// As aligned lines of text.
@@ -97,6 +135,7 @@ impl DataReport {
         let mut table = self.labels.table();
         table.append(self.descriptions.table());
         self.near_duplicates.iter().for_each(|near| table.append(near.table()));
+        self.decisions.iter().for_each(|decisions| table.append(decisions.facts()));
         [self.schema.file_grid().lines(), self.schema.column_grid().lines(), table.lines()].join(&String::new())
     }
 
@@ -118,7 +157,8 @@ impl DataReport {
             true => page.lead("No limit refuses these rows."),
             false => page.lead("These rows are refused:").list(&self.refused),
         };
-        page.section("Files and columns", "By the footers of the files, whatever a filter leaves of their rows.")
+        page = page
+            .section("Files and columns", "By the footers of the files, whatever a filter leaves of their rows.")
             .grid(&self.schema.file_grid())
             .grid(&self.schema.column_grid())
             .section("Rows and labels", "A row is usable when it has a description and a subheading of the edition.")
@@ -130,10 +170,11 @@ impl DataReport {
                 "After normalisation. A near twin differs from a learned description in numbers alone; a near duplicate is spelled \
                  nearly as one is.",
             )
-            .facts(spelled.rows())
-            .section("Limits", "As in [checks] of a recipe.")
-            .pairs(&flattened(&serde_json::json!(self.limits)))
-            .html()
+            .facts(spelled.rows());
+        if let Some(decisions) = &self.decisions {
+            page = page.section("Decisions of people", &decisions.says()).facts(decisions.facts().rows());
+        }
+        page.section("Limits", "As in [checks] of a recipe.").pairs(&flattened(&serde_json::json!(self.limits))).html()
     }
 
     /// Why these rows are not trained on, and what to do next; `None` when they are good enough.

@@ -10,10 +10,12 @@ use super::architecture::Architecture;
 use super::card::Card;
 use super::checks::Limits as CheckLimits;
 use super::data::{Labelled, Line};
+use super::decisions::{self, Decisions};
 use super::evaluate::{ClassRows, Metrics, confusions};
 use super::evaluation::card_slices;
-use super::extra::{Count, Weighted};
+use super::extra::Weighted;
 use super::fit::{CheckpointPlace, Checkpoints, Progress};
+use super::further::Further;
 use super::inspect::{CheckOptions, DataReport};
 use super::judging::{Judging, Wanted};
 use super::learning::{Learning, Learnt, examples};
@@ -21,7 +23,6 @@ use super::recipe::Recipe;
 use super::record::{Record, SplitRecord};
 use super::split::{Grouping, Part, Split};
 use super::upsample::upsampled;
-use super::vague;
 use crate::error::{Error, Result};
 use crate::lake::Source;
 use crate::model::{Bundle, DataFile, Draft, Labels, Policy, VAGUE_CODE};
@@ -47,6 +48,8 @@ pub struct TrainOptions {
     pub recipe: Recipe,
     /// When to refuse the data.
     pub checks: CheckLimits,
+    /// Decisions of people to learn from, too.
+    pub decisions: Option<Decisions>,
     /// What the policy must keep.
     pub wanted: Wanted,
     /// Where checkpoints of the fit are kept.
@@ -86,7 +89,7 @@ impl TrainOptions {
         Ok(CheckOptions { edition: self.edition, split, vague, limits: self.checks })
     }
 
-    fn codes(&self) -> &Codes {
+    pub(super) fn codes(&self) -> &Codes {
         self.codes.as_ref().unwrap_or_else(|| Codes::builtin(self.edition))
     }
 }
@@ -95,6 +98,10 @@ impl TrainOptions {
 pub trait Watcher {
     /// The data were checked; nothing has been fitted yet.
     fn checked(&mut self, report: &DataReport);
+    /// Decisions of people were read, where they were asked for.
+    fn decided(&mut self, report: &decisions::Report) {
+        let _ = report;
+    }
     /// A step of the fit.
     fn fitting(&mut self, progress: &Progress);
     /// Another step begins.
@@ -151,7 +158,7 @@ pub struct Prepared {
     lines: Vec<Line>,
     /// The part of each line, where the split does not say it.
     dealt: Option<Vec<Part>>,
-    repair_zeros: bool,
+    pub(super) repair_zeros: bool,
 }
 
 impl Prepared {
@@ -210,53 +217,6 @@ impl Prepared {
         };
         Parts::new(&self.lines, part, self.repair_zeros)
     }
-
-    /// The further examples that the recipe asks for.
-    pub async fn further(&self, options: &TrainOptions, watcher: &mut dyn Watcher) -> Result<Further> {
-        let vague = options.recipe.vague.texts()?;
-        let mut further = Further { vague, ..Further::default() };
-        watcher.step("further examples");
-        let grouping = self.split.grouping();
-        let parts = self.parts()?;
-        let kept = parts.kept(grouping);
-        let made = (options.recipe.vague.share * parts.train.len() as f64) as usize;
-        let class: Subheading = VAGUE_CODE.parse()?;
-        let made = vague::examples(&further.vague, made, options.recipe.fit.seed).into_iter();
-        let made = made.filter(|text| !kept.contains(&grouping.key(text)));
-        further.examples.extend(made.map(|text| (text, class, 1.0)));
-        further.made_vague = further.examples.len();
-        for source in &options.recipe.extra {
-            let (examples, count, files) =
-                source.read(options.codes(), (&kept, grouping), self.repair_zeros, options.lines.limits).await?;
-            further.examples.extend(examples);
-            further.counts.push(count);
-            further.files.extend(files);
-        }
-        Ok(further)
-    }
-}
-
-/// Examples beside the labelled lines.
-#[derive(Clone, Debug, Default)]
-pub struct Further {
-    examples: Vec<Weighted>,
-    /// Texts that name no goods.
-    vague: Vec<String>,
-    /// Examples that were made from these.
-    made_vague: usize,
-    counts: Vec<Count>,
-    files: Vec<DataFile>,
-}
-
-impl Further {
-    /// BLAKE3 of the examples.
-    pub(super) fn digest(&self) -> String {
-        let mut digest = blake3::Hasher::new();
-        for (text, code, weight) in &self.examples {
-            digest.update(format!("{code} {weight} {text}\n").as_bytes());
-        }
-        digest.finalize().to_hex().to_string()
-    }
 }
 
 /// A model that was fitted and measured; in no registry yet.
@@ -283,7 +243,8 @@ pub fn fit_bundle(
     options: &TrainOptions,
     watcher: &mut dyn Watcher,
 ) -> Result<FittedBundle> {
-    let parts = prepared.parts()?;
+    let mut parts = prepared.parts()?;
+    parts.train = further.corrected(&parts.train);
     let extra = &further.examples;
     watcher.step("vocabulary");
     let max_tokens = options.recipe.model.max_tokens;
@@ -367,6 +328,7 @@ fn measured(
         fit: history.clone(),
         checks: Some(prepared.report.clone()),
         extra: further.counts.clone(),
+        decisions: further.decided.as_ref().map(|decided| decided.report.clone()),
         made_vague: further.made_vague,
         recipe: options.recipe.in_force()?,
         command: options.command.clone(),
@@ -418,7 +380,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Keys of the texts that are kept from the fit.
-    fn kept(&self, grouping: Grouping) -> HashSet<[u8; 16]> {
+    pub(super) fn kept(&self, grouping: Grouping) -> HashSet<[u8; 16]> {
         let parts = [&self.stop, &self.calibrate, &self.threshold, &self.test];
         parts.into_iter().flatten().map(|(text, _)| grouping.key(text)).collect()
     }

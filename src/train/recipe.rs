@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::checks::Limits as CheckLimits;
+use super::decisions::DecisionRecipe;
 use super::extra::Extra;
 use super::fit::Hyper;
 use super::screen;
@@ -13,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::{BagShape, Config};
 use crate::text::Grams;
 
-/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[vague]`, `[checks]`
-/// and any number of `[[extra]]`.
+/// What is fitted, and how; a TOML file with the tables `[model]`, `[fit]`, `[split]`, `[vague]`, `[decisions]`,
+/// `[checks]` and any number of `[[extra]]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -28,6 +29,8 @@ pub struct Recipe {
     pub extra: Vec<Extra>,
     /// How texts that name no goods are learned.
     pub vague: VagueRecipe,
+    /// How much decisions of people count, where they are learned.
+    pub decisions: DecisionRecipe,
     /// When to refuse the data.
     pub checks: CheckLimits,
 }
@@ -184,6 +187,7 @@ impl Recipe {
         self.fit.validate()?;
         self.extra.iter().try_for_each(Extra::validate)?;
         self.vague.validate()?;
+        self.decisions.validate()?;
         let architecture = self.model.architecture;
         if architecture != Architecture::TextCnn && self.fit.members > 1 {
             let name = architecture.name();
@@ -257,6 +261,7 @@ mod tests {
                 "[fit.bag]\nweight = 2.5\n[split]\nwithout_numbers = true\n[vague]\nlist = 'v.txt'\n{extra}{extra}"
             ),
             "[checks]\nmax_conflict_ratio = 0.25\nrepair_zeros = true\n".to_string(),
+            "[decisions]\nweight = 2.5\nbinding_weight = 5.0\n".to_string(),
             "[model]\narchitecture = 'linear'\n".to_string(),
             "[model]\narchitecture = 'averaged'\nhidden_dim = 96\n".to_string(),
             "[model]\narchitecture = 'gru'\n[fit]\nepochs = 3\n".to_string(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::decisions;
 use super::evaluate::{By, ClassRows, Confusion, Metrics, Slices};
 use super::extra::Count;
 use super::inspect::DataReport;
@@ -35,6 +36,9 @@ pub struct Record {
     /// What each source of further examples gave.
     #[serde(deserialize_with = "if_readable")]
     pub extra: Vec<Count>,
+    /// What became of the decisions of people; `None` where they were not asked for.
+    #[serde(deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<decisions::Report>,
     /// Examples that were made from the list of texts that name no goods.
     pub made_vague: usize,
     /// The recipe that was in force.

@@ -151,7 +151,10 @@ pub fn number(lake: &str, table: &str, query: &str) -> i64 {
 
 /// Rows of `harmonize sql` as JSON.
 pub fn sql(lake: &str, query: &str) -> Vec<Value> {
-    ok(&["sql", "--lake", lake, "--format", "json", query]).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    ok(&["sql", "--lake", lake, "--format", "ndjson", query])
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
 }
 
 /// Data files below a folder.

@@ -36,6 +36,9 @@ impl Card<'_> {
                 .section("Further examples", "Learned with their weight; nothing was measured on them.")
                 .grid(&further);
         }
+        if let Some(decisions) = &record.decisions {
+            page = page.section("Decisions of people", &decisions.says()).facts(decisions.facts().rows());
+        }
         if let Some(split) = &record.split {
             page = page.section("Split", &split.says()).grid(&split.grid());
         }

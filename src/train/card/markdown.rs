@@ -17,6 +17,9 @@ impl Card<'_> {
         let record = self.record;
         let mut sections = vec![format!("# Model card: {}", self.title()), self.what_it_is(), self.data_section()];
         sections.extend(self.further().map(|further| format!("## Further examples\n\n{}", further.markdown())));
+        sections.extend(record.decisions.as_ref().map(|decisions| {
+            format!("## Decisions of people\n\n{}\n\n{}", decisions.says(), facts_markdown(&decisions.facts()))
+        }));
         sections.extend(record.split.as_ref().map(|s| format!("## Split\n\n{}\n\n{}", s.says(), s.grid().markdown())));
         sections.push(format!("## Architecture\n\n{}", value_table(&self.architecture)));
         sections.push(format!("## Settings of the fit\n\n{}", value_table(self.settings())));

@@ -249,6 +249,7 @@ mod tests {
     use crate::train::profile::Profile;
     use crate::train::schema::Schema;
     use crate::train::split::{Part, Shares, Split};
+    use crate::train::{DecisionReport, DecisionsLeftOut};
 
     fn formed(form: impl Fn(&Card<'_>) -> String) -> String {
         let label = Label::parse(Some("847130"), Codes::builtin(Edition::Hs2022));
@@ -271,6 +272,7 @@ mod tests {
             labels: checks,
             descriptions: Profile::default(),
             near_duplicates: None,
+            decisions: None,
         };
         let split = Split::new(42, Shares::default(), Grouping::Text).unwrap();
         let metrics = evaluate(&[scored]);
@@ -304,6 +306,16 @@ mod tests {
                 used_rows: 1_250,
                 classes: 41,
             }],
+            decisions: Some(DecisionReport {
+                table: "s3://lake/decisions".into(),
+                version: 6,
+                decisions: 40,
+                used: 31,
+                texts: 29,
+                left_out: DecisionsLeftOut { test: 9, ..DecisionsLeftOut::default() },
+                digest: "d1".into(),
+                ..DecisionReport::default()
+            }),
             made_vague: 12,
             fit: json!({"secs": 93.4}),
             recipe: recipe.in_force().unwrap(),
@@ -371,6 +383,11 @@ mod tests {
             "| the subheading: accepted | never | 0 | 0 | 0 | 0.00 % | 100.00 % |",
             "| the heading | 0.8125 | 600 | 512 | 3 | 0.00 % | 1.50 % |",
             "| s3://b/t.csv | 1,300 | 1,250 | 41 | 0.3 |",
+            "## Decisions of people",
+            "Of s3://lake/decisions, version 6 of the table.",
+            "their codes: d1.",
+            "| learned from | 31 |",
+            "| text of the test part | 9 |",
             "| made from the list of texts that name no goods | 12 | 12 | – | 1.0 |",
             "| 731815 | 847130 | 1 | 1 | 1 | nothing |",
             "The fit took 93.4 seconds",
@@ -416,6 +433,7 @@ mod tests {
             "<title>Model card: hs@7</title>",
             "<h2>Data</h2>",
             "<h2>Split</h2>",
+            "<h2>Decisions of people</h2>",
             "<h2>Where it is weak</h2>",
             "<h3>By chapter of the known code</h3>",
             "<h3>By training rows of the known code</h3>",

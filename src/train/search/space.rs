@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::error::{Error, Result};
 
 /// Keys that a search must not change: they decide which lines a trial is measured on, or what is learned from.
-const FIXED: [&str; 4] = ["fit.seed", "split", "checks", "extra"];
+const FIXED: [&str; 5] = ["fit.seed", "split", "checks", "extra", "decisions"];
 
 /// Parameters by key, in alphabetical order.
 #[derive(Clone, Debug, PartialEq)]
