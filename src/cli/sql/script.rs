@@ -189,6 +189,7 @@ impl Splitter {
                 }
                 return (tag + 1, false);
             }
+            ('0'..='9' | '.', _) => return (number(ahead), false),
             (first, _) if begins_a_word(first) => return (self.word(ahead), false),
             _ => {}
         }
@@ -220,6 +221,26 @@ impl Splitter {
         }
         length + 1
     }
+}
+
+/// How long the number at the front is; its exponent is no word, so that `1e5n'…'` is a number and a text.
+fn number(ahead: &[char]) -> usize {
+    let digits = |from: usize| ahead[from..].iter().take_while(|c| c.is_ascii_digit()).count();
+    let mut end = digits(0);
+    if ahead[..end] == ['0'] && ahead.get(end) == Some(&'x') {
+        return end + 1 + ahead[end + 1..].iter().take_while(|c| c.is_ascii_hexdigit()).count();
+    }
+    if ahead.get(end) == Some(&'.') {
+        end += 1 + digits(end + 1);
+    }
+    if end > 1 || ahead[0] != '.' {
+        let sign = usize::from(matches!(ahead.get(end + 1), Some('+' | '-')));
+        let exponent = ahead.get(end + 1 + sign).filter(|_| matches!(ahead.get(end), Some('e' | 'E')));
+        if exponent.is_some_and(char::is_ascii_digit) {
+            end += 1 + sign + digits(end + 1 + sign);
+        }
+    }
+    end
 }
 
 fn begins_a_word(c: char) -> bool {
@@ -286,8 +307,8 @@ mod tests {
     fn texts_of_odd_parts_are_split_where_the_tokenizer_splits_them() {
         let parts = [
             "'", "\"", "`", ";", "--", "\n", "/*", "*/", "$$", "$a$", "$1", "e'", "E'", "x", "q'[", "]'", "nq'!", "!'",
-            "r'", "b'", "n'", "u&'", " ", "SELECT", "1", "e5", "a$b", "\\", "''", "-", "/", "*", "$", "é", "@v",
-            "\r\n", "\t",
+            "r'", "b'", "n'", "u&'", " ", "SELECT", "1", "e5", "a$b", "\\", "''", "-", "/", "*", "$", "é", "@v", "0x",
+            ".", "1e", "+", "e-", "0", "\r\n", "\t",
         ];
         let mut state = 7u64;
         let mut random = move |below: usize| {
@@ -296,7 +317,7 @@ mod tests {
         };
         let mut compared = 0;
         for _ in 0..60_000 {
-            let script: String = (0..1 + random(9)).map(|_| parts[random(parts.len())]).collect();
+            let script: String = (0..1 + random(12)).map(|_| parts[random(parts.len())]).collect();
             // Commands are ours alone, and a hint's semicolons end statements that are then refused as one.
             let ours = script.contains('\\') || script.contains("/*!");
             let (Some(wanted), false) = (by_the_tokenizer(&script), ours) else { continue };
