@@ -164,7 +164,7 @@ fn evidence_comes_from_the_version_that_made_the_row_and_its_absence_is_told() {
     let query = "SELECT e['word'] AS word, e['contribution'] AS part FROM \
                  (SELECT unnest(hs_explain('PLASTIC WATER BOTTLES')) AS e) ORDER BY part DESC LIMIT 1";
     let args =
-        ["sql", "--lake", &queue.lake, "--registry", &lab().registry, "--model", "hs@1", "--format", "json", query];
+        ["sql", "--lake", &queue.lake, "--registry", &lab().registry, "--model", "hs@1", "--format", "ndjson", query];
     let first: Value = serde_json::from_str(ok(&args).lines().next().unwrap()).unwrap();
     let said = text(&found[row_of(&found, 4)]["evidence"]);
     let said = said.rsplit(": ").next().unwrap();
