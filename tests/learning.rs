@@ -278,7 +278,7 @@ fn every_decision_is_counted_once_as_used_or_by_why_it_is_not() {
     let mut random = Random(11);
     let of_2022 = ["731815", "731816", "851713", "999998"];
     let of_2017 = ["731815", "010110", "851712", "570210", "999998"];
-    let decided: Vec<Value> = (0..400)
+    let mut decided: Vec<Value> = (0..400)
         .map(|n| {
             let mut pick = |of: usize| random.below(of);
             let edition = ["2022", "2022", "2022", "2022", "2017", "2012"][pick(6)];
@@ -295,6 +295,10 @@ fn every_decision_is_counted_once_as_used_or_by_why_it_is_not() {
                 "decided_at": format!("2026-01-{:02}T00:00:00+00:00", 1 + pick(28))})
         })
         .collect();
+    // One that nobody else has decided on.
+    let mut unsure = decision("unsure", "thing of no kind", "731815");
+    (unsure["verdict"], unsure["hs6"]) = ("unclassifiable".into(), Value::Null);
+    decided.push(unsure);
     place.write("lake", "decisions", &decided);
     let part: BTreeMap<String, &str> = texts.iter().map(|text| (digest(text), split().part(text).name())).collect();
     let digests = |texts: &[&str]| texts.iter().map(|text| digest(text)).collect::<BTreeSet<_>>();
@@ -315,7 +319,7 @@ fn every_decision_is_counted_once_as_used_or_by_why_it_is_not() {
     let corrected = expected["learned"].as_object().unwrap().values().filter(|code| *code != "731815").count();
     assert_eq!(counted["corrected_rows"], corrected, "each text is one labelled row of 731815");
     let left_out: u64 = counted["left_out"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
-    assert_eq!(counted["used"].as_u64().unwrap() + left_out, 400);
+    assert_eq!(counted["used"].as_u64().unwrap() + left_out, 401);
 }
 
 /// Rows of the tables that hold the tariff of a lake.
