@@ -38,17 +38,25 @@ def sizes(lake):
 
 
 def what_counts(lake):
-    """The newest answer of every line, by decision: DuckDB reads only the columns that the query names."""
+    """The newest answer of every line, by decision, but for lines that a file has lost since. DuckDB reads only the columns that the
+    query names."""
     connection = duckdb.connect()
     connection.register("predictions", table(lake, "predictions").to_pyarrow_dataset())
+    connection.register("runs", table(lake, "runs").to_pyarrow_dataset())
     answer = connection.execute(
         """
-        SELECT decision, count(*) AS lines, round(sum(value), 2) AS value
-        FROM (
+        WITH files AS (
+          SELECT input.url, arg_max(input.rows, run_id) AS rows
+          FROM (SELECT run_id, unnest(inputs) AS input FROM runs WHERE scope IS DISTINCT FROM 'beside') GROUP BY input.url
+        ),
+        answers AS (
           SELECT *, row_number() OVER (PARTITION BY source_file, source_row ORDER BY run_date DESC, run_id DESC) AS newest
           FROM predictions WHERE coalesce(served, true)
         )
-        WHERE newest = 1 GROUP BY decision ORDER BY lines DESC, decision
+        SELECT decision, count(*) AS lines, round(sum(value), 2) AS value
+        FROM answers LEFT JOIN files ON files.url = source_file
+        WHERE newest = 1 AND (files.rows IS NULL OR source_row < files.rows)
+        GROUP BY decision ORDER BY lines DESC, decision
         """
     )
     names = [column[0] for column in answer.description]
