@@ -199,10 +199,10 @@ impl Writer {
 
 /// `HARMONIZE_QUERIES` says how many, `HARMONIZE_QUERY_SEED` which.
 #[test]
-fn random_queries_answer_as_without_the_rule_and_score_no_more() {
+fn random_queries_answer_as_without_the_rule_and_score_fewer_lines() {
     let from_env = |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().unwrap());
     let (queries, first) = (from_env("HARMONIZE_QUERIES", 200), from_env("HARMONIZE_QUERY_SEED", 1));
-    let (mut failed, mut refused, mut less) = (Vec::new(), 0, 0);
+    let (mut failed, mut refused, mut with_rule, mut call_by_call) = (Vec::new(), 0, 0, 0);
     runtime().block_on(async {
         let on = Bench::new().await;
         let off = on.call_by_call().await;
@@ -230,13 +230,20 @@ fn random_queries_answer_as_without_the_rule_and_score_no_more() {
                 ));
             } else if got.schema != without.schema && !got.batches.is_empty() && !without.batches.is_empty() {
                 failed.push(format!("seed {seed}: columns {}\nwithout {}\n{sql}", got.schema, without.schema));
-            } else if asked(&got) > asked(&without) {
+            } else if asked(&got) > asked(&without) && !by_luck(&sql) {
                 failed.push(format!("seed {seed}: scored {} lines, {} without\n{sql}", asked(&got), asked(&without)));
             }
-            less += u64::from(asked(&got) < asked(&without));
+            with_rule += asked(&got);
+            call_by_call += asked(&without);
         }
     });
     assert!(failed.is_empty(), "{} of {queries}\n\n{}", failed.len(), failed.join("\n\n"));
     assert!(refused * 10 < queries, "DataFusion itself refuses {refused} of {queries}");
-    assert!(less * 2 > queries, "only {less} of {queries} scored less than without the rule");
+    assert!(with_rule * 10 < call_by_call * 6, "{with_rule} lines scored, {call_by_call} without the rule");
+}
+
+/// Whether without the rule fewer lines may be scored: a join that finds one side empty does not read the other, and which
+/// it reads first depends on the plan; a group that has its text is a row of its own.
+fn by_luck(sql: &str) -> bool {
+    ["JOIN", "EXISTS", " IN (SELECT", "DISTINCT"].iter().any(|word| sql.contains(word))
 }

@@ -425,7 +425,8 @@ SELECT id, choice['hs6'], hs_predict(d)['hs6'] FROM (SELECT id, d, unnest(hs_pre
 WHERE choice['confidence'] > 0.05 AND hs_predict(d)['decision'] <> 'refuse'
 
 -- name: a table beside each line
--- scored: 120
+-- scored: at most 18000
+-- why: rows of a join without keys are pairs, of 120 lines and at most 150 codes
 SELECT l.id, m.code, hs_predict(l.d)['confidence'] FROM lines AS l
 CROSS JOIN LATERAL (SELECT c.code FROM codes AS c WHERE c.code >= hs_predict(l.d)['hs6']) AS m WHERE l.x = 4
 

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::manual::{Manual, refused};
@@ -96,7 +97,14 @@ pub(in crate::sql) fn bound(
         }
         Ok(Transformed::yes(Expr::ScalarFunction(call)))
     };
-    let plan = plan.transform_down_with_subqueries(|node| node.map_expressions(|expr| expr.transform_up(bind)))?;
+    let plan = plan.transform_down_with_subqueries(|node| {
+        // A window function's name shows its order as EXPLAIN does, with the version.
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(expr.transform_up(bind)?.update_data(|expr| name.restore(expr)))
+        })
+    })?;
     Ok(plan.data)
 }
 

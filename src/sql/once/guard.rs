@@ -125,14 +125,14 @@ impl Look<'_> {
             if !is_steady(when) || self.is_in(when)? {
                 return Ok(self.layers(case, &branches, Need::All));
             }
-            branches.push((when, self.at(then, depth + 1)?));
+            branches.push((when.as_ref(), self.at(then, depth + 1)?));
         }
         let otherwise = case.else_expr.as_ref().map_or(Ok(Need::No), |e| self.at(e, depth + 1))?;
         Ok(self.layers(case, &branches, otherwise))
     }
 
     /// What the branches of a `CASE` need: as many expressions as the branch has that needs most.
-    fn layers(&self, case: &Case, branches: &[(&Box<Expr>, Need)], otherwise: Need) -> Need {
+    fn layers(&self, case: &Case, branches: &[(&Expr, Need)], otherwise: Need) -> Need {
         let needs = || branches.iter().map(|(_, need)| need).chain([&otherwise]);
         if needs().all(|need| *need == Need::All) {
             return Need::All;
@@ -144,8 +144,8 @@ impl Look<'_> {
             Need::All | Need::No => None,
         };
         let parts = (0..layers).map(|layer| {
-            let branch = |(when, need): &(&Box<Expr>, Need)| {
-                ((*when).clone(), part(need, layer).map_or_else(|| self.null(), Box::new))
+            let branch = |(when, need): &(&Expr, Need)| {
+                (Box::new((*when).clone()), part(need, layer).map_or_else(|| self.null(), Box::new))
             };
             let branches = branches.iter().map(branch).collect();
             Expr::Case(Case::new(case.expr.clone(), branches, part(&otherwise, layer).map(Box::new)))

@@ -121,12 +121,19 @@ impl Hoist<'_> {
     }
 
     pub fn sort(&mut self, node: &Sort, mut scope: Scope) -> Result<Scope> {
-        let mut exprs = Vec::new();
+        let mut keys = Vec::new();
         for sort in &node.expr {
-            exprs.push(self.resolve(&scope, sort.expr.clone())?);
+            keys.push(self.resolve(&scope, sort.expr.clone())?);
         }
-        let exprs = self.score(&mut scope, exprs)?;
-        let expr = node.expr.iter().zip(exprs).map(|(sort, expr)| sort.with_expr(expr)).collect();
+        // A key that reads an answer is a column of its own: DataFusion 55 takes an order by an expression for another one when a
+        // join below has a part of it as its key.
+        let read = keys.iter().zip(&node.expr).map(|(key, sort)| self.has_call(key) || *key != sort.expr);
+        let read: Vec<bool> = read.collect();
+        let reading = keys.iter().zip(&read).filter(|(_, read)| **read).map(|(key, _)| key.clone()).collect();
+        let mut columns = self.computed(&mut scope, reading, false)?.into_iter();
+        let keys = keys.into_iter().zip(read);
+        let keys = keys.map(|(key, read)| if read { columns.next().unwrap_or(key) } else { key });
+        let expr = node.expr.iter().zip(keys).map(|(sort, key)| sort.with_expr(key)).collect();
         let input = Arc::new(std::mem::take(&mut scope.plan));
         Ok(scope.with_plan(LogicalPlan::Sort(Sort { expr, input, fetch: node.fetch })))
     }
