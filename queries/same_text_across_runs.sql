@@ -1,14 +1,23 @@
 -- purpose: equal goods that had one code and then another, by run or by person, and what explains it: the edition, a person, the model, or nothing that is written down; lines and value are those of the text as it stands now
 -- reads:   predictions, decisions, runs, current_predictions
 -- yields:  text_digest, description, codes, edition, by_person, decided_by, coded_at, confidence, model_digest, run_id, run_date, event, earlier_codes, earlier_edition, earlier_by_person, earlier_decided_by, earlier_coded_at, earlier_run_id, earlier_run_date, explained_by, lines, value, line_id, source_file, source_row, declared_code
-WITH answers AS (
+WITH stood AS (
+  SELECT * FROM predictions
+  WHERE coalesce(served, true) AND hs6 IS NOT NULL AND text_digest IS NOT NULL AND decision IN ('accept', 'carried', 'mapped')
+),
+decided AS (SELECT * FROM decisions WHERE hs6 IS NOT NULL AND text_digest IS NOT NULL),
+-- The distinct values of every text would not fit into memory.
+several AS (
+  SELECT text_digest FROM (SELECT text_digest, hs6 FROM stood UNION ALL SELECT text_digest, hs6 FROM decided) AS codes
+  GROUP BY text_digest HAVING min(hs6) <> max(hs6)
+),
+answers AS (
   SELECT p.text_digest, p.source_file, p.source_row, p.hs6, p.tariff_edition, p.confidence, p.model_digest, p.run_id, p.run_date,
          p.model_name || '@' || CAST(p.model_version AS VARCHAR) AS model,
          coalesce(r.started_at, arrow_cast(p.run_date, 'Timestamp(Microsecond, Some("UTC"))')) AS coded_at
-  FROM predictions AS p
+  FROM stood AS p
   LEFT JOIN runs AS r ON r.run_id = p.run_id
-  WHERE coalesce(p.served, true) AND p.hs6 IS NOT NULL AND p.text_digest IS NOT NULL
-    AND p.decision IN ('accept', 'carried', 'mapped')
+  WHERE p.text_digest IN (SELECT text_digest FROM several)
 ),
 events AS (
   SELECT a.text_digest, a.coded_at, a.run_id AS event, false AS by_person,
@@ -23,7 +32,7 @@ events AS (
   UNION ALL
   SELECT text_digest, decided_at, decision_id, true, hs6, tariff_edition, reviewer, CAST(NULL AS VARCHAR), CAST(NULL AS REAL),
          CAST(NULL AS VARCHAR), CAST(decided_at AS DATE)
-  FROM decisions WHERE hs6 IS NOT NULL AND text_digest IS NOT NULL
+  FROM decided
 ),
 steps AS (
   SELECT *, lag(codes) OVER w AS earlier_codes, lag(edition) OVER w AS earlier_edition, lag(by_person) OVER w AS earlier_by_person,

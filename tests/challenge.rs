@@ -245,7 +245,7 @@ fn versions_are_compared_on_labelled_lines_as_one_counts_them_by_hand() {
     ]);
     let all: Value = serde_json::from_str(all.trim()).unwrap();
     let left_out: u64 = json["left_out"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
-    assert_eq!(all["n"].as_u64().unwrap(), found.lines.rows + left_out);
+    assert_eq!(all[0]["n"].as_u64().unwrap(), found.lines.rows + left_out);
     for (name, right) in [("lost", 0), ("gained", 1)] {
         let examples = json[name].as_array().unwrap();
         let expected = if right == 0 { six.lost } else { six.gained };

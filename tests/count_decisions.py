@@ -18,7 +18,7 @@ facts = json.load(sys.stdin)
 t = DeltaTable(f"{sys.argv[1]}/decisions").to_pyarrow_table()
 ranked = duckdb.sql(
     """
-    SELECT *, rank() OVER (PARTITION BY source_file, source_row, text_digest
+    SELECT * REPLACE (CAST(decided_at AS VARCHAR) AS decided_at), rank() OVER (PARTITION BY source_file, source_row, text_digest
                            ORDER BY binding DESC, decided_at DESC, decision_id) AS place
     FROM t
     """

@@ -209,8 +209,9 @@ fn nomenclature() -> Vec<Value> {
 }
 
 fn reported(more: &[&str]) -> Value {
-    let args = ["findings", "--lake", past(), "--format", "json", "--limit", "100000"];
-    serde_json::from_str(&ok(&[&args[..], more].concat())).unwrap()
+    let args = ["findings", "--lake", past(), "--format", "json"];
+    let all: &[&str] = if more.contains(&"--limit") { &[] } else { &["--limit", "100000"] };
+    serde_json::from_str(&ok(&[&args[..], all, more].concat())).unwrap()
 }
 
 /// The same findings, explained in the same way, with the same lines and values, by kind and by chapter, as plain Python finds in the

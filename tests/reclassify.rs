@@ -294,7 +294,10 @@ fn the_report_adds_up_values_exactly_and_counts_lines_without_one_apart() {
 fn a_share_of_the_accepted_choices_goes_to_people_drawn_by_a_hash_of_the_text() {
     let dir = folder();
     let lake = lake_of(dir.path());
-    let call = ["--threshold", "0.5", "--audit-ratio", "0.2", "--format", "json"];
+    let job = path(dir.path(), "job.toml");
+    let settings = "id = \"line_id\"\nvalue = \"value\"\nmodel = \"hs@1\"\nthreshold = 0.6\naudit-ratio = 0.2\n";
+    std::fs::write(&job, format!("input = {:?}\n{settings}", lab().lines)).unwrap();
+    let call = ["--config", &job, "--threshold", "0.5", "--format", "json"];
     let done: Value = serde_json::from_str(&ok(&args(&lake, "hs@1", &call))).unwrap();
     let found = expected(&lake);
     assert_eq!(found["wrong"], serde_json::json!([]), "{found}");
@@ -319,9 +322,12 @@ fn a_share_of_the_accepted_choices_goes_to_people_drawn_by_a_hash_of_the_text() 
     assert_eq!(count(looked_at), n);
     // The policy of the run says so, and so do the rows.
     let run = read(&lake, "runs", "SELECT policy_origin, policy_digest FROM t WHERE command = 'reclassify'").remove(0);
-    assert_eq!(run["policy_origin"], "--audit-ratio 0.2");
+    assert_eq!(run["policy_origin"], "--threshold 0.6 --audit-ratio 0.2");
     let digests = "SELECT DISTINCT policy_digest FROM t WHERE tariff_edition = '2022' AND decision = 'accept'";
     assert_eq!(read(&lake, "predictions", digests), [serde_json::json!({"policy_digest": run["policy_digest"]})]);
+    // So the nightly job with these settings has nothing to do.
+    let nightly = ["classify", "--config", &job, "--lake", &lake, "--registry", &two().registry];
+    assert!(ok(&nightly).contains("already done"));
 }
 
 /// The link from the most frequent code to the second counts only for lines whose text has a word.

@@ -164,7 +164,7 @@ fn evidence_comes_from_the_version_that_made_the_row_and_its_absence_is_told() {
     let query = "SELECT e['word'] AS word, e['contribution'] AS part FROM \
                  (SELECT unnest(hs_explain('PLASTIC WATER BOTTLES')) AS e) ORDER BY part DESC LIMIT 1";
     let args =
-        ["sql", "--lake", &queue.lake, "--registry", &lab().registry, "--model", "hs@1", "--format", "json", query];
+        ["sql", "--lake", &queue.lake, "--registry", &lab().registry, "--model", "hs@1", "--format", "ndjson", query];
     let first: Value = serde_json::from_str(ok(&args).lines().next().unwrap()).unwrap();
     let said = text(&found[row_of(&found, 4)]["evidence"]);
     let said = said.rsplit(": ").next().unwrap();
@@ -778,7 +778,7 @@ fn wrong_calls_and_files_say_what_to_do() {
     assert_eq!((ended.code, ended.err.contains("nowhere.csv")), (20, true), "{}", ended.err);
     let reasons = write("reasons.txt", b"R1 because\n");
     let ended = queue.import(&[&file], &["--reasons", &reasons]);
-    assert_eq!((ended.code, ended.out.contains("nothing was written")), (0, true), "{}", ended.err);
+    assert_eq!((ended.code, ended.out.contains("no row has a decision")), (0, true), "{}", ended.err);
     let ended = queue.import(&[&file], &["--reasons", &write("none.txt", b"#\n")]);
     assert_eq!((ended.code, ended.err.contains("--reasons")), (2, true), "{}", ended.err);
 }

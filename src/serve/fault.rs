@@ -154,9 +154,40 @@ impl From<PgWireError> for Fault {
 }
 
 impl From<Error> for Fault {
+    /// Errors of the room below, which has one kind for all that is wrong with a query.
     fn from(e: Error) -> Self {
-        Fault::new(state_of(&e), e.to_string())
+        match e {
+            Error::Usage(message) => of_usage(&message),
+            Error::Input(message) => of_input(message),
+            e => Fault::new(state_of(&e), e.to_string()),
+        }
     }
+}
+
+fn of_usage(message: &str) -> Fault {
+    const KINDS: [(&str, Option<&str>); 5] = [
+        ("Error during planning: ", None),
+        ("Schema error: ", None),
+        ("This feature is not implemented: ", Some(state::NOT_SUPPORTED)),
+        ("SQL error: ", Some(state::SYNTAX)),
+        ("Resources exhausted: ", Some(state::OUT_OF_MEMORY)),
+    ];
+    for (kind, state) in KINDS {
+        if let Some(rest) = message.strip_prefix(kind) {
+            return Fault::new(state.unwrap_or_else(|| of_plan(rest)), rest);
+        }
+    }
+    Fault::new(of_plan(message), message)
+}
+
+/// A fault of our own comes back from there as its words alone.
+fn of_input(message: String) -> Fault {
+    for own in [state::LIMIT_EXCEEDED, state::TOO_COMPLEX, state::NOT_ALLOWED] {
+        if let Some(rest) = message.strip_prefix(own).and_then(|rest| rest.strip_prefix(": ")) {
+            return Fault::new(own, rest);
+        }
+    }
+    Fault::new(state::DATA_EXCEPTION, message)
 }
 
 fn state_of(e: &Error) -> &'static str {
@@ -202,7 +233,7 @@ fn of_query(e: &DataFusionError) -> Fault {
         D::Execution(message) if message.contains("overflow") => Fault::new(state::OUT_OF_RANGE, brief(message)),
         D::Execution(message) => Fault::new(state::DATA_EXCEPTION, brief(message)),
         e => {
-            tracing::warn!(error = %e.strip_backtrace(), "a statement met a defect");
+            tracing::warn!(error = %brief(&e.strip_backtrace()), "a statement met a defect");
             Fault::new(state::DEFECT, "a defect of the server; its log says more")
         }
     }
@@ -272,13 +303,18 @@ fn of_plan(message: &str) -> &'static str {
         "function call",
     ]) {
         state::NO_SUCH_FUNCTION
-    } else if lower.contains("table") && lower.contains("not found") || has(&["failed to resolve schema"]) {
-        state::NO_SUCH_TABLE
-    } else if has(&["group by"]) {
+    } else if has(&["in the group by", "in group by"]) {
         state::GROUPING
+    } else if has(&["ambiguous"]) {
+        state::AMBIGUOUS_COLUMN
+    } else if has(&["no field named"]) {
+        state::NO_SUCH_COLUMN
+    } else if has(&["table"]) && has(&["not found"]) || has(&["failed to resolve schema", "failed to resolve catalog"])
+    {
+        state::NO_SUCH_TABLE
     } else if has(&["cannot coerce", "cannot infer common", "type mismatch", "incompatible"]) {
         state::TYPE_MISMATCH
-    } else if has(&["no field named", "column"]) && has(&["not found", "no field"]) {
+    } else if has(&["column"]) && has(&["not found"]) {
         state::NO_SUCH_COLUMN
     } else {
         state::PLAN
@@ -318,6 +354,16 @@ mod tests {
         assert_eq!(state(zero.context("while computing")), "22012");
         assert_eq!(state(Fault::canceled("statement timeout").into()), "57014");
         assert_eq!(Fault::from(ParserError::RecursionLimitExceeded).state, "54001");
+        // The same, when the room below has turned it into one of ours.
+        let state_of = |e: DataFusionError| Fault::from(Error::from(e)).state;
+        assert_eq!(state_of(DataFusionError::Plan("table 'lake.public.nothing' not found".into())), "42P01");
+        assert_eq!(state_of(DataFusionError::NotImplemented("x".into())), "0A000");
+        let column = SchemaError::FieldNotFound {
+            field: Box::new(datafusion::common::Column::new_unqualified("nothing")),
+            valid_fields: vec![datafusion::common::Column::new(Some("table"), "found")],
+        };
+        assert_eq!(state_of(DataFusionError::SchemaError(Box::new(column), Box::new(None))), "42703");
+        assert_eq!(state_of(Fault::new(state::LIMIT_EXCEEDED, "too large").into()), "54000");
     }
 
     #[test]

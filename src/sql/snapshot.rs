@@ -57,9 +57,8 @@ impl Snapshot {
     pub(super) async fn lookup(&self) -> Result<Arc<Lookup>> {
         let load = || async {
             let context = session_on(self.lake.limits, Arc::clone(&self.lake.runtime));
-            for name in ["current_nomenclature", "current_correlations"] {
-                let view = self.tables.provider(name).ok_or_else(|| Error::Bug(format!("there is no view {name}")))?;
-                context.register_table(name, Arc::clone(view))?;
+            for (name, provider) in self.tables.iter() {
+                context.register_table(name, Arc::clone(provider))?;
             }
             Ok::<_, Error>(Arc::new(Lookup::new(Tariff::load(&context).await?)))
         };

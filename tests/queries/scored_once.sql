@@ -105,7 +105,7 @@ SELECT count(DISTINCT hs_predict(d)['hs6']), count(DISTINCT hs_predict(d)['decis
 SELECT count(hs_predict(d)['hs6']) FILTER (WHERE month = 2) AS n, count(*) AS lines FROM lines
 
 -- name: aggregates of lines by other conditions
--- scored: 1200
+-- scored: 600
 SELECT count(hs_predict(d)['hs6']) FILTER (WHERE month = 2) AS feb, max(hs_predict(d)['confidence']) FILTER (WHERE month = 3) AS mar FROM lines
 
 -- name: the whole answer as a group
@@ -125,6 +125,25 @@ SELECT id, CASE WHEN month = 2 THEN hs_predict(d)['hs6'] END AS code FROM lines
 -- name: two fields under one condition
 -- scored: 300
 SELECT id, CASE WHEN month = 2 THEN hs_predict(d)['hs6'] END AS code, CASE WHEN month = 2 THEN hs_predict(d)['confidence'] END AS sure FROM lines
+
+-- name: fields under two conditions
+-- scored: 360
+-- why: of x = 1 and x = 2 are 120 each, of x = 4 another 120
+SELECT id, CASE WHEN x = 1 THEN hs_code(d) WHEN x = 2 THEN hs_predict(d)['decision'] END AS a, CASE WHEN x = 2 THEN hs_code(d) WHEN x = 4 THEN 'four ' || hs_code(d) END AS b
+FROM lines
+
+-- name: a call in a later condition
+-- scored: 600
+SELECT id, CASE WHEN x < 5 THEN 'low' WHEN hs_confidence(d) > 0.5 THEN hs_code(d) ELSE 'high' END AS code FROM lines
+
+-- name: a number of codes that only some lines may ask for
+-- scored: 600
+-- why: for x = 0 and x > 5 hs_topk fails
+SELECT id, CASE WHEN x BETWEEN 1 AND 5 THEN hs_topk(d, x) END AS choices FROM lines
+
+-- name: a number of codes under two conditions
+-- scored: 360
+SELECT id, CASE WHEN x = 1 THEN hs_topk(d, x) END AS a, CASE WHEN x = 2 OR x = 3 THEN hs_topk(d, x) END AS b FROM lines
 
 -- name: a condition within a condition
 -- scored: 60

@@ -205,10 +205,9 @@ impl Psql {
 
     /// The SQLSTATE of its first error.
     pub fn state(&self) -> &str {
-        let line = self.err.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:"));
-        let line = line.unwrap_or_else(|| panic!("no error: {} {}", self.out, self.err));
-        let rest = line.split(['R', 'L']).next_back().unwrap();
-        rest.trim_start_matches([':', ' ']).split(':').next().unwrap()
+        let after = |word: &str| self.err.split_once(word).map(|(_, rest)| rest.trim_start());
+        let rest = after("ERROR:").or_else(|| after("FATAL:"));
+        rest.and_then(|rest| rest.split(':').next()).unwrap_or_else(|| panic!("no error: {} {}", self.out, self.err))
     }
 }
 

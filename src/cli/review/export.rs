@@ -29,7 +29,7 @@ pub struct ExportArgs {
     #[arg(long)]
     group: bool,
     /// Most rows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// SQL condition on the columns of the view review_queue, such as "array_has(reasons, 'split')"
     #[arg(long = "where", value_name = "SQL")]

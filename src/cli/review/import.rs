@@ -92,10 +92,15 @@ fn table(report: &Report, options: &ImportOptions) -> String {
     let mut out = match (report.written, options.dry_run) {
         (true, _) => format!("{} decision(s) written to {}\n", count(new), options.lake.url()),
         (false, true) => "nothing was written (--dry-run)\n".to_string(),
+        (false, false) if report.items.is_empty() => "nothing to do: no row has a decision\n".to_string(),
+        (false, false) if new == 0 => "nothing new to write\n".to_string(),
         (false, false) => "nothing was written\n".to_string(),
     };
     let mut line = |name: &str, n: u64, about: &str| {
-        out += &format!("  {name:<10}  {:>12}  {about}\n", count(n)).replace("  \n", "\n");
+        if n > 0 {
+            out += format!("  {name:<10}  {:>12}  {about}", count(n)).trim_end();
+            out += "\n";
+        }
     };
     line("rows", report.rows, "");
     line("undecided", report.undecided, "left waiting");

@@ -71,9 +71,7 @@ impl<W: Write> Grid<W> {
             if self.widths.is_none() {
                 self.begin()?;
             }
-            if self.rows > 0
-                && let Some(widths) = &self.widths
-            {
+            if let Some(widths) = &self.widths {
                 rule(&mut self.out, widths)?;
             }
         }

@@ -37,15 +37,13 @@ const AFTER_HELP: &str = "\
 Without a query: a shell on a terminal (\\? lists its commands), else the statements of standard input. -c and -f run in the \
 order in which they are given; the first mistake ends them.
 
-Tables: predictions, decisions, runs, label_requests, nomenclature, correlations; views: current_predictions, coded_lines, \
-effective_codes, challenger_differences, review_queue, run_history, same_text_other_code, declared_otherwise, \
-current_nomenclature, current_correlations.
+The lake's tables and views are there from the start; -c '\\d' lists them, -c '\\df' the functions, -c '\\queries' the named queries.
 
 Examples:
 
   harmonize sql --lake s3://lake
   harmonize sql --lake lake \"SELECT decision, count(*) FROM current_predictions GROUP BY 1\"
-  harmonize sql --lake lake --param hs6=610910 \"SELECT count(*) FROM current_predictions WHERE hs6 = $hs6\"
+  harmonize sql --lake lake --param hs6=610910 'SELECT count(*) FROM current_predictions WHERE hs6 = $hs6'
   harmonize sql --lake lake --query coverage_by_chapter --format csv --out coverage.csv
   harmonize sql --lake lake -f monthly.sql --param month=2026-03-01
   harmonize sql --lake lake --model hs@champion --allow-write \\

@@ -40,6 +40,9 @@ enum Inside {
     Comment(usize),
 }
 
+/// What stands in a comment that begins so is read as SQL.
+const HINT: [char; 3] = ['/', '*', '!'];
+
 /// Takes lines, gives pieces.
 pub(super) struct Splitter {
     inside: Inside,
@@ -105,7 +108,8 @@ impl Splitter {
     fn keep(&mut self, taken: &[char], at: usize) {
         if self.begun.text.is_empty() {
             let nothing = taken.iter().all(|c| c.is_whitespace());
-            if nothing || matches!(self.inside, Inside::Comment(_)) || is_comment(taken) {
+            let comment = taken.starts_with(&['-', '-']) || matches!(self.inside, Inside::Comment(_)) && taken != HINT;
+            if nothing || comment {
                 return;
             }
             (self.begun.line, self.begun.column) = (self.line, at + 1);
@@ -171,7 +175,7 @@ impl Splitter {
             ('-', Some('-')) => return (ahead.len(), false),
             ('/', Some('*')) => {
                 self.inside = Inside::Comment(1);
-                return (2, false);
+                return (if ahead.starts_with(&HINT) { HINT.len() } else { 2 }, false);
             }
             // An operator, whose second half begins no comment.
             ('/', Some('/')) => return (2, false),
@@ -185,6 +189,7 @@ impl Splitter {
                 }
                 return (tag + 1, false);
             }
+            ('0'..='9' | '.', _) => return (number(ahead), false),
             (first, _) if begins_a_word(first) => return (self.word(ahead), false),
             _ => {}
         }
@@ -218,8 +223,24 @@ impl Splitter {
     }
 }
 
-fn is_comment(taken: &[char]) -> bool {
-    taken.starts_with(&['-', '-'])
+/// How long the number at the front is; its exponent is no word, so that `1e5n'…'` is a number and a text.
+fn number(ahead: &[char]) -> usize {
+    let digits = |from: usize| ahead[from..].iter().take_while(|c| c.is_ascii_digit()).count();
+    let mut end = digits(0);
+    if ahead[..end] == ['0'] && ahead.get(end) == Some(&'x') {
+        return end + 1 + ahead[end + 1..].iter().take_while(|c| c.is_ascii_hexdigit()).count();
+    }
+    if ahead.get(end) == Some(&'.') {
+        end += 1 + digits(end + 1);
+    }
+    if end > 1 || ahead[0] != '.' {
+        let sign = usize::from(matches!(ahead.get(end + 1), Some('+' | '-')));
+        let exponent = ahead.get(end + 1 + sign).filter(|_| matches!(ahead.get(end), Some('e' | 'E')));
+        if exponent.is_some_and(char::is_ascii_digit) {
+            end += 1 + sign + digits(end + 1 + sign);
+        }
+    }
+    end
 }
 
 fn begins_a_word(c: char) -> bool {
@@ -253,6 +274,7 @@ mod tests {
         assert_eq!(pieces.len(), 2, "{pieces:?}");
         assert_eq!(pieces[1], "SELECT 2");
         assert!(texts("-- a\n/* b; */ ;;\n ; ").is_empty());
+        assert_eq!(texts("/*! SELECT 1 */; /* c */ SELECT 2"), ["/*! SELECT 1 */", "SELECT 2"]);
     }
 
     #[test]
@@ -285,8 +307,8 @@ mod tests {
     fn texts_of_odd_parts_are_split_where_the_tokenizer_splits_them() {
         let parts = [
             "'", "\"", "`", ";", "--", "\n", "/*", "*/", "$$", "$a$", "$1", "e'", "E'", "x", "q'[", "]'", "nq'!", "!'",
-            "r'", "b'", "n'", "u&'", " ", "SELECT", "1", "e5", "a$b", "\\", "''", "-", "/", "*", "$", "é", "@v",
-            "\r\n", "\t",
+            "r'", "b'", "n'", "u&'", " ", "SELECT", "1", "e5", "a$b", "\\", "''", "-", "/", "*", "$", "é", "@v", "0x",
+            ".", "1e", "+", "e-", "0", "\r\n", "\t",
         ];
         let mut state = 7u64;
         let mut random = move |below: usize| {
@@ -295,8 +317,10 @@ mod tests {
         };
         let mut compared = 0;
         for _ in 0..60_000 {
-            let script: String = (0..1 + random(9)).map(|_| parts[random(parts.len())]).collect();
-            let (Some(wanted), false) = (by_the_tokenizer(&script), script.contains('\\')) else { continue };
+            let script: String = (0..1 + random(12)).map(|_| parts[random(parts.len())]).collect();
+            // Commands are ours alone, and a hint's semicolons end statements that are then refused as one.
+            let ours = script.contains('\\') || script.contains("/*!");
+            let (Some(wanted), false) = (by_the_tokenizer(&script), ours) else { continue };
             let pieces = texts(&script);
             let got: Vec<Vec<Token>> = pieces.iter().filter_map(|p| by_the_tokenizer(p)?.into_iter().next()).collect();
             assert_eq!(got, wanted, "{script:?} → {pieces:?}");

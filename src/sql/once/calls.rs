@@ -20,6 +20,9 @@ pub(super) const HIDDEN: &str = "__score";
 /// Rounds of calls that need the answers of others: calls within calls, and calls in branches that calls choose.
 const ROUNDS: usize = 16;
 
+/// Conditions under which a call is made for some rows; with more it is made for all.
+const PARTS: usize = 4;
+
 /// The rewriting of one plan.
 pub(super) struct Hoist<'a> {
     pub scoring: Scoring,
@@ -137,43 +140,62 @@ impl Hoist<'_> {
         for call in calls {
             let origin = scope.origin(call)?;
             let there = scope.scored.iter().find(|scored| scored.call == origin).cloned();
-            let is_new = |column: &Column| made.iter().any(|m| m.column() == *column);
-            if let Some(Scored { column, partly: None, .. }) = &there {
-                answers.insert(call.clone(), Expr::Column(column.clone()));
+            if let Some(Scored { column, partly: None, .. }) = there {
+                answers.insert(call.clone(), Expr::Column(column));
                 continue;
             }
-            let null = ScalarValue::try_from(&call.get_type(scope.plan.schema())?)?;
-            let some = match need(exprs, call, &null)? {
-                Need::Some(some) if scope.has_columns_of(&some) => Some(some),
-                _ => None,
-            };
-            let expr = some.clone().unwrap_or_else(|| call.clone());
-            if waits(&expr, call, calls)? || there.as_ref().is_some_and(|scored| is_new(&scored.column)) {
+            let Some(parts) = self.parts(scope, exprs, call)? else { continue };
+            let others = |e: &Expr| e != call && calls.contains(e);
+            let waits = parts.iter().any(|part| part.exists(|e| Ok(others(e))).unwrap_or(true));
+            let is_new = |scored: &Scored| made.iter().any(|m| m.column() == scored.column);
+            if waits || there.as_ref().is_some_and(is_new) {
                 continue;
             }
-            let partly = some.as_ref().map(|some| scope.origin(some)).transpose()?;
-            let expr = match there {
-                Some(scored) if partly.is_some() && scored.partly == partly => {
-                    answers.insert(call.clone(), Expr::Column(scored.column));
-                    continue;
-                }
-                // The rows that have no answer yet.
-                Some(scored) => {
-                    let column = Expr::Column(scored.column);
-                    when(column.clone().is_not_null(), column).otherwise(expr)?
-                }
-                None => expr,
+            let known = there.as_ref().and_then(|scored| scored.partly.clone()).unwrap_or_default();
+            let partly = match parts[..] == [call.clone()] {
+                true => None,
+                false => Some(with_origins(scope, known.clone(), &parts)?),
             };
-            let column = Call { name: self.name(), expr };
+            if let (Some(scored), Some(partly)) = (&there, &partly)
+                && partly.len() == known.len()
+            {
+                answers.insert(call.clone(), Expr::Column(scored.column.clone()));
+                continue;
+            }
+            let last = self.layered(scope, there.map(|scored| scored.column), parts)?;
             scope.scored.retain(|scored| scored.call != origin);
-            scope.scored.push(Scored { call: origin, column: column.column(), partly });
-            answers.insert(call.clone(), Expr::Column(column.column()));
-            made.push(column);
+            scope.scored.push(Scored { call: origin, column: last.column(), partly });
+            answers.insert(call.clone(), Expr::Column(last.column()));
+            made.push(last);
         }
         if !made.is_empty() {
             self.add(scope, made)?;
         }
         Ok(answers)
+    }
+
+    /// A column of answers, each part of which is for the rows that have none before it; the plan has all but the last.
+    fn layered(&mut self, scope: &mut Scope, mut before: Option<Column>, mut parts: Vec<Expr>) -> Result<Call> {
+        let Some(last) = parts.pop() else { return datafusion::common::internal_err!("a call has a part") };
+        for part in parts {
+            let column = Call { name: self.name(), expr: after(before, part)? };
+            before = Some(column.column());
+            self.add(scope, vec![column])?;
+        }
+        Ok(Call { name: self.name(), expr: after(before, last)? })
+    }
+
+    /// The call, or what makes it for the rows for which expressions ask; `None` for one that stays where it is.
+    fn parts(&self, scope: &Scope, exprs: &[Expr], call: &Expr) -> Result<Option<Vec<Expr>>> {
+        let null = ScalarValue::try_from(&call.get_type(scope.plan.schema())?)?;
+        Ok(match need(exprs, call, &null)? {
+            Need::Some(parts) if parts.len() <= PARTS && parts.iter().all(|part| scope.has_columns_of(part)) => {
+                Some(parts)
+            }
+            // What may fail is not tried for rows that do not ask.
+            Need::Some(_) if may_fail(call) => None,
+            Need::No | Need::Some(_) | Need::All => Some(vec![call.clone()]),
+        })
     }
 
     fn add(&mut self, scope: &mut Scope, made: Vec<Call>) -> Result<()> {
@@ -209,9 +231,28 @@ impl Hoist<'_> {
     }
 }
 
-/// Whether an expression that makes a call has another call in it, which must be made first.
-fn waits(expr: &Expr, call: &Expr, calls: &[Expr]) -> Result<bool> {
-    expr.exists(|e| Ok(e != call && calls.contains(e)))
+/// An expression for the rows that have no answer yet.
+fn after(before: Option<Column>, expr: Expr) -> Result<Expr> {
+    let Some(column) = before.map(Expr::Column) else { return Ok(expr) };
+    when(column.clone().is_not_null(), column).otherwise(expr)
+}
+
+/// What a column of answers was made by, with more parts.
+fn with_origins(scope: &Scope, mut known: Vec<Expr>, parts: &[Expr]) -> Result<Vec<Expr>> {
+    for part in parts {
+        let part = scope.origin(part)?;
+        if !known.contains(&part) {
+            known.push(part);
+        }
+    }
+    Ok(known)
+}
+
+/// Whether a call may fail for a value: its text is computed, or another argument differs by row.
+fn may_fail(call: &Expr) -> bool {
+    let Expr::ScalarFunction(function) = call else { return true };
+    let mut args = function.args.iter();
+    !matches!(args.next(), Some(Expr::Column(_))) || !args.all(|arg| matches!(arg, Expr::Literal(..)))
 }
 
 /// An expression with others in the place of some of its parts.

@@ -17,9 +17,20 @@ const DEPTH: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Need {
     No,
-    /// The call where it is needed, and null.
-    Some(Expr),
+    /// Those for which one of these is not null; each is the call or null.
+    Some(Vec<Expr>),
     All,
+}
+
+impl Need {
+    /// The same under a condition, which makes another expression of each.
+    fn under(self, call: &Expr, condition: impl Fn(Expr) -> Expr) -> Need {
+        match self {
+            Need::No => Need::No,
+            Need::Some(parts) => Need::Some(parts.into_iter().map(condition).collect()),
+            Need::All => Need::Some(vec![condition(call.clone())]),
+        }
+    }
 }
 
 /// For which rows some expressions ask for a call, whose null is given.
@@ -36,7 +47,14 @@ pub(super) fn need(exprs: &[Expr], call: &Expr, null: &ScalarValue) -> Result<Ne
 fn together(a: Need, b: Need) -> Need {
     match (a, b) {
         (Need::No, other) | (other, Need::No) => other,
-        (a, b) if a == b => a,
+        (Need::Some(mut parts), Need::Some(others)) => {
+            for part in others {
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+            }
+            Need::Some(parts)
+        }
         _ => Need::All,
     }
 }
@@ -91,33 +109,48 @@ impl Look<'_> {
         Ok(total)
     }
 
-    /// The call for the rows of one branch, and null.
-    fn branch(&self, need: Need) -> Expr {
-        match need {
-            Need::No => Expr::Literal(self.null.clone(), None),
-            Need::Some(expr) => expr,
-            Need::All => self.call.clone(),
-        }
+    fn null(&self) -> Box<Expr> {
+        Box::new(Expr::Literal(self.null.clone(), None))
     }
 
     fn case(&self, case: &Case, depth: usize) -> Result<Need> {
-        let conditions = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
-        for condition in conditions {
-            if !is_steady(condition) || self.is_in(condition)? {
-                return Ok(Need::All);
-            }
+        if let Some(base) = &case.expr
+            && (!is_steady(base) || self.is_in(base)?)
+        {
+            return Ok(Need::All);
         }
         let mut branches = Vec::new();
         for (when, then) in &case.when_then_expr {
-            branches.push((when.clone(), Box::new(self.branch(self.at(then, depth + 1)?))));
+            // All rows that come as far as to a condition with the call ask for it.
+            if !is_steady(when) || self.is_in(when)? {
+                return Ok(self.layers(case, &branches, Need::All));
+            }
+            branches.push((when, self.at(then, depth + 1)?));
         }
-        let otherwise = case.else_expr.as_ref().map(|e| self.at(e, depth + 1)).transpose()?;
-        let otherwise = otherwise.filter(|need| *need != Need::No).map(|need| Box::new(self.branch(need)));
-        let is_call = |e: &Expr| e == self.call;
-        if branches.iter().all(|(_, then)| is_call(then)) && otherwise.as_deref().is_some_and(is_call) {
-            return Ok(Need::All);
+        let otherwise = case.else_expr.as_ref().map_or(Ok(Need::No), |e| self.at(e, depth + 1))?;
+        Ok(self.layers(case, &branches, otherwise))
+    }
+
+    /// What the branches of a `CASE` need: as many expressions as the branch has that needs most.
+    fn layers(&self, case: &Case, branches: &[(&Box<Expr>, Need)], otherwise: Need) -> Need {
+        let needs = || branches.iter().map(|(_, need)| need).chain([&otherwise]);
+        if needs().all(|need| *need == Need::All) {
+            return Need::All;
         }
-        Ok(Need::Some(Expr::Case(Case::new(case.expr.clone(), branches, otherwise))))
+        let layers = needs().map(|need| if let Need::Some(parts) = need { parts.len() } else { 1 }).max().unwrap_or(1);
+        let part = |need: &Need, layer: usize| match need {
+            Need::Some(parts) => parts.get(layer).cloned(),
+            Need::All if layer == 0 => Some(self.call.clone()),
+            Need::All | Need::No => None,
+        };
+        let parts = (0..layers).map(|layer| {
+            let branch = |(when, need): &(&Box<Expr>, Need)| {
+                ((*when).clone(), part(need, layer).map_or_else(|| self.null(), Box::new))
+            };
+            let branches = branches.iter().map(branch).collect();
+            Expr::Case(Case::new(case.expr.clone(), branches, part(&otherwise, layer).map(Box::new)))
+        });
+        Need::Some(parts.collect())
     }
 
     /// `AND` and `OR`: the side without the call may settle the value.
@@ -132,19 +165,17 @@ impl Look<'_> {
             return Ok(need);
         }
         let settled = if and { Expr::Not(Box::new(other.clone())) } else { other.clone() };
-        let null = Box::new(Expr::Literal(self.null.clone(), None));
-        let branches = vec![(Box::new(settled), null)];
-        Ok(Need::Some(Expr::Case(Case::new(None, branches, Some(Box::new(self.branch(need)))))))
+        Ok(need.under(self.call, |part| {
+            Expr::Case(Case::new(None, vec![(Box::new(settled.clone()), self.null())], Some(Box::new(part))))
+        }))
     }
 
     /// `count(call) FILTER (WHERE …)`.
     fn aggregate(&self, aggregate: &AggregateFunction, depth: usize) -> Result<Need> {
         let mut need = Need::No;
-        for arg in &aggregate.params.args {
-            need = together(need, self.at(arg, depth + 1)?);
-        }
-        for sort in &aggregate.params.order_by {
-            need = together(need, self.at(&sort.expr, depth + 1)?);
+        let sorted = aggregate.params.order_by.iter().map(|sort| &sort.expr);
+        for expr in aggregate.params.args.iter().chain(sorted) {
+            need = together(need, self.at(expr, depth + 1)?);
         }
         let Some(filter) = aggregate.params.filter.as_deref() else { return Ok(need) };
         if self.is_in(filter)? {
@@ -153,8 +184,9 @@ impl Look<'_> {
         if !is_steady(filter) {
             return Ok(need);
         }
-        let branches = vec![(Box::new(filter.clone()), Box::new(self.branch(need)))];
-        Ok(Need::Some(Expr::Case(Case::new(None, branches, None))))
+        Ok(need.under(self.call, |part| {
+            Expr::Case(Case::new(None, vec![(Box::new(filter.clone()), Box::new(part))], None))
+        }))
     }
 }
 
@@ -173,34 +205,56 @@ mod tests {
         assert_eq!(of(col("other")), Need::No);
     }
 
-    #[test]
-    fn a_branch_asks_for_its_rows_alone() {
-        let case = when(col("m").eq(lit(11)), col("call")).when(col("n"), lit("x")).end().unwrap();
-        let asked = when(col("m").eq(lit(11)), col("call")).when(col("n"), lit(ScalarValue::Utf8(None))).end().unwrap();
-        assert_eq!(of(case), Need::Some(asked));
+    fn null() -> Expr {
+        lit(ScalarValue::Utf8(None))
     }
 
     #[test]
-    fn a_call_in_a_condition_or_in_every_branch_is_needed_for_all_rows() {
+    fn a_branch_asks_for_its_rows_alone() {
+        let case = when(col("m").eq(lit(11)), col("call")).when(col("n"), lit("x")).end().unwrap();
+        let asked = when(col("m").eq(lit(11)), col("call")).when(col("n"), null()).end().unwrap();
+        assert_eq!(of(case), Need::Some(vec![asked]));
+    }
+
+    #[test]
+    fn a_call_in_the_first_condition_or_in_every_branch_is_needed_for_all_rows() {
         assert_eq!(of(when(col("call").eq(lit("1")), col("call")).end().unwrap()), Need::All);
         assert_eq!(of(when(col("a"), col("call")).otherwise(col("call")).unwrap()), Need::All);
     }
 
     #[test]
-    fn and_and_or_ask_where_the_other_side_leaves_it_open() {
-        let null = || lit(ScalarValue::Utf8(None));
-        let or = when(col("a"), null()).otherwise(col("call")).unwrap();
-        assert_eq!(of(col("a").or(col("call").is_null())), Need::Some(or));
-        let and = when(Expr::Not(Box::new(col("a"))), null()).otherwise(col("call")).unwrap();
-        assert_eq!(of(col("call").is_null().and(col("a"))), Need::Some(and));
+    fn a_call_in_a_later_condition_is_needed_for_the_rows_that_come_to_it() {
+        let case =
+            when(col("a"), lit("x")).when(col("call").is_null(), lit("y")).when(col("b"), lit("z")).end().unwrap();
+        let asked = when(col("a"), null()).otherwise(col("call")).unwrap();
+        assert_eq!(of(case), Need::Some(vec![asked]));
     }
 
     #[test]
-    fn two_uses_with_unlike_conditions_ask_for_all_rows() {
+    fn and_and_or_ask_where_the_other_side_leaves_it_open() {
+        let or = when(col("a"), null()).otherwise(col("call")).unwrap();
+        assert_eq!(of(col("a").or(col("call").is_null())), Need::Some(vec![or]));
+        let and = when(Expr::Not(Box::new(col("a"))), null()).otherwise(col("call")).unwrap();
+        assert_eq!(of(col("call").is_null().and(col("a"))), Need::Some(vec![and]));
+    }
+
+    #[test]
+    fn uses_with_unlike_conditions_ask_for_the_rows_of_each() {
         let one = when(col("a"), col("call")).end().unwrap();
         let two = when(col("b"), col("call")).end().unwrap();
-        let null = ScalarValue::Utf8(None);
-        assert_eq!(need(&[one.clone(), two], &col("call"), &null).unwrap(), Need::All);
-        assert_eq!(need(&[one.clone(), one.clone()], &col("call"), &null).unwrap(), Need::Some(one));
+        let of = |exprs: &[Expr]| need(exprs, &col("call"), &ScalarValue::Utf8(None)).unwrap();
+        assert_eq!(of(&[one.clone(), two.clone(), one.clone()]), Need::Some(vec![one.clone(), two]));
+        assert_eq!(of(&[one, col("call")]), Need::All);
+    }
+
+    #[test]
+    fn a_branch_with_two_conditions_asks_in_two_layers() {
+        let inner = |c: &str| when(col(c), col("call")).end().unwrap();
+        let both =
+            Expr::BinaryExpr(BinaryExpr::new(Box::new(inner("a")), Operator::StringConcat, Box::new(inner("b"))));
+        let case = when(col("m"), both).otherwise(col("call")).unwrap();
+        let first = when(col("m"), inner("a")).otherwise(col("call")).unwrap();
+        let second = when(col("m"), inner("b")).end().unwrap();
+        assert_eq!(of(case), Need::Some(vec![first, second]));
     }
 }

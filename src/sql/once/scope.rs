@@ -27,7 +27,7 @@ pub(super) struct Scored {
     pub call: Expr,
     pub column: Column,
     /// What the column was made by, written out likewise, when it has answers of some rows only.
-    pub partly: Option<Expr>,
+    pub partly: Option<Vec<Expr>>,
 }
 
 /// See the module.

@@ -353,6 +353,7 @@ mod tests {
             "# Model card: hs@7",
             "## Data",
             "## Further examples",
+            "## Decisions of people",
             "## Split",
             "## Architecture",
             "## Settings of the fit",
