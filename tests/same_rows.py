@@ -13,10 +13,12 @@ import json
 import sys
 
 import duckdb
+import pyarrow
 import pyarrow.parquet as pq
 
 original, form, file = sys.argv[1:4]
-wanted = pq.read_table(original).to_pylist()
+table = pq.read_table(original)
+wanted = table.to_pylist()
 
 
 def plain(value):
@@ -44,8 +46,9 @@ if form == "csv":
     with open(file, newline="", encoding="utf-8") as opened:
         found = list(csv.DictReader(opened))
     # A list has no form of its own in CSV.
-    wanted = [{key: csv_text(value) for key, value in row.items() if not isinstance(value, (list, dict))} for row in wanted]
-    found = [{key: row[key] for key in wanted[0]} for row in found]
+    flat = [field.name for field in table.schema if not pyarrow.types.is_nested(field.type)]
+    wanted = [{key: csv_text(row[key]) for key in flat} for row in wanted]
+    found = [{key: row[key] for key in flat} for row in found]
     same = lambda a, b: a == b or (a and b and a.replace(".", "").replace("-", "").isdigit() and float(a) == float(b))
 else:
     if form == "json":
@@ -65,5 +68,5 @@ for number, (a, b) in enumerate(zip(found, wanted)):
         differences.append(f"row {number}: columns {list(a)} in place of {list(b)}")
     differences.extend(f"row {number}, {key}: {a[key]!r} in place of {b[key]!r}" for key in b if not same(a.get(key), b[key]))
 reader = {"csv": "read_csv", "json": "read_json", "ndjson": "read_json", "parquet": "read_parquet"}[form]
-counted = duckdb.sql(f"SELECT count(*), sum(id)::BIGINT FROM {reader}('{file}')").fetchone()
+counted = duckdb.sql(f"SELECT count(*), sum(id)::BIGINT FROM {reader}('{file}')").fetchall()[0]
 print(json.dumps({"rows": len(found), "differences": differences[:5], "duckdb": list(counted)}))

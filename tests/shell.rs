@@ -105,7 +105,7 @@ fn a_large_answer_is_written_while_it_comes() {
         }
         assert!(child.wait().unwrap().success(), "{form}");
         // The rows themselves are some 130 MB as text, and more as columns of text.
-        assert!(peak > 0 && peak < 350_000, "{form}: {peak} kB");
+        assert!(peak > 0 && peak < 200_000, "{form}: {peak} kB");
         println!("{form}: {peak} kB");
     }
 }
@@ -122,7 +122,7 @@ fn scripts_run_in_the_order_given_and_the_first_mistake_ends_them() {
     let seen = asked(&lake, &["-c", "SELECT 1 AS n; SELECT 10 AS n", "-f", &file, "-c", "SELECT 4 AS n"]);
     assert_eq!(seen, [json!({"n": 1}), json!({"n": 10}), json!({"n": 2}), json!({"t": ";", "n": 3}), json!({"n": 4})]);
 
-    std::fs::write(&file, "SELECT 1 AS n;\n\nSELECT 2 AS n; SELECT 1 +\n   FROM;\nSELECT 3 AS n;\n").unwrap();
+    std::fs::write(&file, "SELECT 1 AS n;\n\nSELECT 2 AS n; SELECT 1\n   SELECT;\nSELECT 3 AS n;\n").unwrap();
     let ended = run(&["sql", "--lake", &lake, "--format", "ndjson", "-f", &file]);
     assert_eq!((ended.code, ended.out.as_str()), (2, "{\"n\":1}\n{\"n\":2}\n"), "{}", ended.err);
     assert!(ended.err.contains("two.sql, statement 3, line 3") && ended.err.contains("Line: 4"), "{}", ended.err);

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use datafusion::common::Result as DfResult;
 use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::parser::ParserError;
 use futures::StreamExt;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
@@ -218,11 +220,23 @@ impl View {
 
 /// The one statement that a text holds.
 pub(super) fn parse(sql: &str) -> Result<Statement> {
-    let mut statements = DFParser::parse_sql(sql).map_err(|e| Error::Usage(Error::from(e).to_string()))?;
+    let mut statements = DFParser::parse_sql(sql).map_err(|e| Error::Usage(mistake(e)))?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(statement),
         (None, _) => Err(Error::Usage("there is no statement".into())),
         _ => Err(Error::Usage("a single SQL statement is needed here; give several with -c or -f".into())),
+    }
+}
+
+/// The parser's words alone.
+fn mistake(e: DataFusionError) -> String {
+    match e {
+        DataFusionError::SQL(e, _) => match *e {
+            ParserError::ParserError(said) | ParserError::TokenizerError(said) => said,
+            ParserError::RecursionLimitExceeded => "the statement is nested too deeply".into(),
+        },
+        DataFusionError::Diagnostic(_, inner) => mistake(*inner),
+        e => Error::from(e).to_string(),
     }
 }
 
