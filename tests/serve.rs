@@ -125,7 +125,7 @@ fn psycopg_gets_values_parameters_transactions_cursors_and_errors_as_from_postgr
         "SET datafusion.execution.batch_size = 1": "42501", "SELECT * FROM 'file.parquet'": "42501",
         "SELECT * FROM \"/etc/passwd\"": "42P01", "SELECT hs6, count(*) FROM predictions": "42803",
         "EXECUTE nothing": "0A000", "FETCH 1 FROM nothing": "34000",
-        "SELECT 1; SELECT nocolumn FROM predictions; SELECT 2": "42703", "position": "15", "after": 1
+        "SELECT 1; SELECT nocolumn FROM predictions; SELECT 2": "42703", "position": "12", "after": 1
     });
     assert_eq!(got["errors"], states);
     let settings = json!({"application": "the tests", "timeout": "7s", "told": "other", "zone": "Europe/Berlin",

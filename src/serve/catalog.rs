@@ -133,6 +133,7 @@ fn own_functions(user: &str, session: i32) -> Vec<ScalarUDF> {
         ("session_user", text(user)),
         ("pg_get_userbyid", text(user)),
         ("pg_backend_pid", ScalarValue::Int32(Some(session))),
+        ("pg_my_temp_schema", ScalarValue::Int32(Some(0))),
         ("pg_is_in_recovery", no.clone()),
         ("pg_is_other_temp_schema", no),
         ("pg_function_is_visible", yes.clone()),

@@ -75,8 +75,8 @@ impl Portal {
     }
 
     /// A cursor of a planned query.
-    pub fn cursor(wording: &Wording, command: Command, planned: Planned, hold: bool) -> Portal {
-        let what = Some((wording.clone(), command));
+    pub fn cursor(wording: &Wording, query: Command, planned: Planned, hold: bool) -> Portal {
+        let what = Some((wording.clone(), query));
         let prepared = Prepared { what, types: Vec::new(), planned: Some(Arc::new(planned)) };
         Portal {
             prepared: Arc::new(prepared),

@@ -218,18 +218,14 @@ fn of_query(e: &DataFusionError) -> Fault {
         D::SQL(inner, _) => of_parser(inner),
         D::SchemaError(inner, _) => of_schema(inner),
         D::NotImplemented(message) => Fault::new(state::NOT_SUPPORTED, message),
-        D::ResourcesExhausted(message) if message.contains("disk") => {
-            Fault::new(state::DISK_FULL, "the statement needs more room on disk than its role has")
-        }
+        D::ResourcesExhausted(message) if message.contains(DISK) => of_io(message),
         D::ResourcesExhausted(_) => {
             Fault::new(state::OUT_OF_MEMORY, "the statement needs more memory than its role has")
                 .hint("Read fewer rows or columns at once, or ask for a larger limit.")
         }
         D::Plan(message) => Fault::new(of_plan(message), message),
-        D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => {
-            tracing::warn!(error = %e.strip_backtrace(), "a statement met trouble of the store");
-            Fault::new(state::IO, "a file of the lake could not be read; the log of the server says why")
-        }
+        D::IoError(inner) => of_io(&inner.to_string()),
+        D::ObjectStore(_) | D::ParquetError(_) => of_io(&e.strip_backtrace()),
         D::Execution(message) if message.contains("overflow") => Fault::new(state::OUT_OF_RANGE, brief(message)),
         D::Execution(message) => Fault::new(state::DATA_EXCEPTION, brief(message)),
         e => {
@@ -237,6 +233,18 @@ fn of_query(e: &DataFusionError) -> Fault {
             Fault::new(state::DEFECT, "a defect of the server; its log says more")
         }
     }
+}
+
+/// What the engine says, in several kinds of error, when a statement has put aside on disk what it may.
+const DISK: &str = "used disk space";
+
+fn of_io(message: &str) -> Fault {
+    if message.contains(DISK) {
+        return Fault::new(state::DISK_FULL, "the statement needs more room on disk than its role has")
+            .hint("Read fewer rows or columns at once, or ask for a larger limit.");
+    }
+    tracing::warn!(error = message, "a statement met trouble of the store");
+    Fault::new(state::IO, "a file could not be read or written; the log of the server says why")
 }
 
 /// Messages of functions quote values at times, after a colon or in quotes.
@@ -267,6 +275,8 @@ fn of_boxed(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Fault {
 
 fn of_arrow(e: &ArrowError) -> Fault {
     let (state, what) = match e {
+        ArrowError::IoError(message, _) => return of_io(message),
+        ArrowError::MemoryError(_) => (state::OUT_OF_MEMORY, "a batch of values is too large"),
         ArrowError::DivideByZero => (state::DIVISION_BY_ZERO, "division by zero; use nullif"),
         ArrowError::ArithmeticOverflow(_) => (state::OUT_OF_RANGE, "an arithmetic overflow"),
         ArrowError::CastError(_) | ArrowError::ParseError(_) => {
@@ -352,6 +362,11 @@ mod tests {
         assert_eq!(state(DataFusionError::ResourcesExhausted("Failed to allocate".into())), "53200");
         let zero = DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None);
         assert_eq!(state(zero.context("while computing")), "22012");
+        // How the engine says that a sort may put no more aside, through the writer of its files.
+        let full =
+            std::io::Error::other("The used disk space during the spilling process has exceeded the allowable limit");
+        let full = ArrowError::from(full);
+        assert_eq!(state(DataFusionError::ArrowError(Box::new(full), None)), "53100");
         assert_eq!(state(Fault::canceled("statement timeout").into()), "57014");
         assert_eq!(Fault::from(ParserError::RecursionLimitExceeded).state, "54001");
         // The same, when the room below has turned it into one of ours.

@@ -1,14 +1,13 @@
 //! The lake as the server sees it: one set of tables and models for all connections, looked at again between statements.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionStateBuilder;
-use std::sync::Arc;
 
-use super::bounds::{CountWindows, held_functions};
+use super::bounds::{HeldLiterals, Steps, held_functions};
 use super::catalog::Catalog;
 use super::fault::Answer;
 use crate::error::Result;
@@ -59,10 +58,16 @@ impl Lake {
         for function in held_functions(context.state().scalar_functions().values()) {
             context.register_udf(function);
         }
-        let counted = SessionStateBuilder::new_from_existing(context.state())
-            .with_physical_optimizer_rule(Arc::new(CountWindows))
+        let state = context.state();
+        let mut planners = FunctionRegistry::expr_planners(&state);
+        if let Some(literals) = HeldLiterals::of(state.scalar_functions()) {
+            planners.insert(0, Arc::new(literals));
+        }
+        let held = SessionStateBuilder::new_from_existing(state)
+            .with_expr_planners(planners)
+            .with_physical_optimizer_rule(Arc::new(Steps))
             .build();
-        *context.state_ref().write() = counted;
+        *context.state_ref().write() = held;
         Ok(session)
     }
 

@@ -37,6 +37,7 @@ mod simple;
 mod tls;
 mod users;
 mod watched;
+mod ways;
 mod wire;
 mod wording;
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_postgres::pgwire::api::Type;
 use datafusion_postgres::pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage as Backend;
@@ -55,17 +56,14 @@ impl Session {
                     return Err(Fault::new(state::NO_SUCH_STATEMENT, fault).into());
                 }
             }
-            Command::Declare { name, hold, .. } => self.declare(meter, command, name, *hold).await?,
+            Command::Declare { name, hold, query } => self.declare(meter, name, *hold, query).await?,
             Command::Fetch { name, rows } => return self.fetch(meter, name, *rows, describe).await,
             Command::CloseCursor(None) => self.portals.retain(|name, _| name.is_empty()),
             Command::CloseCursor(Some(name)) => {
                 self.portals.remove(name).ok_or_else(|| no_cursor(name))?;
             }
             Command::Begin | Command::Savepoint | Command::Release | Command::SetNothing | Command::DiscardNothing => {}
-            Command::CopyOut { .. } => {
-                let fault = Fault::new(state::NOT_SUPPORTED, "COPY is not offered as a prepared statement");
-                return Err(fault.hint("Send it as a simple query.").into());
-            }
+            Command::CopyOut { query, form } => return self.copy_out(meter, query.as_ref().clone(), form).await,
             Command::Query(_) => return Err(Fault::new(state::DEFECT, "a query came as a command").into()),
         }
         Ok(command.tag().to_owned())
@@ -141,20 +139,21 @@ impl Session {
         })
     }
 
-    async fn declare(&mut self, meter: &mut Meter, command: &Command, name: &str, hold: bool) -> Result<(), End> {
+    async fn declare(&mut self, meter: &mut Meter, name: &str, hold: bool, query: &Statement) -> Result<(), End> {
         if self.status == TransactionStatus::Idle && !hold {
             return Err(Fault::new("25P01", "DECLARE CURSOR can only be used in transaction blocks").into());
         }
         if self.portals.contains_key(name) {
             return Err(Fault::new(state::CURSOR_EXISTS, format!("cursor \"{name}\" already exists")).into());
         }
-        let planned = self.plan(meter, command, &[]).await?;
+        let query = Command::Query(Box::new(query.clone()));
+        let planned = self.plan(meter, &query, &[]).await?;
         let planned = planned.ok_or_else(|| Fault::new(state::DEFECT, "a cursor without a query"))?;
         if !planned.parameters.is_empty() {
             return Err(Fault::new(state::NOT_SUPPORTED, "parameters in a cursor are not offered").into());
         }
         let wording = meter.wording().cloned().ok_or_else(|| Fault::new(state::DEFECT, "a cursor without a text"))?;
-        self.portals.insert(name.to_owned(), Portal::cursor(&wording, command.clone(), planned, hold));
+        self.portals.insert(name.to_owned(), Portal::cursor(&wording, query, planned, hold));
         Ok(())
     }
 

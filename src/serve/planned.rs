@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{self, Statement, Visit, Visitor};
@@ -131,19 +132,11 @@ fn no_predictions(what: &str, role: Role) -> Fault {
 fn parameters(plan: &LogicalPlan, types: &[Option<Type>]) -> Answer<(Vec<Type>, HashSet<usize>)> {
     let mut found: BTreeMap<usize, Option<DataType>> = BTreeMap::new();
     let mut counts = HashSet::new();
-    let mut note = |expr: &Expr, counting: bool| {
+    let mut note = |expr: &Expr, shown: Option<DataType>| {
         if let Expr::Placeholder(parameter) = expr {
-            let number = parameter.id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok());
-            let Some(number) = number.filter(|number| (1..=MOST_PARAMETERS).contains(number)) else {
-                return Err(Fault::new(state::SYNTAX, "parameters are called $1, $2, and so on"));
-            };
-            let known = found.entry(number - 1).or_default();
+            let known = found.entry(number_of(&parameter.id)?).or_default();
             if known.is_none() {
-                *known = parameter.field.as_ref().map(|field| field.data_type().clone());
-            }
-            if counting {
-                *known = Some(DataType::Int64);
-                counts.insert(number - 1);
+                *known = shown.or_else(|| parameter.field.as_ref().map(|field| field.data_type().clone()));
             }
         }
         Ok(())
@@ -151,12 +144,24 @@ fn parameters(plan: &LogicalPlan, types: &[Option<Type>]) -> Answer<(Vec<Type>, 
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Limit(limit) = node {
             for count in limit.skip.iter().chain(&limit.fetch) {
-                note(count, true)?;
+                note(count, Some(DataType::Int64))?;
+                if let Expr::Placeholder(parameter) = count.as_ref() {
+                    counts.extend(number_of(&parameter.id).ok());
+                }
             }
         }
+        let inputs = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                note(expr, false)?;
+                // x = ANY($1)
+                if let Expr::ScalarFunction(call) = expr
+                    && call.func.name() == "array_has"
+                    && let [list @ Expr::Placeholder(_), one] = &call.args[..]
+                    && let Ok(of) = one.get_type(&inputs)
+                {
+                    note(list, Some(DataType::new_list(of, true)))?;
+                }
+                note(expr, None)?;
                 Ok(TreeNodeRecursion::Continue)
             })
         })
@@ -171,6 +176,13 @@ fn parameters(plan: &LogicalPlan, types: &[Option<Type>]) -> Answer<(Vec<Type>, 
         },
     };
     Ok(((0..most).map(told).collect::<Answer<_>>()?, counts))
+}
+
+/// From zero.
+fn number_of(id: &str) -> Answer<usize> {
+    let number = id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok());
+    let number = number.filter(|number| (1..=MOST_PARAMETERS).contains(number));
+    number.map(|number| number - 1).ok_or_else(|| Fault::new(state::SYNTAX, "parameters are called $1, $2, and so on"))
 }
 
 /// The rows of a plan when its parameters have the types that they will have.

@@ -58,7 +58,6 @@ impl Session {
                 self.query(meter, *statement).await?;
                 Ok(format!("SELECT {}", meter.rows))
             }
-            Command::CopyOut { query, form } => self.copy_out(meter, *query, &form).await,
             command => self.command(meter, &command, true).await,
         }
     }

@@ -210,7 +210,7 @@ fn begins_anew(keyword: Keyword) -> bool {
 impl Wording {
     /// What a log may show of it, and the digest of that. `names` are kept where the statement became a plan.
     pub fn shape(&self, names: bool) -> (String, String) {
-        let mut shape = Shape { text: String::new(), literals: 0, names, run: Run::No };
+        let mut shape = Shape { text: String::new(), literals: 0, names, run: Run::No, call: false };
         for token in &self.tokens {
             shape.add(token);
         }
@@ -238,6 +238,8 @@ struct Shape {
     literals: usize,
     names: bool,
     run: Run,
+    /// Whether a bracket now would be that of a call.
+    call: bool,
 }
 
 impl Shape {
@@ -269,8 +271,9 @@ impl Shape {
         self.run = Run::No;
         match token {
             Token::Word(word) => {
-                let word = self.word(word);
-                self.push(&word);
+                let text = self.word(word);
+                self.push(&text);
+                self.call = word.quote_style.is_some() || !is_grammar(word.keyword);
             }
             token => self.push(&token.to_string()),
         }
@@ -280,7 +283,7 @@ impl Shape {
     fn word(&self, word: &Word) -> String {
         let plain = word.value.len() <= 63 && word.value.chars().all(|c| c.is_alphanumeric() || c == '_');
         match word.quote_style {
-            None if word.keyword != Keyword::NoKeyword => word.value.to_uppercase(),
+            None if is_grammar(word.keyword) => word.value.to_uppercase(),
             _ if !self.names => "_".into(),
             None if plain => word.value.to_lowercase(),
             Some(_) if plain => format!("\"{}\"", word.value),
@@ -289,12 +292,76 @@ impl Shape {
     }
 
     fn push(&mut self, text: &str) {
-        let tight = matches!(text, "," | ")" | "]" | "." | "::" | "[") || self.text.ends_with(['(', '[', '.', ':']);
-        if !tight && !self.text.is_empty() {
+        let call = std::mem::take(&mut self.call);
+        let tight = matches!(text, "," | ")" | "]" | "." | "::" | "[") || (call && text == "(");
+        if !tight && !self.text.is_empty() && !self.text.ends_with(['(', '[', '.', ':']) {
             self.text.push(' ');
         }
         self.text.push_str(text);
     }
+}
+
+/// Words of the language that are no name; others, which are words of the language somewhere, may be anything.
+fn is_grammar(keyword: Keyword) -> bool {
+    use Keyword as K;
+    links(keyword)
+        || begins_anew(keyword)
+        || matches!(
+            keyword,
+            K::BY
+                | K::RECURSIVE
+                | K::OVER
+                | K::PARTITION
+                | K::NULL
+                | K::WHEN
+                | K::THEN
+                | K::ELSE
+                | K::END
+                | K::AS
+                | K::JOIN
+                | K::LEFT
+                | K::RIGHT
+                | K::FULL
+                | K::INNER
+                | K::OUTER
+                | K::CROSS
+                | K::UNION
+                | K::INTERSECT
+                | K::EXCEPT
+                | K::ALL
+                | K::ANY
+                | K::EXISTS
+                | K::DISTINCT
+                | K::CAST
+                | K::TRUE
+                | K::FALSE
+                | K::ASC
+                | K::DESC
+                | K::SET
+                | K::SHOW
+                | K::EXPLAIN
+                | K::ANALYZE
+                | K::COPY
+                | K::TO
+                | K::INSERT
+                | K::INTO
+                | K::UPDATE
+                | K::DELETE
+                | K::CREATE
+                | K::DROP
+                | K::ALTER
+                | K::TRUNCATE
+                | K::TABLE
+                | K::VIEW
+                | K::DECLARE
+                | K::CURSOR
+                | K::FOR
+                | K::FETCH
+                | K::CLOSE
+                | K::BEGIN
+                | K::COMMIT
+                | K::ROLLBACK
+        )
 }
 
 fn is_literal(token: &Token) -> bool {
@@ -343,7 +410,7 @@ mod tests {
         let found = statements(" SELECT 'a;b' ;; -- no; more\n SELECT 2; ", &limits()).unwrap();
         let texts: Vec<&str> = found.iter().map(|wording| wording.sql.as_str()).collect();
         assert_eq!(texts, ["SELECT 'a;b'", "SELECT 2"]);
-        assert_eq!(found[1].before, 31);
+        assert_eq!(found[1].before, 30);
         assert!(statements(" ; ;", &limits()).unwrap().is_empty());
         let unclosed = statements("SELECT\n 'red cotton", &limits()).unwrap_err();
         assert_eq!((unclosed.state, unclosed.position), ("42601", Some(9)));

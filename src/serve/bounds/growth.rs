@@ -1,6 +1,7 @@
 //! Functions whose answer can be much larger than what they are given, held to a size before they begin.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, AsArray};
@@ -9,17 +10,21 @@ use arrow::compute::kernels::concat_elements::concat_elements_utf8;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Documentation, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, StructFieldMapping, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
 use super::size::{bytes, numbers, texts};
+use super::{MOST_FIELDS, fits_type, too_wide};
 use crate::serve::fault::{Fault, state};
 
 /// What one call may build for a batch of rows.
 const MOST_BYTES: usize = 64 << 20;
+/// What one call may build of constants: that becomes a part of the plan, which is copied many times.
+const MOST_CONSTANT_BYTES: usize = 1 << 20;
 
 /// How the size of an answer follows from the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +51,7 @@ enum Grows {
     Format,
 }
 
-const GROWING: [(&str, Grows); 23] = [
+const GROWING: [(&str, Grows); 25] = [
     ("repeat", Grows::Repeat),
     ("array_repeat", Grows::Repeat),
     ("lpad", Grows::Pad),
@@ -64,6 +69,8 @@ const GROWING: [(&str, Grows); 23] = [
     ("arrays_zip", Grows::Sum),
     ("array_union", Grows::Sum),
     ("map", Grows::Sum),
+    ("struct", Grows::Sum),
+    ("named_struct", Grows::Sum),
     ("range", Grows::Sequence),
     ("generate_series", Grows::Sequence),
     ("encode", Grows::Double),
@@ -120,7 +127,20 @@ impl ScalarUDFImpl for Held {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        self.inner.return_field_from_args(args)
+        // A struct of structs doubles with every level, and so does all that is done with its type.
+        let mut left = MOST_FIELDS;
+        match args.arg_fields.iter().all(|field| fits_type(field.data_type(), &mut left)) {
+            true => self.inner.return_field_from_args(args),
+            false => Err(too_wide()),
+        }
+    }
+
+    fn struct_field_mapping(&self, literals: &[Option<ScalarValue>]) -> Option<StructFieldMapping> {
+        self.inner.struct_field_mapping(literals)
+    }
+
+    fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
+        self.inner.placement(args)
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -132,20 +152,26 @@ impl ScalarUDFImpl for Held {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let built = self.grows.bytes(&args.args, args.number_rows.max(1));
-        if built > MOST_BYTES {
-            return Err(too_large(self.name()));
-        }
+        self.grows.check(self.name(), &args)?;
         self.inner.invoke_with_args(args)
     }
 }
 
-fn too_large(name: &str) -> datafusion::error::DataFusionError {
-    let fault = Fault::new(state::LIMIT_EXCEEDED, format!("{name} would build more than {MOST_BYTES} bytes at once"));
-    fault.hint("Shorten what it is given, or ask for fewer rows.").into()
-}
-
 impl Grows {
+    /// Refuses a call that would build too much.
+    fn check(self, name: &str, args: &ScalarFunctionArgs) -> Result<()> {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let (rows, most) = match constant {
+            true => (1, MOST_CONSTANT_BYTES),
+            false => (args.number_rows, MOST_BYTES),
+        };
+        if self.bytes(&args.args, rows) <= most {
+            return Ok(());
+        }
+        let fault = Fault::new(state::LIMIT_EXCEEDED, format!("{name} would build more than {most} bytes at once"));
+        Err(fault.hint("Shorten what it is given, or ask for fewer rows.").into())
+    }
+
     /// Bytes that a call would build for so many rows, never less than it does.
     fn bytes(self, args: &[ColumnarValue], rows: usize) -> usize {
         let of = |arg: usize| args.get(arg).map_or_else(|| vec![0; rows], |value| bytes(value, rows));
@@ -250,6 +276,28 @@ fn steps(value: &ColumnarValue, rows: usize) -> Vec<i128> {
     }
 }
 
+/// Plans literals of structs with functions that are held, for types are checked while they are made.
+#[derive(Debug)]
+pub(in crate::serve) struct HeldLiterals {
+    positional: Arc<ScalarUDF>,
+    named: Arc<ScalarUDF>,
+}
+
+impl HeldLiterals {
+    /// With the functions of a session; `None` where it lacks them.
+    pub fn of(functions: &HashMap<String, Arc<ScalarUDF>>) -> Option<HeldLiterals> {
+        let (positional, named) = (functions.get("struct")?, functions.get("named_struct")?);
+        Some(HeldLiterals { positional: Arc::clone(positional), named: Arc::clone(named) })
+    }
+}
+
+impl ExprPlanner for HeldLiterals {
+    fn plan_struct_literal(&self, args: Vec<Expr>, is_named: bool) -> Result<PlannerResult<Vec<Expr>>> {
+        let function = if is_named { &self.named } else { &self.positional };
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))))
+    }
+}
+
 /// `left || right` as a function that counts.
 pub(super) fn joined(left: Expr, right: Expr) -> Expr {
     static JOINED: OnceLock<Arc<ScalarUDF>> = OnceLock::new();
@@ -287,9 +335,7 @@ impl ScalarUDFImpl for Joined {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if Grows::Sum.bytes(&args.args, args.number_rows.max(1)) > MOST_BYTES {
-            return Err(too_large("||"));
-        }
+        Grows::Sum.check("||", &args)?;
         let scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if scalar { 1 } else { args.number_rows };
         let texts: Vec<ArrayRef> =
@@ -343,8 +389,11 @@ mod tests {
             "SELECT array_length(generate_series(DATE '2000-01-01', DATE '9999-01-01', INTERVAL '1 second'))",
             "SELECT array_length(array_repeat('x', 1000000000))",
             "SELECT array_length(array_resize([1], 1000000000, 2))",
-            "WITH a AS (SELECT repeat('x', 60000000) s) SELECT length(s || s || s) FROM a",
-            "WITH a AS (SELECT repeat('x', 60000000) s) SELECT length(concat(s, s)) FROM a",
+            "SELECT length(repeat('x', 2000000))",
+            "WITH a AS (SELECT repeat('x', 1000 * value) s FROM generate_series(1, 300) t(value)) \
+             SELECT sum(length(s || s)) FROM a",
+            "WITH a AS (SELECT repeat('x', 1000 * value) s FROM generate_series(1, 300) t(value)) \
+             SELECT sum(length(concat(s, s))) FROM a",
             "SELECT sum(length(repeat('x', value))) FROM generate_series(1, 100000)",
         ] {
             assert_eq!(ends(sql).await, Err("54000"), "{sql}");

@@ -5,8 +5,8 @@
 
 mod growth;
 mod size;
+mod steps;
 mod tree;
-mod windows;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
@@ -20,9 +20,9 @@ use arrow::datatypes::{DataType, Fields};
 use super::fault::{Answer, Fault, state};
 use super::roles::RoleLimits;
 
-pub(super) use growth::{held, held_functions};
+pub(super) use growth::{HeldLiterals, held, held_functions};
+pub(super) use steps::Steps;
 pub(super) use tree::check_tree;
-pub(super) use windows::CountWindows;
 
 /// Columns of a row, those inside of structs counted.
 const MOST_FIELDS: usize = 4_000;
@@ -66,11 +66,14 @@ pub(super) fn hold(plan: LogicalPlan, limits: &RoleLimits) -> Answer<LogicalPlan
 }
 
 fn check_width(node: &LogicalPlan) -> Result<(), DataFusionError> {
-    let mut left = MOST_FIELDS;
-    match fits(node.schema().fields(), &mut left) {
+    match fits(node.schema().fields(), &mut { MOST_FIELDS }) {
         true => Ok(()),
-        false => Err(Fault::new(state::TOO_COMPLEX, format!("a row has more than {MOST_FIELDS} fields")).into()),
+        false => Err(too_wide()),
     }
+}
+
+fn too_wide() -> DataFusionError {
+    Fault::new(state::TOO_COMPLEX, format!("a row has more than {MOST_FIELDS} fields, those in structs counted")).into()
 }
 
 /// Counts no further than there is room, for a struct of structs can have more fields than could ever be counted.

@@ -1,0 +1,86 @@
+//! What clients of PostgreSQL write and the engine reads otherwise: put into its words before a statement is planned.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Ident, Statement, Value, VisitMut, VisitorMut,
+};
+
+/// Columns of `pg_type` that name a function; PostgreSQL compares them with 0 for none, where the tables here say `-`.
+const OF_FUNCTIONS: [&str; 8] =
+    ["typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze", "typsubscript"];
+
+/// Puts a statement into the engine's words.
+pub(super) fn translate(statement: &mut Statement) {
+    let ControlFlow::<()>::Continue(()) = statement.visit(&mut Translate) else { return };
+}
+
+struct Translate;
+
+impl VisitorMut for Translate {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            // (hs_predict(t)).hs6
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                for access in access_chain {
+                    if let AccessExpr::Dot(Expr::Identifier(field)) = access {
+                        *access = AccessExpr::Dot(text(name_of(field)));
+                    }
+                }
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right }
+                if is_of_function(left) && is_zero(right) =>
+            {
+                **right = text("-".into());
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn text(text: String) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text).with_empty_span())
+}
+
+fn name_of(name: &Ident) -> String {
+    match name.quote_style {
+        None => name.value.to_lowercase(),
+        Some(_) => name.value.clone(),
+    }
+}
+
+fn is_of_function(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
+    };
+    name.is_some_and(|name| OF_FUNCTIONS.contains(&name_of(name).as_str()))
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number == "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    #[test]
+    fn fields_of_records_and_functions_without_a_number_are_read_as_they_are_meant() {
+        for (sql, said) in [
+            ("SELECT (hs_predict(t)).HS6 FROM l", "SELECT (hs_predict(t)).'hs6' FROM l"),
+            ("SELECT 1 FROM pg_type WHERE typreceive <> 0", "SELECT 1 FROM pg_type WHERE typreceive <> '-'"),
+            ("SELECT 1 FROM pg_type t WHERE t.oid <> 0", "SELECT 1 FROM pg_type t WHERE t.oid <> 0"),
+        ] {
+            let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+            translate(&mut parsed[0]);
+            assert_eq!(parsed[0].to_string(), said);
+        }
+    }
+}
