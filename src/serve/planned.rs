@@ -139,7 +139,7 @@ fn parameters(plan: &LogicalPlan, types: &[Option<Type>]) -> Answer<(Vec<Type>, 
                 *known = shown.or_else(|| parameter.field.as_ref().map(|field| field.data_type().clone()));
             }
         }
-        Ok(())
+        Ok::<_, datafusion::error::DataFusionError>(())
     };
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Limit(limit) = node {
