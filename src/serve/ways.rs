@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, Statement, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, Ident, SetExpr, Statement, Value, VisitMut, VisitorMut,
 };
 
 /// Columns of `pg_type` that name a function; PostgreSQL compares them with 0 for none, where the tables here say `-`.
@@ -30,10 +30,12 @@ impl VisitorMut for Translate {
                     }
                 }
             }
-            Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right }
-                if is_of_function(left) && is_zero(right) =>
-            {
-                **right = text("-".into());
+            Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } if is_of_function(left) => {
+                if is_zero(right) {
+                    **right = text("-".into());
+                } else if let Some(function) = function_named(right) {
+                    **right = text(function);
+                }
             }
             _ => {}
         }
@@ -65,6 +67,20 @@ fn is_zero(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number == "0"))
 }
 
+/// The function of `'pg_catalog.array_in'::regproc`, which the parser has made a query for its number.
+fn function_named(expr: &Expr) -> Option<String> {
+    let Expr::Subquery(query) = expr else { return None };
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let Some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) = &select.selection else { return None };
+    match (left.as_ref(), right.as_ref()) {
+        (Expr::Identifier(name), Expr::Value(value)) if name.value == "proname" => match &value.value {
+            Value::SingleQuotedString(function) => function.rsplit('.').next().map(str::to_owned),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +92,10 @@ mod tests {
         for (sql, said) in [
             ("SELECT (hs_predict(t)).HS6 FROM l", "SELECT (hs_predict(t)).'hs6' FROM l"),
             ("SELECT 1 FROM pg_type WHERE typreceive <> 0", "SELECT 1 FROM pg_type WHERE typreceive <> '-'"),
+            (
+                "SELECT 1 FROM pg_type t WHERE t.typinput = (SELECT oid FROM pg_proc WHERE proname = 'pg_catalog.array_in')",
+                "SELECT 1 FROM pg_type t WHERE t.typinput = 'array_in'",
+            ),
             ("SELECT 1 FROM pg_type t WHERE t.oid <> 0", "SELECT 1 FROM pg_type t WHERE t.oid <> 0"),
         ] {
             let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
