@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_syntax_error_tells_where_it_is() {
-        let fault = parsed("SELECT 1 + FROM x").unwrap_err();
+        let fault = parsed("SELECT 1 + )").unwrap_err();
         assert_eq!((fault.state, fault.position), ("42601", Some(12)));
     }
 }
