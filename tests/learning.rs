@@ -193,7 +193,13 @@ fn what_a_model_is_measured_on_is_never_learned_from_a_decision() {
     let left_out = |name: &str| counted["left_out"][name].as_u64().unwrap();
     assert_eq!((counted["decisions"].as_u64(), counted["used"].as_u64()), (Some(4), Some(0)));
     assert_eq!((left_out("test"), left_out("kept"), left_out("frozen")), (2, 1, 1), "{counted}");
-    assert_eq!(guarded.metrics()["figures"], without.metrics()["figures"]);
+    // But for what is accepted: the audit sample that is left out of it is drawn by the digest of the version.
+    let figures = |of: &Bundle| -> Value {
+        let mut figures = of.metrics()["figures"].clone();
+        figures.as_object_mut().unwrap().remove("accepted").unwrap();
+        figures
+    };
+    assert_eq!(figures(&guarded), figures(&without));
     let learned = place.train("learned", &with);
     assert!(learned.model() != without.model() && learned.model().len() == 5);
     assert_eq!(learned.metrics()["decisions"]["left_out"]["frozen"], 0);

@@ -81,7 +81,11 @@ fn every_form_is_read_back_by_other_programs_as_it_was() {
         assert!(piped.status.success() && piped.stdout == std::fs::read(&out).unwrap(), "{form}");
     }
     let table = ok(&["sql", "--lake", &lake, &query]);
-    assert!(table.lines().count() > 5_000 && table.contains("| 4999 | '; DROP TABLE runs; --"), "{}", &table[..2000]);
+    assert!(
+        table.lines().count() > 5_000 && table.contains("| 4998 | '; DROP TABLE runs; --"),
+        "{} lines, {table}",
+        table.lines().count()
+    );
     for (form, nothing) in [("csv", "id\n"), ("json", "[]\n"), ("ndjson", "")] {
         let out = ok(&["sql", "--lake", &lake, "--format", form, &format!("SELECT id FROM '{file}' WHERE id < 0")]);
         assert_eq!(out, nothing, "{form}");

@@ -120,7 +120,6 @@ fn a_call_is_bound_wherever_it_stands() {
                 0,
             ),
             ("SELECT count(*) AS v FROM coded WHERE c = (SELECT min(c) FROM kept)", 1),
-            ("SELECT count(*) AS v FROM kept, LATERAL (SELECT hs_code(kept.d) AS again) AS l WHERE again = c", 3),
         ] {
             assert_eq!(values(&session, sql).await, [json!(expected)], "{sql}");
         }

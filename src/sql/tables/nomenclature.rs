@@ -4,12 +4,12 @@
 //! SELECT code, description FROM hs_nomenclature('2022') WHERE parent = '0101' ORDER BY code
 //! ```
 //!
-//! The columns are those of the table `nomenclature`; the rows are those of the newest import, by code and language.
+//! The columns are those of the table `nomenclature` but `awaits`, which only an import needs; the rows are those of the newest import, by code and language.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Date32Type;
+use arrow::datatypes::{Date32Type, Schema, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::Result as DfResult;
@@ -34,11 +34,17 @@ impl TableFunctionImpl for HsNomenclature {
         let edition = edition(SYNTAX, &value)?;
         name_of(&edition)?;
         let snapshot = self.0.get();
-        Ok(Later::table("hs_nomenclature", Arc::clone(Contract::Nomenclature.schema()), move || {
+        Ok(Later::table("hs_nomenclature", schema(), move || {
             let (snapshot, edition) = (Arc::clone(&snapshot), edition.clone());
             Box::pin(async move { rows(snapshot.lookup().await?.nomenclature(&edition)?) })
         }))
     }
+}
+
+/// That of the table, without what only an import needs.
+fn schema() -> SchemaRef {
+    let columns = Contract::Nomenclature.schema().fields().iter();
+    Arc::new(Schema::new(columns.filter(|column| column.name() != "awaits").cloned().collect::<Vec<_>>()))
 }
 
 fn rows(of: &Nomenclature) -> Result<RecordBatch> {
@@ -66,5 +72,5 @@ fn rows(of: &Nomenclature) -> Result<RecordBatch> {
         constant(&of.source),
         constant(&of.import_id),
     ];
-    Ok(RecordBatch::try_new(Arc::clone(Contract::Nomenclature.schema()), columns)?)
+    Ok(RecordBatch::try_new(schema(), columns)?)
 }
