@@ -96,7 +96,8 @@ fn session_on(limits: Limits, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .set_bool("datafusion.execution.parquet.pushdown_filters", true)
         .set_bool("datafusion.execution.parquet.reorder_filters", true);
     // Each sort of a query takes as much before it begins, and a query over views may have dozens.
-    config.options_mut().execution.sort_spill_reservation_bytes = (limits.memory_bytes / 1_024).clamp(256 << 10, 10 << 20);
+    config.options_mut().execution.sort_spill_reservation_bytes =
+        (limits.memory_bytes / 1_024).clamp(256 << 10, 10 << 20);
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
     // A join that gives way can be cancelled.
     let state = state.with_physical_optimizer_rule(Arc::new(giving_way::GivingWay));
