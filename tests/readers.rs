@@ -95,7 +95,6 @@ fn every_run_is_a_version_that_can_still_be_read() {
 }
 
 #[test]
-#[ignore = "open: the driver's look at pg_type is not answered"]
 fn psycopg_and_adbc_bring_the_servers_answers_into_pandas() {
     let lake = invented();
     let served = Served::over(lake, &lab().registry, &[]);

@@ -137,7 +137,7 @@ fn psycopg_gets_values_parameters_transactions_cursors_and_errors_as_from_postgr
 }
 
 #[test]
-#[ignore = "open: the driver's look at pg_type is not answered"]
+#[ignore = "open: the driver finds no tables when it asks which there are"]
 fn the_adbc_driver_reads_arrow_tables_with_copy_and_without() {
     let served = Served::start(&[]);
     let got = served.python("serve_adbc.py", &[]);
