@@ -87,7 +87,7 @@ impl Again {
     /// Looks for what the run read of the lake itself, if it did.
     ///
     /// # Errors
-    /// As [`Past::open`].
+    /// As those of opening the past.
     pub async fn look_back(mut self, lake: &Place, limits: Limits, batch_rows: Option<usize>) -> Result<Again> {
         if self.run.command == "reclassify" {
             let classifier = Arc::clone(&self.champion()?.classifier);
