@@ -38,7 +38,6 @@ fn psql_reads_tables_and_views_and_predicts_as_the_program_does() {
 }
 
 #[test]
-#[ignore = "open: a command of psql is not answered"]
 fn psql_describes_what_there_is() {
     let served = Served::start(&[]);
     let Some(tables) = served.psql("rita", &["-c", "\\dt"]) else { return };
@@ -78,7 +77,6 @@ fn rows_go_out_by_copy_and_nothing_comes_in_or_reaches_a_file() {
 }
 
 #[test]
-#[ignore = "open: SQLSTATEs of some errors are not those of PostgreSQL"]
 fn psycopg_gets_values_parameters_transactions_cursors_and_errors_as_from_postgresql() {
     let served = Served::start(&[]);
     let got = served.python("serve_psycopg.py", &[]);
@@ -153,7 +151,6 @@ fn the_adbc_driver_reads_arrow_tables_with_copy_and_without() {
 }
 
 #[test]
-#[ignore = "open: 64-bit numbers arrive as text"]
 fn node_postgres_sends_simple_and_prepared_queries() {
     let served = Served::start(&[]);
     let dir = folder();
@@ -238,7 +235,6 @@ fn raw_strings(source: &str) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "open: a statement ends for another reason than the one expected"]
 fn a_reader_reads_and_predicts_nothing_and_roles_and_limits_hold() {
     let dir = folder();
     let roles = path(dir.path(), "roles.toml");
@@ -263,7 +259,8 @@ fn a_reader_reads_and_predicts_nothing_and_roles_and_limits_hold() {
     assert_eq!(state("SET ROLE operator"), "42501");
     let few = served.psql("rita", &["-c", "SELECT hs_parent('847130'), count(*) FROM predictions GROUP BY 1"]).unwrap();
     assert_eq!(few.rows(), [format!("8471|{LINES}")]);
-    let all = served.psql("ana", &["-c", "SELECT * FROM predictions"]).unwrap();
+    // A description may have several lines; an address has one.
+    let all = served.psql("ana", &["-c", "SELECT source_file, source_row FROM predictions"]).unwrap();
     assert_eq!(all.rows().len() as i64, LINES);
 }
 

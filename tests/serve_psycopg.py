@@ -186,7 +186,7 @@ def errors():
                 assert "red shirts" not in str(e), e
         out["position"] = None
         try:
-            c.execute("SELECT 1 + FROM x")
+            c.execute("SELECT 1 + )")
         except psycopg.Error as e:
             out["position"] = e.diag.statement_position
         out["after"] = c.execute("SELECT 1").fetchone()[0]
