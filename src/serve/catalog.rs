@@ -26,6 +26,7 @@ use pg::quote_ident_udf::{create_parse_ident_udf, create_quote_ident_udf};
 
 use super::fault::Answer;
 use super::settings::{SERVER_VERSION, Settings};
+use super::vectors::type_names;
 
 /// The tables of the catalog that never change; read once for all sessions.
 #[derive(Clone)]
@@ -117,6 +118,7 @@ fn catalog_functions(database: &str) -> Vec<ScalarUDF> {
         create_parse_ident_udf(),
         create_array_upper_udf(),
         create_array_lower_udf(),
+        type_names(),
     ];
     functions.extend(privileges.map(create_has_privilege_udf));
     functions

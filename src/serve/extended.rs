@@ -19,6 +19,7 @@ use super::meter::Meter;
 use super::planned::Planned;
 use super::rows::{Open, description, fields};
 use super::session::Session;
+use super::vectors::tidy;
 use super::wire::{End, Target};
 use super::wording::{Wording, statements};
 
@@ -28,6 +29,18 @@ const MOST_PREPARED: usize = 1_000;
 const MOST_PREPARED_BYTES: usize = 1 << 20;
 /// Values of parameters that its portals may hold together.
 const MOST_BOUND_BYTES: usize = 32 << 20;
+
+/// Arrays that come as text, as the library reads them.
+fn tidy_arrays(bind: &mut Bind, types: &[Type]) {
+    let codes = &bind.parameter_format_codes;
+    for (n, (value, kind)) in bind.parameters.iter_mut().zip(types).enumerate() {
+        let is_text = codes.get(if codes.len() == 1 { 0 } else { n }).is_none_or(|code| *code == 0);
+        // So PostgreSQL names the arrays of its types: `_text`.
+        if let (Some(array), true, true) = (value, is_text, kind.name().starts_with('_')) {
+            *array = tidy(array);
+        }
+    }
+}
 
 /// A statement that was prepared.
 pub(super) struct Prepared {
@@ -163,7 +176,7 @@ impl Session {
         self.step(&mut own, deadline, server.engine.work(place, work)).await.map(Some)
     }
 
-    pub async fn on_bind(&mut self, bind: Bind) -> Result<(), End> {
+    pub async fn on_bind(&mut self, mut bind: Bind) -> Result<(), End> {
         let name = bind.portal_name.clone().unwrap_or_default();
         let of = bind.statement_name.clone().unwrap_or_default();
         let prepared = self.statements.get(&of).cloned();
@@ -187,6 +200,9 @@ impl Session {
             let fault =
                 format!("bind message supplies {sent} parameters, but prepared statement \"{of}\" requires {takes}");
             return Err(Fault::new(state::PROTOCOL_VIOLATION, fault).into());
+        }
+        if let Some(planned) = &prepared.planned {
+            tidy_arrays(&mut bind, &planned.parameters);
         }
         let format = match &bind.result_column_format_codes[..] {
             [] | [0] => Format::UnifiedText,

@@ -36,6 +36,7 @@ mod settings;
 mod simple;
 mod tls;
 mod users;
+mod vectors;
 mod watched;
 mod ways;
 mod wire;

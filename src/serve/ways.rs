@@ -3,8 +3,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, SetExpr, Statement, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, ObjectName, SetExpr, Statement, Value, VisitMut, VisitorMut,
 };
+
+use super::vectors::TYPE_NAMES;
 
 /// Columns of `pg_type` that name a function; PostgreSQL compares them with 0 for none, where the tables here say `-`.
 const OF_FUNCTIONS: [&str; 8] =
@@ -37,10 +40,29 @@ impl VisitorMut for Translate {
                     **right = text(function);
                 }
             }
+            Expr::Cast { expr: list, data_type, .. } if data_type.to_string().eq_ignore_ascii_case("regtype[]") => {
+                *expr = call(TYPE_NAMES, std::mem::replace(&mut **list, text(String::new())));
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// A call of a function with one argument.
+fn call(name: &str, argument: Expr) -> Expr {
+    let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))];
+    let args = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(args),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 fn text(text: String) -> Expr {
@@ -96,6 +118,7 @@ mod tests {
                 "SELECT 1 FROM pg_type t WHERE t.typinput = (SELECT oid FROM pg_proc WHERE proname = 'pg_catalog.array_in')",
                 "SELECT 1 FROM pg_type t WHERE t.typinput = 'array_in'",
             ),
+            ("SELECT proargtypes::regtype[] FROM pg_proc", "SELECT type_names(proargtypes) FROM pg_proc"),
             ("SELECT 1 FROM pg_type t WHERE t.oid <> 0", "SELECT 1 FROM pg_type t WHERE t.oid <> 0"),
         ] {
             let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
