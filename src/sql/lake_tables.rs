@@ -14,6 +14,7 @@ use datafusion::prelude::{SessionContext, ident};
 use datafusion::scalar::ScalarValue;
 use futures::future::try_join_all;
 
+use super::newest::Newest;
 use super::small::Small;
 use super::{VIEWS, Versions};
 use crate::contract::Contract;
@@ -29,6 +30,9 @@ const WAVES: [&[Contract]; 2] = [
 
 /// The view that is worked out whole before it is joined with all predictions.
 const SHORTENED: &str = "shortened_files";
+
+/// The view that needs no sort.
+const CURRENT: &str = "current_predictions";
 
 /// See the module.
 pub(super) struct LakeTables {
@@ -105,6 +109,11 @@ impl LakeTables {
             let plan = context.state().create_logical_plan(sql).await.map_err(|e| bug(e.into()))?;
             let view: Arc<dyn TableProvider> = match name {
                 SHORTENED => Small::of(plan),
+                CURRENT => {
+                    let of = |name: &str| providers.get(name).cloned().ok_or_else(|| Error::Bug(format!("no {name}")));
+                    let schema = Arc::new(plan.schema().as_arrow().clone());
+                    Newest::of(of(Contract::Predictions.table())?, of(SHORTENED)?, schema, sql)
+                }
                 _ => Arc::new(ViewTable::new(plan, Some(sql.to_string()))),
             };
             context.register_table(name, Arc::clone(&view)).context(|| format!("queries/{name}.sql"))?;

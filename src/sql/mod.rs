@@ -12,6 +12,7 @@ mod guard;
 mod lake_session;
 mod lake_tables;
 pub mod named;
+mod newest;
 mod once;
 mod pair;
 mod small;
@@ -40,6 +41,7 @@ pub use guard::{Class, Guard};
 pub use lake_session::{LakeOptions, LakeSession};
 pub use once::RULE as ONCE_RULE;
 pub use pair::{Pair, ROLES, hs_predict_both};
+pub use tables::MANUALS as TABLE_FUNCTIONS;
 
 /// The views over the tables of a lake, in the order in which they build on each other.
 pub const VIEWS: &[(&str, &str)] = &[
@@ -62,6 +64,12 @@ pub const VIEWS: &[(&str, &str)] = &[
     ("current_correlations", include_str!("../../queries/current_correlations.sql")),
     ("unfinished_imports", include_str!("../../queries/unfinished_imports.sql")),
 ];
+
+/// What a view is for, as its file says; `None` for what is no view of ours.
+pub fn purpose_of(view: &str) -> Option<&'static str> {
+    let (_, sql) = VIEWS.iter().find(|(name, _)| *name == view)?;
+    sql.lines().find_map(|line| line.strip_prefix("-- purpose: "))
+}
 
 /// The catalog that holds the lake's tables, and so the database that a client of the server sees.
 pub const CATALOG: &str = "lake";
