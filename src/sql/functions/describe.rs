@@ -11,15 +11,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+use chrono::NaiveDate;
 
-use super::manual::{Kind, Manual, documentation};
-use super::tariff::{Editions, Memo};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use super::tariff::{Editions, Lookup, Memo};
 use crate::error::Result;
-use crate::sql::values::{answer, strings};
+use crate::sql::values::strings;
 use crate::tariff::Nomenclature;
 
 pub(super) const MANUAL: Manual = Manual {
@@ -40,57 +40,31 @@ pub(super) const MANUAL: Manual = Manual {
     required: 1,
 };
 
-pub(super) fn of(editions: Editions) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsDescribe { editions, signature: MANUAL.signature() })
-}
+/// The function.
+pub(super) static FUNCTION: Function<Editions> = Function {
+    manual: &MANUAL,
+    kind: || DataType::Utf8View,
+    refuses: nothing,
+    work: |(tariff, today), columns| wordings(tariff, today, columns),
+};
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsDescribe {
-    pub(super) editions: Editions,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsDescribe {
-    fn name(&self) -> &str {
-        MANUAL.name
+fn wordings(tariff: &Lookup, today: NaiveDate, columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = columns.iter().map(strings).collect::<Result<Vec<_>>>()?;
+    let in_force = if texts.len() == 1 { Some(tariff.in_force(today)?) } else { None };
+    let mut named = Memo::new();
+    let mut out = StringViewBuilder::with_capacity(texts[0].len());
+    for row in 0..texts[0].len() {
+        let value = |n: usize| texts.get(n).filter(|column| column.is_valid(row)).map(|column| column.value(row));
+        let whole = (0..texts.len()).all(|n| value(n).is_some());
+        let nomenclature = match (whole, value(1)) {
+            (false, _) => None,
+            (true, Some(edition)) => Some(*named.get(edition, |edition| tariff.nomenclature(edition))?),
+            (true, None) => in_force,
+        };
+        let wording = nomenclature.zip(value(0)).map(|(of, code)| wording(of, code, value(2)));
+        out.append_option(wording.filter(|wording| !wording.is_empty()));
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Utf8View)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let tariff = self.editions.tariff(MANUAL.name)?;
-        let today = self.editions.today;
-        answer(&args.args, args.number_rows, &|columns| {
-            let texts = columns.iter().map(strings).collect::<Result<Vec<_>>>()?;
-            let in_force = if texts.len() == 1 { Some(tariff.in_force(today)?) } else { None };
-            let mut named = Memo::new();
-            let mut out = StringViewBuilder::with_capacity(texts[0].len());
-            for row in 0..texts[0].len() {
-                let value =
-                    |n: usize| texts.get(n).filter(|column| column.is_valid(row)).map(|column| column.value(row));
-                let whole = (0..texts.len()).all(|n| value(n).is_some());
-                let nomenclature = match (whole, value(1)) {
-                    (false, _) => None,
-                    (true, Some(edition)) => Some(*named.get(edition, |edition| tariff.nomenclature(edition))?),
-                    (true, None) => in_force,
-                };
-                let wording = nomenclature.zip(value(0)).map(|(of, code)| wording(of, code, value(2)));
-                out.append_option(wording.filter(|wording| !wording.is_empty()));
-            }
-            Ok(Arc::new(out.finish()))
-        })
-    }
+    Ok(Arc::new(out.finish()))
 }
 
 fn wording<'a>(of: &'a Nomenclature, code: &str, language: Option<&str>) -> &'a str {

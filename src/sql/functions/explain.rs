@@ -13,18 +13,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, ListArray, StringArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
 
 use super::MODEL;
-use super::manual::{Kind, Manual, documentation};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
 use super::model::Slot;
 use crate::error::Result;
 use crate::sql::Explainer;
-use crate::sql::values::{answer, strings};
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_explain",
@@ -37,15 +33,13 @@ pub(super) const MANUAL: Manual = Manual {
     required: 1,
 };
 
-pub(super) fn of(slot: Slot) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsExplain { slot, signature: MANUAL.signature() })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsExplain {
-    pub(super) slot: Slot,
-    signature: Signature,
-}
+/// The function.
+pub(super) static FUNCTION: Function<Slot> = Function {
+    manual: &MANUAL,
+    kind: || DataType::List(element()),
+    refuses: nothing,
+    work: |model, texts| explained(model.explainer()?, &texts[0]),
+};
 
 fn fields() -> Fields {
     Fields::from(vec![
@@ -58,38 +52,6 @@ fn fields() -> Fields {
 
 fn element() -> FieldRef {
     Arc::new(Field::new("element", DataType::Struct(fields()), true))
-}
-
-impl ScalarUDFImpl for HsExplain {
-    fn name(&self) -> &str {
-        self.slot.name()
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(self.slot.schema_name(args))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::List(element()))
-    }
-
-    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
-        self.slot.simplified(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let explainer = self.slot.model()?.explainer()?;
-        answer(&args.args[..1], args.number_rows, &|texts| explained(explainer, &texts[0]))
-    }
 }
 
 fn explained(explainer: &Explainer, texts: &ArrayRef) -> Result<ArrayRef> {

@@ -10,14 +10,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanBuilder};
+use arrow::array::{Array, ArrayRef, BooleanBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
-use super::tariff::{Editions, Memo};
-use crate::sql::values::{answer, strings};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use super::tariff::{Editions, Lookup, Memo};
+use crate::error::Result;
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_is_valid",
@@ -36,47 +36,23 @@ pub(super) const MANUAL: Manual = Manual {
     required: 2,
 };
 
-pub(super) fn of(editions: Editions) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsIsValid { editions, signature: MANUAL.signature() })
-}
+/// The function.
+pub(super) static FUNCTION: Function<Editions> = Function {
+    manual: &MANUAL,
+    kind: || DataType::Boolean,
+    refuses: nothing,
+    work: |(tariff, _), columns| valid(tariff, columns),
+};
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsIsValid {
-    pub(super) editions: Editions,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsIsValid {
-    fn name(&self) -> &str {
-        MANUAL.name
+fn valid(tariff: &Lookup, columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let [codes, editions] = [strings(&columns[0])?, strings(&columns[1])?];
+    let mut named = Memo::new();
+    let mut out = BooleanBuilder::with_capacity(codes.len());
+    for (code, edition) in codes.iter().zip(&editions) {
+        out.append_option(match code.zip(edition) {
+            Some((code, edition)) => Some(named.get(edition, |edition| tariff.numbers(edition))?.have(code)),
+            None => None,
+        });
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Boolean)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let tariff = self.editions.tariff(MANUAL.name)?;
-        answer(&args.args, args.number_rows, &|columns| {
-            let [codes, editions] = [strings(&columns[0])?, strings(&columns[1])?];
-            let mut named = Memo::new();
-            let mut out = BooleanBuilder::with_capacity(codes.len());
-            for (code, edition) in codes.iter().zip(&editions) {
-                out.append_option(match code.zip(edition) {
-                    Some((code, edition)) => Some(named.get(edition, |edition| tariff.numbers(edition))?.have(code)),
-                    None => None,
-                });
-            }
-            Ok(Arc::new(out.finish()))
-        })
-    }
+    Ok(Arc::new(out.finish()))
 }

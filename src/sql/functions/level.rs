@@ -8,14 +8,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::Int64Array;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
 use super::parent::is_code;
-use crate::sql::values::{answer, strings};
+use crate::error::Result;
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_level",
@@ -27,37 +27,10 @@ pub(super) const MANUAL: Manual = Manual {
 };
 
 /// The function.
-pub fn hs_level() -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsLevel { signature: MANUAL.signature() })
-}
+pub(super) static FUNCTION: Function<()> =
+    Function { manual: &MANUAL, kind: || DataType::Int64, refuses: nothing, work: |(), columns| levels(columns) };
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct HsLevel {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsLevel {
-    fn name(&self) -> &str {
-        MANUAL.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Int64)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        answer(&args.args, args.number_rows, &|columns| {
-            let level = |code: Option<&str>| code.filter(|code| is_code(code)).map(|code| code.len() as i64);
-            Ok(Arc::new(strings(&columns[0])?.iter().map(level).collect::<Int64Array>()))
-        })
-    }
+fn levels(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let level = |code: Option<&str>| code.filter(|code| is_code(code)).map(|code| code.len() as i64);
+    Ok(Arc::new(strings(&columns[0])?.iter().map(level).collect::<Int64Array>()))
 }

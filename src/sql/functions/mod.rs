@@ -12,6 +12,7 @@ mod code;
 mod confidence;
 mod describe;
 mod explain;
+mod function;
 mod is_valid;
 mod level;
 mod manual;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::ScalarUDF;
 
+use function::Function;
 use manual::Manual;
 
 pub(super) use bind::{bound, wanted};
@@ -72,6 +74,10 @@ const MANUALS: [&Manual; 14] = [
     &text_of::MANUAL,
 ];
 
+/// Functions that need neither a model nor the tariff.
+static PLAIN: [&Function<()>; 5] =
+    [&parent::FUNCTION, &level::FUNCTION, &text_normalise::FUNCTION, &text_digest::FUNCTION, &text_of::FUNCTION];
+
 /// `hs_predict` bound to the model version to which another function is bound; `None` for one that is not bound to any.
 ///
 /// A rule that reads fields of one call in place of several takes it from here, so that both ask the same version.
@@ -88,13 +94,7 @@ pub fn base_name(function: &ScalarUDF) -> &str {
 pub(super) fn all() -> DfResult<Vec<ScalarUDF>> {
     let mut all = model::unbound()?;
     all.extend(tariff::of_tariff(&Editions::default()));
-    all.extend([
-        parent::hs_parent(),
-        level::hs_level(),
-        text_normalise::text_normalise(),
-        text_digest::text_digest(),
-        text_of(),
-    ]);
+    all.extend(PLAIN.map(|function| function.with(())));
     Ok(all)
 }
 

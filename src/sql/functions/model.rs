@@ -10,6 +10,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::ExprSimplifyResult;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
+use super::function::{Called, Function, Held};
 use super::{code, confidence, explain, predict, topk, within};
 use crate::error::{Error, Result};
 use crate::registry::Loaded;
@@ -97,31 +98,31 @@ impl Slot {
         Slot { base, name, model }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(super) fn base(&self) -> &'static str {
         self.base
     }
 
-    /// # Errors
-    /// `Plan` when there is none.
-    pub(super) fn model(&self) -> DfResult<&Model> {
+    /// Place of the argument that names the model.
+    pub(super) fn place(&self) -> usize {
+        of_base(self.base).map_or(1, |function| function.manual.columns())
+    }
+}
+
+impl Held for Slot {
+    type Given<'a> = &'a Model;
+
+    fn given(&self, name: &'static str) -> DfResult<&Model> {
         self.model.as_ref().ok_or_else(|| {
-            let base = self.base;
-            DataFusionError::Plan(format!("{base} was not bound to a model; plan the query with LakeSession::plan"))
+            DataFusionError::Plan(format!("{name} was not bound to a model; plan the query with LakeSession::plan"))
         })
     }
 
-    /// The name of a column that holds a call, which does not depend on the version.
-    pub(super) fn schema_name(&self, args: &[Expr]) -> String {
-        let args: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
-        format!("{}({})", self.base, args.join(","))
+    fn name<'a>(&'a self, _: &'static str) -> &'a str {
+        &self.name
     }
 
     /// A bound call without the argument that named the model, so that equal calls are equal however the model was named.
-    pub(super) fn simplified(&self, mut args: Vec<Expr>) -> DfResult<ExprSimplifyResult> {
+    fn simplified(&self, mut args: Vec<Expr>) -> DfResult<ExprSimplifyResult> {
         if self.model.is_none() || args.len() <= self.place() {
             return Ok(ExprSimplifyResult::Original(args));
         }
@@ -129,44 +130,36 @@ impl Slot {
         let func = Arc::new(of_model(self.clone())?);
         Ok(ExprSimplifyResult::Simplified(Expr::ScalarFunction(ScalarFunction { func, args })))
     }
+}
 
-    /// Place of the argument that names the model.
-    pub(super) fn place(&self) -> usize {
-        match self.base {
-            "hs_topk" | "hs_within" => 2,
-            _ => 1,
-        }
-    }
+/// The functions of a model beside `hs_predict`, whose answer can be a part of itself.
+static ALL: [&Function<Slot>; 5] =
+    [&code::FUNCTION, &confidence::FUNCTION, &topk::FUNCTION, &within::FUNCTION, &explain::FUNCTION];
+
+fn of_base(base: &str) -> Option<&'static Function<Slot>> {
+    ALL.into_iter().find(|function| function.manual.name == base)
 }
 
 /// The functions of a model, unbound.
 pub(super) fn unbound() -> DfResult<Vec<ScalarUDF>> {
-    let names = ["hs_predict", "hs_code", "hs_confidence", "hs_topk", "hs_within", "hs_explain"];
-    names.into_iter().map(|name| of_model(Slot::new(name, None))).collect()
+    let names = ALL.into_iter().map(|function| function.manual.name);
+    [predict::MANUAL.name].into_iter().chain(names).map(|name| of_model(Slot::new(name, None))).collect()
 }
 
 /// The function of a slot.
 pub(super) fn of_model(slot: Slot) -> DfResult<ScalarUDF> {
-    Ok(match slot.base {
-        "hs_predict" => predict::of(slot),
-        "hs_code" => code::of(slot),
-        "hs_confidence" => confidence::of(slot),
-        "hs_topk" => topk::of(slot),
-        "hs_within" => within::of(slot),
-        "hs_explain" => explain::of(slot),
-        other => return Err(DataFusionError::Internal(format!("{other} is no function of a model"))),
-    })
+    if slot.base == predict::MANUAL.name {
+        return Ok(predict::of(slot));
+    }
+    let nothing = || DataFusionError::Internal(format!("{} is no function of a model", slot.base));
+    Ok(of_base(slot.base).ok_or_else(nothing)?.with(slot))
 }
 
 /// Where a function holds its model; `None` for one that is not of a model.
 pub(super) fn slot_of(function: &ScalarUDF) -> Option<&Slot> {
     let inner = function.inner();
-    (inner.downcast_ref::<predict::HsPredict>().map(|f| &f.slot))
-        .or_else(|| inner.downcast_ref::<code::HsCode>().map(|f| &f.slot))
-        .or_else(|| inner.downcast_ref::<confidence::HsConfidence>().map(|f| &f.slot))
-        .or_else(|| inner.downcast_ref::<topk::HsTopk>().map(|f| &f.slot))
-        .or_else(|| inner.downcast_ref::<within::HsWithin>().map(|f| &f.slot))
-        .or_else(|| inner.downcast_ref::<explain::HsExplain>().map(|f| &f.slot))
+    let predict = inner.downcast_ref::<predict::HsPredict>().map(|predict| &predict.slot);
+    predict.or_else(|| inner.downcast_ref::<Called<Slot>>().map(|called| &called.held))
 }
 
 /// The model to which a function is bound; `None` for any other function.

@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
-use crate::sql::values::{answer, strings};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use crate::error::Result;
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_parent",
@@ -27,38 +27,11 @@ pub(super) const MANUAL: Manual = Manual {
 };
 
 /// The function.
-pub fn hs_parent() -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsParent { signature: MANUAL.signature() })
-}
+pub(super) static FUNCTION: Function<()> =
+    Function { manual: &MANUAL, kind: || DataType::Utf8, refuses: nothing, work: |(), columns| parents(columns) };
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct HsParent {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsParent {
-    fn name(&self) -> &str {
-        MANUAL.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Utf8)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        answer(&args.args, args.number_rows, &|columns| {
-            Ok(Arc::new(strings(&columns[0])?.iter().map(|code| code.and_then(parent)).collect::<StringArray>()))
-        })
-    }
+fn parents(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    Ok(Arc::new(strings(&columns[0])?.iter().map(|code| code.and_then(parent)).collect::<StringArray>()))
 }
 
 /// Whether a text has the form of a code: 2, 4, 6, 8 or 10 digits.

@@ -23,6 +23,7 @@ use datafusion::logical_expr::{
 };
 
 use super::MODEL;
+use super::function::Held;
 use super::manual::{Kind, Manual, documentation};
 use super::model::Slot;
 use crate::error::Result;
@@ -92,11 +93,11 @@ pub(super) struct HsPredict {
 
 impl ScalarUDFImpl for HsPredict {
     fn name(&self) -> &str {
-        self.slot.name()
+        self.slot.name(MANUAL.name)
     }
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(self.slot.schema_name(args))
+        Ok(MANUAL.column(args))
     }
 
     fn signature(&self) -> &Signature {
@@ -117,7 +118,7 @@ impl ScalarUDFImpl for HsPredict {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let classifier = self.slot.model()?.classifier();
+        let classifier = self.slot.given(MANUAL.name)?.classifier();
         answer(&args.args[..1], args.number_rows, &|texts| {
             let all = classifier.predict_fields(&texts[0], &self.fields)?;
             Ok(Arc::new(if self.of_lines { all } else { null_where(&all, &texts[0])? }))

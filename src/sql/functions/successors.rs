@@ -10,14 +10,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ListBuilder, StringBuilder};
+use arrow::array::{ArrayRef, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
-use super::tariff::{Editions, Memo};
-use crate::sql::values::{answer, strings};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use super::tariff::{Editions, Lookup, Memo};
+use crate::error::Result;
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_successors",
@@ -33,55 +33,31 @@ pub(super) const MANUAL: Manual = Manual {
     required: 3,
 };
 
-pub(super) fn of(editions: Editions) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsSuccessors { editions, signature: MANUAL.signature() })
-}
+/// The function.
+pub(super) static FUNCTION: Function<Editions> = Function {
+    manual: &MANUAL,
+    kind: || DataType::List(element()),
+    refuses: nothing,
+    work: |(tariff, _), columns| lists(tariff, columns),
+};
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsSuccessors {
-    pub(super) editions: Editions,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsSuccessors {
-    fn name(&self) -> &str {
-        MANUAL.name
+fn lists(tariff: &Lookup, columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let [codes, from, to] = [strings(&columns[0])?, strings(&columns[1])?, strings(&columns[2])?];
+    let mut ways = Memo::new();
+    let mut out = ListBuilder::new(StringBuilder::new()).with_field(element());
+    for ((code, from), to) in codes.iter().zip(&from).zip(&to) {
+        let (Some(code), Some(from), Some(to)) = (code, from, to) else {
+            out.append(false);
+            continue;
+        };
+        let changes = ways.get(&format!("{from} {to}"), |_| tariff.changes(from, to))?;
+        let change = code.parse().ok().and_then(|code| changes.of(code));
+        for successor in change.iter().flat_map(|change| change.successors) {
+            out.values().append_value(successor.as_str());
+        }
+        out.append(change.is_some());
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::List(element()))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let tariff = self.editions.tariff(MANUAL.name)?;
-        answer(&args.args, args.number_rows, &|columns| {
-            let [codes, from, to] = [strings(&columns[0])?, strings(&columns[1])?, strings(&columns[2])?];
-            let mut ways = Memo::new();
-            let mut out = ListBuilder::new(StringBuilder::new()).with_field(element());
-            for ((code, from), to) in codes.iter().zip(&from).zip(&to) {
-                let (Some(code), Some(from), Some(to)) = (code, from, to) else {
-                    out.append(false);
-                    continue;
-                };
-                let changes = ways.get(&format!("{from} {to}"), |_| tariff.changes(from, to))?;
-                let change = code.parse().ok().and_then(|code| changes.of(code));
-                for successor in change.iter().flat_map(|change| change.successors) {
-                    out.values().append_value(successor.as_str());
-                }
-                out.append(change.is_some());
-            }
-            Ok(Arc::new(out.finish()))
-        })
-    }
+    Ok(Arc::new(out.finish()))
 }
 
 fn element() -> FieldRef {

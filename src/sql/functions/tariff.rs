@@ -10,6 +10,7 @@ use datafusion::common::Result as DfResult;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function::{Called, Function, Held};
 use super::parent::is_code;
 use super::{describe, is_valid, successors};
 use crate::error::{Error, Result};
@@ -137,7 +138,7 @@ pub(in crate::sql) fn name_of(edition: &str) -> Result<Name> {
 #[derive(Clone, Default)]
 pub struct Editions {
     lookup: Option<Arc<Lookup>>,
-    pub(super) today: NaiveDate,
+    today: NaiveDate,
 }
 
 impl Editions {
@@ -146,16 +147,19 @@ impl Editions {
         Editions { lookup: Some(lookup), today }
     }
 
-    /// # Errors
-    /// `Plan` when there is none.
-    pub(super) fn tariff(&self, name: &str) -> DfResult<&Lookup> {
-        self.lookup.as_deref().ok_or_else(|| {
-            DataFusionError::Plan(format!("{name} was not bound to a tariff; plan the query with LakeSession::plan"))
-        })
-    }
-
     fn key(&self) -> (Option<*const Lookup>, NaiveDate) {
         (self.lookup.as_ref().map(Arc::as_ptr), self.today)
+    }
+}
+
+impl Held for Editions {
+    type Given<'a> = (&'a Lookup, NaiveDate);
+
+    fn given(&self, name: &'static str) -> DfResult<(&Lookup, NaiveDate)> {
+        let tariff = self.lookup.as_deref().ok_or_else(|| {
+            DataFusionError::Plan(format!("{name} was not bound to a tariff; plan the query with LakeSession::plan"))
+        })?;
+        Ok((tariff, self.today))
     }
 }
 
@@ -180,14 +184,16 @@ impl Hash for Editions {
 }
 
 /// The functions of the tariff.
+static ALL: [&Function<Editions>; 3] = [&describe::FUNCTION, &is_valid::FUNCTION, &successors::FUNCTION];
+
+/// The functions of the tariff, which answer from these editions.
 pub(super) fn of_tariff(editions: &Editions) -> [ScalarUDF; 3] {
-    [describe::of(editions.clone()), is_valid::of(editions.clone()), successors::of(editions.clone())]
+    ALL.map(|function| function.with(editions.clone()))
 }
 
 /// Whether a function is one of the tariff.
 pub(super) fn is_of_tariff(function: &ScalarUDF) -> bool {
-    let inner = function.inner();
-    inner.is::<describe::HsDescribe>() || inner.is::<is_valid::HsIsValid>() || inner.is::<successors::HsSuccessors>()
+    function.inner().is::<Called<Editions>>()
 }
 
 /// What the last names stood for, so that a column of few names is not looked up row by row.

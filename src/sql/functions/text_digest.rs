@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, StringBuilder};
+use arrow::array::{Array, ArrayRef, StringBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
-use crate::sql::values::{answer, strings};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use crate::error::Result;
+use crate::sql::values::strings;
 use crate::text::{digest, normalise};
 
 pub(super) const MANUAL: Manual = Manual {
@@ -29,47 +29,20 @@ pub(super) const MANUAL: Manual = Manual {
 };
 
 /// The function.
-pub fn text_digest() -> ScalarUDF {
-    ScalarUDF::new_from_impl(TextDigest { signature: MANUAL.signature() })
-}
+pub(super) static FUNCTION: Function<()> =
+    Function { manual: &MANUAL, kind: || DataType::Utf8, refuses: nothing, work: |(), columns| digests(columns) };
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct TextDigest {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for TextDigest {
-    fn name(&self) -> &str {
-        MANUAL.name
+fn digests(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = strings(&columns[0])?;
+    let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 32);
+    let mut normalised = String::new();
+    for text in &texts {
+        normalised.clear();
+        text.map(|text| normalise(text, &mut normalised));
+        match normalised.is_empty() {
+            true => out.append_null(),
+            false => out.append_value(digest(&normalised).hex(&mut [0; 32])),
+        }
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Utf8)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        answer(&args.args, args.number_rows, &|columns| {
-            let texts = strings(&columns[0])?;
-            let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 32);
-            let mut normalised = String::new();
-            for text in &texts {
-                normalised.clear();
-                text.map(|text| normalise(text, &mut normalised));
-                match normalised.is_empty() {
-                    true => out.append_null(),
-                    false => out.append_value(digest(&normalised).hex(&mut [0; 32])),
-                }
-            }
-            Ok(Arc::new(out.finish()))
-        })
-    }
+    Ok(Arc::new(out.finish()))
 }

@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::manual::{Kind, Manual, documentation};
-use crate::sql::values::{answer, strings};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
+use crate::error::Result;
+use crate::sql::values::strings;
 use crate::text::normalise;
 
 pub(super) const MANUAL: Manual = Manual {
@@ -28,45 +28,22 @@ pub(super) const MANUAL: Manual = Manual {
 };
 
 /// The function.
-pub fn text_normalise() -> ScalarUDF {
-    ScalarUDF::new_from_impl(TextNormalise { signature: MANUAL.signature() })
-}
+pub(super) static FUNCTION: Function<()> = Function {
+    manual: &MANUAL,
+    kind: || DataType::Utf8View,
+    refuses: nothing,
+    work: |(), columns| normalised(columns),
+};
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct TextNormalise {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for TextNormalise {
-    fn name(&self) -> &str {
-        MANUAL.name
+fn normalised(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = strings(&columns[0])?;
+    let mut out = StringViewBuilder::with_capacity(texts.len());
+    let mut normalised = String::new();
+    for text in &texts {
+        out.append_option(text.map(|text| {
+            normalise(text, &mut normalised);
+            normalised.as_str()
+        }));
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Utf8View)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        answer(&args.args, args.number_rows, &|columns| {
-            let texts = strings(&columns[0])?;
-            let mut out = StringViewBuilder::with_capacity(texts.len());
-            let mut normalised = String::new();
-            for text in &texts {
-                out.append_option(text.map(|text| {
-                    normalise(text, &mut normalised);
-                    normalised.as_str()
-                }));
-            }
-            Ok(Arc::new(out.finish()))
-        })
-    }
+    Ok(Arc::new(out.finish()))
 }

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+use datafusion::logical_expr::ScalarUDF;
 
-use super::manual::{Kind, Manual, documentation};
+use super::function::{Function, nothing};
+use super::manual::{Kind, Manual};
 use crate::error::Result;
-use crate::sql::values::{answer, strings};
+use crate::sql::values::strings;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "text_of",
@@ -28,36 +28,16 @@ pub(super) const MANUAL: Manual = Manual {
 };
 
 /// The function.
+pub(super) static FUNCTION: Function<()> = Function {
+    manual: &MANUAL,
+    kind: || DataType::Utf8View,
+    refuses: nothing,
+    work: |(), columns| Ok(Arc::new(text(&columns[0])?)),
+};
+
+/// The function as DataFusion takes it.
 pub fn text_of() -> ScalarUDF {
-    ScalarUDF::new_from_impl(TextOf { signature: MANUAL.signature() })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct TextOf {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for TextOf {
-    fn name(&self) -> &str {
-        MANUAL.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Utf8View)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        answer(&args.args, args.number_rows, &|columns| Ok(Arc::new(text(&columns[0])?)))
-    }
+    FUNCTION.with(())
 }
 
 fn text(column: &ArrayRef) -> Result<StringViewArray> {
@@ -83,6 +63,7 @@ mod tests {
     use arrow::array::BinaryViewArray;
     use arrow::datatypes::Field;
     use datafusion::config::ConfigOptions;
+    use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
     #[test]
     fn valid_text_is_kept_and_bad_bytes_become_the_replacement_character() {

@@ -12,20 +12,16 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt64Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 
 use super::MODEL;
-use super::manual::{Kind, Manual, documentation, refused};
+use super::function::Function;
+use super::manual::{Kind, Manual};
 use super::model::Slot;
 use crate::engine::TOP;
 use crate::error::{Error, Result};
 use crate::sql::classifier::alternative;
-use crate::sql::values::answer;
 
 pub(super) const MANUAL: Manual = Manual {
     name: "hs_topk",
@@ -41,67 +37,26 @@ pub(super) const MANUAL: Manual = Manual {
     required: 2,
 };
 
-pub(super) fn of(slot: Slot) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsTopk { slot, signature: MANUAL.signature() })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsTopk {
-    pub(super) slot: Slot,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for HsTopk {
-    fn name(&self) -> &str {
-        self.slot.name()
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(self.slot.schema_name(args))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::List(alternative()))
-    }
-
-    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
-        self.slot.simplified(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
-        let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let kind = self.return_type(&kinds)?;
-        if let Some(Some(k)) = args.scalar_arguments.get(1)
-            && let Ok(k) = k.cast_to(&DataType::Int64)
-            && let Some(k) = k.to_array()?.as_primitive::<Int64Type>().iter().next().flatten()
-            && !(1..=TOP as i64).contains(&k)
-        {
-            return refused(out_of_range(k));
+/// The function.
+pub(super) static FUNCTION: Function<Slot> = Function {
+    manual: &MANUAL,
+    kind: || DataType::List(alternative()),
+    refuses: |literals| {
+        let k = literals.get(1).copied().flatten()?.cast_to(&DataType::Int64).ok()?;
+        match k {
+            ScalarValue::Int64(Some(k)) if !(1..=TOP as i64).contains(&k) => Some(out_of_range(k)),
+            _ => None,
         }
-        Ok(Arc::new(Field::new(self.name(), kind, true)))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let classifier = self.slot.model()?.classifier();
-        answer(&args.args[..2], args.number_rows, &|columns| {
-            let all = classifier.predict_field(&columns[0], "alternatives")?;
-            let k = cast(&columns[1], &DataType::Int64)?;
-            Ok(Arc::new(first(all.as_list(), k.as_primitive())?))
-        })
-    }
-}
+    },
+    work: |model, columns| {
+        let all = model.classifier().predict_field(&columns[0], "alternatives")?;
+        let k = cast(&columns[1], &DataType::Int64)?;
+        Ok(Arc::new(first(all.as_list(), k.as_primitive())?))
+    },
+};
 
 fn out_of_range(k: i64) -> String {
-    format!("{}: k is 1 to {TOP}, not {k}", MANUAL.syntax)
+    format!("k is 1 to {TOP}, not {k}")
 }
 
 /// The first `k` elements of each list.
@@ -109,7 +64,7 @@ fn first(lists: &ListArray, k: &Int64Array) -> Result<ListArray> {
     let (mut lengths, mut taken, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     for (row, k) in k.iter().enumerate() {
         if let Some(k) = k.filter(|k| !(1..=TOP as i64).contains(k)) {
-            return Err(Error::Usage(out_of_range(k)));
+            return Err(Error::Usage(format!("{}: {}", MANUAL.syntax, out_of_range(k))));
         }
         let k = k.filter(|_| lists.is_valid(row)).map(|k| k as usize);
         let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);

@@ -19,15 +19,12 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion::common::{Result as DfResult, ScalarValue};
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::ScalarValue;
 
 use super::MODEL;
-use super::manual::{Kind, Manual, documentation, refused};
+use super::function::Function;
+use super::manual::{Kind, Manual};
 use super::model::Slot;
 use super::parent::is_code;
 use crate::engine::TOP;
@@ -35,7 +32,7 @@ use crate::error::Result;
 use crate::model::VAGUE_CODE;
 use crate::sql::Classifier;
 use crate::sql::classifier::{alternative, alternative_fields};
-use crate::sql::values::{answer, strings};
+use crate::sql::values::strings;
 use crate::text::{TextDigest, digest, normalise};
 
 pub(super) const MANUAL: Manual = Manual {
@@ -53,15 +50,24 @@ pub(super) const MANUAL: Manual = Manual {
     required: 2,
 };
 
-pub(super) fn of(slot: Slot) -> ScalarUDF {
-    ScalarUDF::new_from_impl(HsWithin { slot, signature: MANUAL.signature() })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct HsWithin {
-    pub(super) slot: Slot,
-    signature: Signature,
-}
+/// The function.
+pub(super) static FUNCTION: Function<Slot> = Function {
+    manual: &MANUAL,
+    kind: || DataType::Struct(fields()),
+    refuses: |literals| match literals.get(1).copied().flatten()? {
+        ScalarValue::Utf8(Some(code)) if !is_within(code) => {
+            Some(format!("{code:?} is no chapter, heading or subheading; give 2, 4 or 6 digits"))
+        }
+        _ => None,
+    },
+    work: |model, columns| {
+        let mut choices = Choices::new(model.classifier());
+        for (text, codes) in strings(&columns[0])?.iter().zip(lists(&columns[1])?) {
+            choices.choose(text, codes)?;
+        }
+        Ok(Arc::new(choices.finish()))
+    },
+};
 
 fn fields() -> Fields {
     Fields::from(vec![
@@ -72,58 +78,6 @@ fn fields() -> Fields {
         Field::new("candidates", DataType::Int64, true),
         Field::new("model", DataType::Utf8, true),
     ])
-}
-
-impl ScalarUDFImpl for HsWithin {
-    fn name(&self) -> &str {
-        self.slot.name()
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(self.slot.schema_name(args))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        MANUAL.check(args)?;
-        Ok(DataType::Struct(fields()))
-    }
-
-    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
-        self.slot.simplified(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        documentation(MANUAL.name)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
-        let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let kind = self.return_type(&kinds)?;
-        if let Some(Some(ScalarValue::Utf8(Some(code)))) = args.scalar_arguments.get(1)
-            && !is_within(code)
-        {
-            return refused(format!(
-                "{}: {code:?} is no chapter, heading or subheading; give 2, 4 or 6 digits",
-                MANUAL.syntax
-            ));
-        }
-        Ok(Arc::new(Field::new(self.name(), kind, true)))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let classifier = self.slot.model()?.classifier();
-        answer(&args.args[..2], args.number_rows, &|columns| {
-            let mut choices = Choices::new(classifier);
-            for (text, codes) in strings(&columns[0])?.iter().zip(lists(&columns[1])?) {
-                choices.choose(text, codes)?;
-            }
-            Ok(Arc::new(choices.finish()))
-        })
-    }
 }
 
 fn is_within(code: &str) -> bool {
