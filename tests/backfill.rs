@@ -190,6 +190,14 @@ fn a_folder_that_says_no_day_is_named_when_days_are_asked_for() {
     let (input, lake, registry) = (path(dir.path(), "in"), path(dir.path(), "lake"), &lab().registry);
     let ended = run(&["backfill", "--input", &input, "--lake", &lake, "--registry", registry, "--from", "2026-01-01"]);
     assert_eq!((ended.code, ended.err.contains("says no day")), (20, true), "{}", ended.err);
+    for (range, said) in [
+        (["--from", "2026-02-01", "--to", "2026-01-01"], "is after --to 2026-01-01"),
+        (["--from", "9000-01-01", "--to", "9000-02-01"], "is after today"),
+    ] {
+        let ended =
+            run(&[&["backfill", "--input", &input, "--lake", &lake, "--registry", registry], &range[..]].concat());
+        assert_eq!((ended.code, ended.err.contains(said)), (2, true), "{}", ended.err);
+    }
     ok(&["backfill", "--input", &input, "--lake", &lake, "--registry", registry]);
     assert_eq!(number(&lake, "predictions", "SELECT count(*) AS n FROM t"), 1);
 }

@@ -42,6 +42,8 @@ mod commands;
 mod compare;
 /// Killed at every stage, raced, and started again.
 mod crash;
+#[path = "decided_before.rs"]
+mod decided_before;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
 /// Why a code, held to the network's definition in floating point.

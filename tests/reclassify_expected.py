@@ -23,9 +23,11 @@ from deltalake import DeltaTable
 lake, pairs, old_edition, new_edition, *policy = sys.argv[1:]
 caught, word = policy or (None, None)
 NEW = set()  # codes of the newer edition that nothing leads to
+OLD = set()
 LINKS = []
 with open(pairs) as file:
     for row in csv.DictReader(file):
+        OLD.update([row["from_code"]] if row["from_code"] else [])
         if row["from_code"] and row["to_code"]:
             LINKS.append((row["from_code"], row["to_code"]))
         elif row["to_code"]:
@@ -91,9 +93,10 @@ for d in decisions:
 
 COUNTS = ("accept", "carried", "mapped")
 wrong, by_rule = [], collections.Counter()
-everything, queue, sampled = Tally(), Tally(), 0
+everything, queue, sampled, changed_scope = Tally(), Tally(), 0, 0
 chapters = collections.defaultdict(lambda: collections.defaultdict(Tally))
 costly = collections.defaultdict(Tally)
+kinds, coded = collections.Counter(), [0, 0]
 for place, line in before.items():
     row = after.get(place)
     successors, predecessors = BY_TEXT[caught is None or speaks(line["description"])]
@@ -112,6 +115,8 @@ for place, line in before.items():
     elif len(to) == 1:
         rule = "map"
         ok = row["hs6"] == to[0] and row["decision"] == ("held" if person else "review" if open_ else "mapped")
+        reason = "scope_changed" if code in EXISTS else "renumbered"
+        ok = ok and (reason in row["reasons"]) == bool(person)
     elif to:
         rule = "rescore"
         waits = ["held"] if person else ["review"] if open_ else ["accept", "review"]
@@ -134,6 +139,16 @@ for place, line in before.items():
     sampled += audit
     if decision not in COUNTS:
         queue.add(value)
+    # Merged goods have the same successor as others; a code of the older edition has a pair, if only one without a successor.
+    merged = len(to) == 1 and len(predecessors[to[0]]) > 1
+    known = code in OLD
+    kind = ("no_code" if code is None else "unknown_code" if not known else "deleted" if not to else "split" if len(to) > 1
+            else "merged" if merged else "unchanged" if to == [code] else "renumbered")
+    kinds[kind] += 1
+    changed_scope += known and kind != "unchanged" and code in EXISTS
+    if code is not None and not open_:
+        coded[0] += 1
+        coded[1] += decision in COUNTS
     if code is not None:
         of = chapters[code[:2]]
         of["all"].add(value)
@@ -146,6 +161,10 @@ report = {
     "all": everything.told(),
     "queue": queue.told(),
     "audit_sample": sampled,
+    "kinds": dict(sorted(kinds.items())),
+    "coded_before": coded[0],
+    "coded_after": coded[1],
+    "scope_changed": changed_scope,
     "chapters": {name: {group: of[group].told() for group in groups} for name, of in sorted(chapters.items())},
     "costly": {code: of.told() for code, of in sorted(costly.items())},
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Appends one decision for every line of a text to a Delta table with the PyPI package `deltalake`, as another tool would.
+"""Appends one decision for every line of a text, or for one line, to a Delta table with the PyPI package `deltalake`, as another
+tool would.
 
-    write_decision.py TABLE TEXT_DIGEST CODE EDITION
+    write_decision.py TABLE TEXT_DIGEST CODE EDITION [FILE ROW]
 """
 
 import datetime
@@ -10,7 +11,7 @@ import sys
 import pyarrow as pa
 from deltalake import write_deltalake
 
-table, digest, code, edition = sys.argv[1:5]
+table, digest, code, edition, *line = sys.argv[1:]
 text = pa.string()
 schema = pa.schema(
     [pa.field("decision_id", text, False), pa.field("source_file", text), pa.field("source_row", pa.int64()), pa.field("text_digest", text)]
@@ -20,7 +21,9 @@ schema = pa.schema(
     + [pa.field("shown_confidence", pa.float32()), pa.field("shown_model_digest", text)]
 )
 row = {
-    "decision_id": digest,
+    "decision_id": "-".join([digest, edition, *line[1:]]),
+    "source_file": line[0] if line else None,
+    "source_row": int(line[1]) if line else None,
     "text_digest": digest,
     "verdict": "correct",
     "hs6": code,

@@ -158,6 +158,7 @@ fn standing(before: Before) -> &'static str {
         Before::Decided(_) => "a person's decision",
         Before::Coded(_) => "a code that counted",
         Before::Open(_) => "a code that waited for a person",
+        Before::Held(_) => "a code that waited for the person who had decided in an earlier edition",
         Before::None => "no code",
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{col, lit};
-use datafusion::prelude::DataFrame;
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{Asked, ColumnDifference, DifferenceKind, Found, Model, Replayed, place_of};
 use crate::registry::Registry;
 use crate::sql::{Explainer, Explanation, Limits};
-use crate::tariff::Names;
+use crate::tariff::{Names, Tariff};
 use crate::text;
 
 type Row = Map<String, Value>;
@@ -143,8 +143,12 @@ async fn gather(
         Some(past) => past.became(file, row).await?,
         None => None,
     };
-    // A run of another command has the wording that the user names.
-    let names = names.or(became.as_ref().map(|became| &became.names[1]));
+    // A run of another command has the wording that the user names, or else that of the lake.
+    let of_lake = match (names, &became) {
+        (None, None) => names_of(reader.context(), &run.tariff_edition).await?,
+        _ => None,
+    };
+    let names = names.or(became.as_ref().map(|became| &became.names[1])).or(of_lake.as_ref());
     let normalised = description.as_deref().and_then(|description| {
         let mut normalised = String::new();
         text::normalise(description, &mut normalised);
@@ -207,6 +211,13 @@ async fn gather(
         history,
         models,
     })
+}
+
+/// The wording of an edition in the lake; `None` when it does not hold it.
+async fn names_of(context: &SessionContext, edition: &str) -> Result<Option<Names>> {
+    let tariff = Tariff::load(context).await?;
+    let there = edition.parse().ok().and_then(|year| tariff.edition(year).ok());
+    Ok(there.map(Names::of_nomenclature))
 }
 
 fn sorted(rows: DataFrame, by: &[&str]) -> Result<DataFrame> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use clap::{ArgMatches, Args};
 
 use super::bar::LineBar;
@@ -82,6 +82,7 @@ impl FromStr for EditionArg {
 }
 
 pub async fn run(args: BackfillArgs, matches: &ArgMatches) -> Result<u8> {
+    in_order(args.from, args.to, Utc::now().date_naive())?;
     let mut settings = Settings::new(matches, args.job.place.config.as_deref())?;
     super::memory::give_back_large_blocks();
     // A job that watches is filled in from where it watches.
@@ -122,6 +123,19 @@ pub async fn run(args: BackfillArgs, matches: &ArgMatches) -> Result<u8> {
         eprintln!("{} of {of}: {} by {}: {said}", done + 1, partition.name, named(loaded));
     }
     Ok(0)
+}
+
+/// That a range of days has days that were.
+fn in_order(from: Option<NaiveDate>, to: Option<NaiveDate>, today: NaiveDate) -> Result<()> {
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Error::Usage(format!("--from {from} is after --to {to}: give the first day before the last")));
+    }
+    match from.filter(|from| *from > today) {
+        Some(from) => Err(Error::Usage(format!("--from {from} is after today, {today}: there is nothing to fill in"))),
+        None => Ok(()),
+    }
 }
 
 fn named(loaded: &Loaded) -> String {

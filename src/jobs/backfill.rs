@@ -201,13 +201,18 @@ fn day_in(name: &str) -> Option<NaiveDate> {
     })
 }
 
-/// Lines a second of the newest run that tells.
+/// Lines a second of the newest `classify` that tells: a reclassification scores few of its lines, and a backfill may be held back.
 async fn speed(context: &SessionContext) -> Result<Option<f64>> {
     let speed = cast(ident("lines_written"), DataType::Float64) / ident("score_secs");
     let last = context
         .table("runs")
         .await?
-        .filter(ident("lines_written").gt_eq(lit(1000i64)).and(ident("score_secs").gt(lit(0.0))))?
+        .filter(
+            ident("command")
+                .eq(lit("classify"))
+                .and(ident("lines_written").gt_eq(lit(1000i64)))
+                .and(ident("score_secs").gt(lit(0.0))),
+        )?
         .select(vec![speed.alias("speed"), ident("run_id")])?
         .sort(vec![ident("run_id").sort(false, false)])?
         .limit(0, Some(1))?

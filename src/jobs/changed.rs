@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
     lit,
 };
 use datafusion::prelude::{SessionContext, coalesce, ident};
+use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
 use crate::contract::Contract;
@@ -55,6 +56,7 @@ pub(super) struct Last {
     pub(super) rows: u64,
     pub(super) model_name: String,
     pub(super) model_version: u64,
+    pub(super) tariff_edition: String,
 }
 
 impl Last {
@@ -79,21 +81,26 @@ impl Changed {
     }
 
     /// Compares a source with what runs like `same` (columns of `runs` and the values that they must have) left in the lake.
-    /// What is remembered of lines takes at most `memory_bytes`; files beyond that are scored whole.
+    /// What is remembered of lines takes at most `memory_bytes`; files beyond that are scored whole. With `full` all are.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Registry` for codes of an older edition than the lake has of the same lines; those of the store.
     pub async fn find(
         context: &SessionContext,
         lake: &Place,
         source: &Source,
         same: &[(&str, Expr)],
         memory_bytes: usize,
+        full: bool,
     ) -> Result<Changed> {
         for contract in [Contract::Runs, Contract::Predictions] {
             sql::register_table(context, lake, contract).await?;
         }
         let Past { last, runs, bad } = last_runs(context, same).await?;
+        of_older_edition(source, &last, same)?;
+        if full {
+            return Ok(Changed::everything(source));
+        }
         let unchanged =
             |file: &PinnedFile| last.get(&file.url).is_some_and(|last| last.same && last.read_as_it_is(file));
         let skipped: Vec<&PinnedFile> = source.files().iter().filter(|file| unchanged(file)).collect();
@@ -119,6 +126,22 @@ impl Changed {
     }
 }
 
+/// Refuses a model whose codes are of an older edition than those that the lake has of the same lines: they would count again.
+fn of_older_edition(source: &Source, last: &HashMap<String, Last>, same: &[(&str, Expr)]) -> Result<()> {
+    let edition = same.iter().find(|(column, _)| *column == EDITION).map(|(_, value)| value);
+    let Some(Expr::Literal(ScalarValue::Utf8(Some(edition)), _)) = edition else { return Ok(()) };
+    let newer = |file: &&PinnedFile| {
+        last.get(&file.url).is_some_and(|last| !last.same && last.tariff_edition.as_str() > edition.as_str())
+    };
+    let Some(first) = source.files().iter().find(newer) else { return Ok(()) };
+    let (n, run) = (source.files().iter().filter(newer).count(), &last[&first.url]);
+    Err(Error::Registry(format!(
+        "{n} file(s), such as {}, have answers of edition {} (run {}), and the model gives codes of {edition}, which would \
+         count in their place; take a model of edition {}, or fill in what you need of the older one with harmonize backfill",
+        first.url, run.tariff_edition, run.run_id, run.tariff_edition
+    )))
+}
+
 /// What the runs of a lake say.
 pub(super) struct Past {
     /// The last run at every file.
@@ -129,10 +152,17 @@ pub(super) struct Past {
     bad: HashSet<(String, u64)>,
 }
 
+/// Column of the edition in which a run gave its answers.
+const EDITION: &str = "tariff_edition";
+
 /// Reads the runs, of which those are the same that have these values in these columns.
 pub(super) async fn last_runs(context: &SessionContext, same: &[(&str, Expr)]) -> Result<Past> {
-    let equal =
-        |(column, value): &(&str, Expr)| binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
+    let equal = |(column, value): &(&str, Expr)| {
+        let equal = binary_expr(ident(*column), Operator::IsNotDistinctFrom, value.clone());
+        // What a model gave in its edition, and was then taken to a later one, is as it was asked for.
+        let moved = ident("command").eq(lit("reclassify")).and(ident("from_edition").eq(value.clone()));
+        if *column == EDITION { equal.or(moved) } else { equal }
+    };
     // What these commands leave is an answer as it is asked for now, whichever of them gave it.
     let commands = ["classify", "reclassify", "backfill"].map(lit).to_vec();
     let same = same.iter().map(equal).fold(ident("command").in_list(commands, false), Expr::and);
@@ -147,6 +177,7 @@ pub(super) async fn last_runs(context: &SessionContext, same: &[(&str, Expr)]) -
         cast_to(ident("model_name"), DataType::Utf8).alias("model_name"),
         ident("model_version"),
         ident("quarantined"),
+        cast_to(ident(EDITION), DataType::Utf8).alias(EDITION),
     ];
     // Rows that stand beside what counts are no answer.
     let counts = binary_expr(ident("scope"), Operator::IsDistinctFrom, lit("beside"));
@@ -160,6 +191,7 @@ pub(super) async fn last_runs(context: &SessionContext, same: &[(&str, Expr)]) -
         let inputs = cast(batch.column(2), &kind)?;
         let inputs = inputs.as_list::<i32>();
         let (names, versions) = (batch.column(4).as_string::<i32>(), batch.column(5).as_primitive::<Int64Type>());
+        let editions = batch.column(7).as_string::<i32>();
         let set_aside = cast(batch.column(6), &of_bad)?;
         let set_aside = set_aside.as_list::<i32>();
         for row in 0..batch.num_rows() {
@@ -187,6 +219,7 @@ pub(super) async fn last_runs(context: &SessionContext, same: &[(&str, Expr)]) -
                         rows,
                         model_name: names.value(row).to_owned(),
                         model_version: u64::try_from(versions.value(row)).unwrap_or(0),
+                        tariff_edition: editions.value(row).to_owned(),
                     },
                 );
             }

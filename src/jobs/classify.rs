@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use chrono::{Datelike, SecondsFormat, Utc};
+use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{cast, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, ident};
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::challenger::{Challenger, Served};
 use super::changed::{Changed, line_changed};
 use super::lease::Lease;
-use super::options::{ClassifyOptions, OnBadFile};
+use super::options::{ClassifyOptions, OnBadFile, Purpose};
 use super::plan::{RAW_TEXT, filtered, scored};
 use super::record::{InputFile, QuarantinedFile, RunRecord};
 use super::rows::{Counts, RowMaker};
@@ -117,7 +118,8 @@ async fn changed(
     classifier: &Classifier,
     beside: Option<&Served>,
 ) -> Result<Changed> {
-    if options.full {
+    // What is filled in is told what counts.
+    if options.purpose != Purpose::Classify {
         return Ok(Changed::everything(source));
     }
     let identity = &classifier.identity;
@@ -136,7 +138,31 @@ async fn changed(
     ];
     same.extend(Served::columns(beside));
     let context = sql::session(options.limits)?;
-    Changed::find(&context, &options.lake, source, &same, options.limits.memory_bytes / 4).await
+    warn_of_newer_edition(&context, options, &identity.tariff_edition).await?;
+    let memory_bytes = options.limits.memory_bytes / 4;
+    Changed::find(&context, &options.lake, source, &same, memory_bytes, options.full).await
+}
+
+/// Says so when the lake has a later edition in force than the one whose codes the model gives.
+async fn warn_of_newer_edition(context: &SessionContext, options: &ClassifyOptions, edition: &str) -> Result<()> {
+    sql::register_table(context, &options.lake, Contract::Nomenclature).await?;
+    let today = ScalarValue::Date32(Some(options.started_at.num_days_from_ce() - DAYS_TO_1970));
+    let newer = context.table(Contract::Nomenclature.table()).await?.filter(
+        ident("schedule")
+            .eq(lit("HS"))
+            .and(ident("valid_from").lt_eq(lit(today)))
+            .and(ident("edition").gt(lit(edition))),
+    )?;
+    let newest = newer.aggregate(vec![], vec![max(cast(ident("edition"), DataType::Utf8)).alias("edition")])?;
+    for batch in newest.collect().await? {
+        if let Some(newer) = batch.column(0).as_string::<i32>().iter().flatten().next() {
+            tracing::warn!(
+                "edition {newer} is in force, and the model gives codes of {edition}: take a model of {newer}, or harmonize \
+                 reclassify --from {edition} --to {newer} behind this job"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Plans a filter over the columns of the input, without reading a line.

@@ -64,6 +64,8 @@ pub enum Reason {
     ScopeChanged,
     /// The code has several successors.
     Split,
+    /// The code has one successor with another number.
+    Renumbered,
     /// The code has no successor, or is not of the earlier edition.
     Orphaned,
     /// The description is null.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of tables.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 14] = [
         Reason::BelowThreshold,
         Reason::Vague,
         Reason::Empty,
@@ -86,6 +88,7 @@ impl Reason {
         Reason::AuditSample,
         Reason::ScopeChanged,
         Reason::Split,
+        Reason::Renumbered,
         Reason::Orphaned,
         Reason::NoText,
         Reason::HeadingSure,
@@ -104,6 +107,7 @@ impl Reason {
             Reason::AuditSample => "audit_sample",
             Reason::ScopeChanged => "scope_changed",
             Reason::Split => "split",
+            Reason::Renumbered => "renumbered",
             Reason::Orphaned => "orphaned",
             Reason::NoText => "no_text",
             Reason::HeadingSure => "heading_sure",

@@ -18,6 +18,8 @@ pub fn in_words(reason: &str) -> &str {
         "no_text" => "the description is missing",
         "heading_sure" => "the first four digits are sure",
         "chapter_sure" => "the first two digits are sure",
+        "renumbered" => "the earlier code has another number now",
+        "decided_before" => "a person decided it in an earlier edition of the tariff",
         "comparison" => "two models give different codes",
         other => other,
     }
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_reason_of_the_closed_list_has_words() {
-        for reason in Reason::ALL.iter().map(|r| r.as_str()).chain(["comparison"]) {
+        for reason in Reason::ALL.iter().map(|r| r.as_str()).chain(["comparison", "decided_before"]) {
             assert_ne!(in_words(reason), reason);
         }
     }

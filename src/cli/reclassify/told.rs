@@ -50,6 +50,12 @@ pub fn table(report: &ReclassifyReport) -> String {
         "  rates alone   {}  would be skipped by a change of rates: their code is unchanged\n",
         share(report.rate_only_skips())
     );
+    out += &format!(
+        "  number lives  {}  would be skipped by a look whether the number exists, {} of them with other goods now\n",
+        share(report.number_exists()),
+        count(report.scope_changed)
+    );
+    out += &format!("  catch-all     {}\n", report.catch_all);
     out += "  by what became of the code\n";
     for (kind, n) in &report.kinds {
         out += &format!("    {kind:<14}{}\n", share(*n));
@@ -100,8 +106,8 @@ fn groups(of: &Chapter) -> [(&'static str, &Tally); 5] {
     ]
 }
 
-/// A row for all lines, for the queue, for every chapter and for every old code whose lines need people; what is not said of
-/// one is empty.
+/// A row for all lines, for the queue, for every count of the report, for every chapter and for every old code whose lines need
+/// people; what is not said of one is empty.
 pub fn csv(report: &ReclassifyReport) -> String {
     let named = |what: &str| {
         groups(&Chapter::default()).map(|(group, _)| match (what, group) {
@@ -122,6 +128,22 @@ pub fn csv(report: &ReclassifyReport) -> String {
     };
     row("all", "", [Some(&report.all), None, None, None, None], None);
     row("queue", "", [Some(&report.queue), None, None, None, None], None);
+    let counts = [
+        ("had_code", "before", report.coded_before),
+        ("had_code", "without_people", report.coded_after),
+        ("model_asked", "within_successors", report.asked_within),
+        ("model_asked", "over_edition", report.asked_whole),
+        ("would_skip", "rates_alone", report.rate_only_skips()),
+        ("would_skip", "number_exists", report.number_exists()),
+        ("scope_changed", report.catch_all.as_str(), report.scope_changed),
+    ];
+    let kinds = report.kinds.iter().map(|(kind, n)| ("kind", kind.as_str(), *n));
+    let decisions = report.decisions.iter().map(|(decision, n)| ("decision", decision.as_str(), *n));
+    for (by, name, n) in counts.into_iter().chain(decisions).chain(kinds) {
+        let tally = Tally { lines: n, ..Tally::default() };
+        let lines_alone = [Some(&tally), None, None, None, None];
+        row(by, name, lines_alone, None);
+    }
     for (name, of) in &report.chapters {
         row("chapter", name, groups(of).map(|(_, tally)| Some(tally)), None);
     }

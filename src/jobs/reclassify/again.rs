@@ -130,7 +130,7 @@ impl Past {
     /// The lines as the run read them; `None` when they cannot be read so.
     pub(in super::super) async fn lines(&self) -> Result<Option<DataFrame>> {
         match &self.ready {
-            Some(ready) => lines_of(&ready.context, ready.rules.from).await.map(Some),
+            Some(ready) => lines_of(&ready.context, ready.rules.from, ready.rules.to).await.map(Some),
             None => Ok(None),
         }
     }

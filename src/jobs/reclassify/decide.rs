@@ -30,6 +30,8 @@ struct Lines {
     decision: StringViewArray,
     decided: StringViewArray,
     decision_id: StringViewArray,
+    edition: StringViewArray,
+    decided_edition: StringViewArray,
     value: Float64Array,
 }
 
@@ -59,15 +61,27 @@ impl Lines {
             decision: text("decision")?,
             decided: text("decided_hs6")?,
             decision_id: text("decision_id")?,
+            edition: text("tariff_edition")?,
+            decided_edition: text("decided_edition")?,
             value: cast(column(batch, "value")?, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
         })
     }
 
-    fn before(&self, row: usize) -> Before {
+    /// What the line had in the edition `from`, on its way to `to`.
+    fn before(&self, row: usize, from: &str, to: &str) -> Before {
         let code = |column: &StringViewArray| at(column, row).and_then(|code| code.parse::<Subheading>().ok());
         if self.decision_id.is_valid(row) {
-            // What a person found to have no code has none.
-            return code(&self.decided).map_or(Before::None, Before::Decided);
+            let decided = code(&self.decided);
+            let carried = self.decision.value(row) == "carried" && decided.is_some() && decided == code(&self.hs6);
+            // A decision that was carried over is one of the edition that it reached.
+            let of = if carried { at(&self.edition, row) } else { at(&self.decided_edition, row) };
+            match of.unwrap_or(from) {
+                // What a person found to have no code has none.
+                of if of == from => return decided.map_or(Before::None, Before::Decided),
+                // It is there already, and counts whatever becomes of the model's answer.
+                of if of == to => {}
+                _ => return code(&self.hs6).map_or(Before::None, Before::Held),
+            }
         }
         match (code(&self.hs6), self.decision.value(row)) {
             (Some(code), "accept" | "carried" | "mapped") => Before::Coded(code),
@@ -113,9 +127,10 @@ impl Decider {
     pub fn decide(&mut self, batch: &RecordBatch) -> Result<Decided> {
         let lines = Lines::of(batch)?;
         let rows = batch.num_rows();
+        let (from, to) = (self.rules.from.to_string(), self.rules.to.to_string());
         let mut decided = Decided { before: Vec::with_capacity(rows), outcomes: Vec::with_capacity(rows) };
         for row in 0..rows {
-            let before = lines.before(row);
+            let before = lines.before(row, &from, &to);
             let outcome = match self.without_text(before)? {
                 Some(outcome) => outcome,
                 None => {

@@ -15,6 +15,8 @@ pub enum Before {
     Coded(Subheading),
     /// A code that waits for a person.
     Open(Subheading),
+    /// The same where a person decided in an edition before the older one, and nobody has since.
+    Held(Subheading),
     /// No code.
     None,
 }
@@ -23,7 +25,7 @@ impl Before {
     /// The code, whatever it is worth.
     pub fn code(self) -> Option<Subheading> {
         match self {
-            Before::Decided(code) | Before::Coded(code) | Before::Open(code) => Some(code),
+            Before::Decided(code) | Before::Coded(code) | Before::Open(code) | Before::Held(code) => Some(code),
             Before::None => None,
         }
     }
@@ -93,7 +95,7 @@ pub(super) fn outcome(before: Before, text: Option<Wording>, rules: &Rules) -> R
     };
     let change = changes.of(code);
     let mut after = after(before, code, text, rules, changes)?;
-    after.keeps_reasons = matches!(before, Before::Open(_));
+    after.keeps_reasons = matches!(before, Before::Open(_) | Before::Held(_));
     Ok(Outcome {
         after,
         kind: change.map(|change| change.kind),
@@ -106,9 +108,9 @@ pub(super) fn outcome(before: Before, text: Option<Wording>, rules: &Rules) -> R
 fn after(before: Before, code: Subheading, text: Option<Wording>, rules: &Rules, changes: &Changes) -> Result<After> {
     let change = changes.of(code);
     let decided = matches!(before, Before::Decided(_));
-    let open = matches!(before, Before::Open(_));
+    let open = matches!(before, Before::Open(_) | Before::Held(_));
     // A code that waits goes on waiting; a person's that needs another one waits from now on.
-    let waiting = if decided { Decision::Held } else { Decision::Review };
+    let waiting = if decided || matches!(before, Before::Held(_)) { Decision::Held } else { Decision::Review };
     Ok(match changes.action(code) {
         Action::Carry if open => After::of(waiting, Some(code)),
         Action::Carry => After::of(Decision::Carried, Some(code)),
@@ -148,11 +150,12 @@ fn after(before: Before, code: Subheading, text: Option<Wording>, rules: &Rules,
     })
 }
 
-/// Why a code is looked at: it keeps its number and changes its scope, or it has several successors.
+/// Why a code is looked at: it keeps its number and changes its scope, it has another number, or several successors.
 fn why(change: Option<&Change<'_>>, quiet: bool) -> Reasons {
     match change {
         _ if quiet => Reasons::NONE,
         Some(change) if change.scope_changed => Reasons::NONE.with(Reason::ScopeChanged),
+        Some(change) if change.successors.len() == 1 => Reasons::NONE.with(Reason::Renumbered),
         _ => Reasons::NONE.with(Reason::Split),
     }
 }

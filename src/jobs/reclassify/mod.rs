@@ -143,9 +143,13 @@ struct Run<'a> {
 /// Lines of an edition.
 const LINES: &str = "coded_lines";
 
-/// The lines of an edition with what people decided about them.
-async fn lines_of(context: &SessionContext, edition: Year) -> Result<DataFrame> {
-    Ok(context.table(LINES).await?.filter(ident("tariff_edition").eq(lit(edition.to_string())))?)
+/// The lines of an edition with what people decided about them, and lines of a later one whose decision is of that edition and
+/// was not taken over: a model has answered them meanwhile.
+async fn lines_of(context: &SessionContext, from: Year, to: Year) -> Result<DataFrame> {
+    let (from, to) = (lit(from.to_string()), lit(to.to_string()));
+    let taken = ident("decision").in_list(vec![lit("carried"), lit("held")], false);
+    let left = ident("tariff_edition").eq(to).and(ident("decided_edition").eq(from.clone())).and(taken.is_not_true());
+    Ok(context.table(LINES).await?.filter(ident("tariff_edition").eq(from).or(left))?)
 }
 
 impl Run<'_> {
@@ -167,9 +171,10 @@ impl Run<'_> {
         }
         progress.expect(owed);
         reached(Stage::Planned, progress.as_ref()).await;
-        let plan = lines_of(context, self.options.from).await?.create_physical_plan().await?;
+        let plan = lines_of(context, self.options.from, self.options.to).await?.create_physical_plan().await?;
         if self.options.dry_run {
-            let report = rows::rehearse(context, plan, Arc::clone(&self.rules), progress).await?;
+            let mut report = rows::rehearse(context, plan, Arc::clone(&self.rules), progress).await?;
+            report.catch_all = self.options.policy.to_string();
             return self.proved(owed, &report, None).map(|()| Reclassified::Rehearsed(report));
         }
         let mut table = Table::open_or_create(&place, Contract::Predictions.schema(), &["run_date"], "").await?;
@@ -186,7 +191,10 @@ impl Run<'_> {
             Ok(written) => {
                 let mut counter = report::Counter::default();
                 written.makers.into_iter().for_each(|rows| counter.merge(rows.into_counter()));
-                (written.files, counter.into_report())
+                (
+                    written.files,
+                    ReclassifyReport { catch_all: self.options.policy.to_string(), ..counter.into_report() },
+                )
             }
             Err(Failed { error, files }) => {
                 discard(&table, &files).await;
@@ -207,12 +215,10 @@ impl Run<'_> {
         }
     }
 
-    /// Lines of the older edition, counted by a query of their own.
+    /// The lines that there are to do, counted by a query of their own.
     async fn owed(&self, context: &SessionContext) -> Result<u64> {
-        let lines = context
-            .table("current_predictions")
+        let lines = lines_of(context, self.options.from, self.options.to)
             .await?
-            .filter(ident("tariff_edition").eq(lit(self.options.from.to_string())))?
             .aggregate(vec![], vec![count(lit(1i64)).alias("n")])?
             .collect()
             .await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use chrono::{SecondsFormat, Utc};
-use datafusion::logical_expr::cast;
+use datafusion::logical_expr::{cast, lit};
 use datafusion::prelude::{SessionContext, ident};
 
 use super::super::changed::last_runs;
@@ -24,7 +24,7 @@ impl Run<'_> {
         run_id: String,
         fingerprint: &str,
         report: &ReclassifyReport,
-        files: &[NewFile],
+        written: &[NewFile],
         spent: Duration,
     ) -> Result<RunRecord> {
         let identity = &self.rules.chooser.classifier().identity;
@@ -39,7 +39,9 @@ impl Run<'_> {
                 rows: last.rows,
             })
         });
-        let query = self.query_before(context).await?;
+        let files = report.files.keys().filter_map(|url| last.get(url));
+        let before = files.map(|last| last.run_id.as_str()).max().unwrap_or_default();
+        let query = query_of(context, before).await?;
         let of = |decision| report.decided(decision);
         Ok(RunRecord {
             run_id,
@@ -64,13 +66,13 @@ impl Run<'_> {
             policy_json: serde_json::to_string(&self.policy).unwrap_or_default(),
             policy_origin: self.policy_origin.clone(),
             lines_read: report.lines,
-            lines_written: files.iter().map(NewFile::rows).sum(),
+            lines_written: written.iter().map(NewFile::rows).sum(),
             accept_lines: of(Decision::Accept),
             review_lines: of(Decision::Review),
             refuse_lines: of(Decision::Refuse),
             quarantined_rows: 0,
-            files_written: files.len() as u64,
-            bytes_written: files.iter().map(NewFile::size_bytes).sum(),
+            files_written: written.len() as u64,
+            bytes_written: written.iter().map(NewFile::size_bytes).sum(),
             plan_secs: self.plan_secs,
             score_secs: spent.as_secs_f64(),
             threads: self.options.limits.threads as u64,
@@ -87,25 +89,19 @@ impl Run<'_> {
             challenger: ChallengerRecord::default(),
         })
     }
+}
 
-    /// How the last run that read the lines read them: a job that reads them the same way has nothing to do after this one.
-    async fn query_before(&self, context: &SessionContext) -> Result<BTreeMap<&'static str, Option<String>>> {
-        const COLUMNS: [&str; 6] =
-            ["where_sql", "text_column", "id_column", "store_text", "declared_column", "value_column"];
-        let text = |name: &str| cast(ident(name), DataType::Utf8).alias(name);
-        let last = context
-            .table("runs")
-            .await?
-            .select(COLUMNS.map(text).into_iter().chain([ident("run_id")]).collect::<Vec<_>>())?
-            .sort(vec![ident("run_id").sort(false, false)])?
-            .limit(0, Some(1))?
-            .collect()
-            .await?;
-        let Some(batch) = last.iter().find(|batch| batch.num_rows() > 0) else { return Ok(BTreeMap::new()) };
-        let value = |at: usize| {
-            let column = batch.column(at).as_string::<i32>();
-            column.is_valid(0).then(|| column.value(0).to_owned())
-        };
-        Ok(COLUMNS.into_iter().enumerate().map(|(at, name)| (name, value(at))).collect())
-    }
+/// How a run read its lines: a job that reads them the same way has nothing to do after this one.
+async fn query_of(context: &SessionContext, run_id: &str) -> Result<BTreeMap<&'static str, Option<String>>> {
+    const COLUMNS: [&str; 6] =
+        ["where_sql", "text_column", "id_column", "store_text", "declared_column", "value_column"];
+    let text = |name: &str| cast(ident(name), DataType::Utf8).alias(name);
+    let run = context.table("runs").await?.filter(ident("run_id").eq(lit(run_id)))?;
+    let found = run.select(COLUMNS.map(text).to_vec())?.collect().await?;
+    let Some(batch) = found.iter().find(|batch| batch.num_rows() > 0) else { return Ok(BTreeMap::new()) };
+    let value = |at: usize| {
+        let column = batch.column(at).as_string::<i32>();
+        column.is_valid(0).then(|| column.value(0).to_owned())
+    };
+    Ok(COLUMNS.into_iter().enumerate().map(|(at, name)| (name, value(at))).collect())
 }

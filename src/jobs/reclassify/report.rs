@@ -21,6 +21,10 @@ pub struct ReclassifyReport {
     pub decisions: BTreeMap<String, u64>,
     /// By what became of the code that they had: the kinds of change, `unknown_code`, `no_code`.
     pub kinds: BTreeMap<String, u64>,
+    /// Lines whose number lives on with other goods: a check that the number exists would have passed them over.
+    pub scope_changed: u64,
+    /// What was done with catch-all links.
+    pub catch_all: String,
     /// Lines that the model was asked about: within successor sets, and over the whole edition.
     pub asked_within: u64,
     pub asked_whole: u64,
@@ -69,6 +73,11 @@ impl ReclassifyReport {
     /// Lines that a change of rates alone would not have touched: those whose code lives on unchanged.
     pub fn rate_only_skips(&self) -> u64 {
         self.kinds.get(Kind::Unchanged.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Lines that a check that the number exists would have passed over.
+    pub fn number_exists(&self) -> u64 {
+        self.rate_only_skips() + self.scope_changed
     }
 
     /// Lines with a decision.
@@ -125,7 +134,7 @@ impl Default for Counter {
 impl Counter {
     /// One line of a file, worth so much.
     pub fn add(&mut self, file: &str, before: Before, outcome: &Outcome, value: Option<f64>) {
-        let Outcome { after, kind, successors, .. } = outcome;
+        let Outcome { after, kind, successors, scope_changed, .. } = outcome;
         if file != self.file.0 {
             self.turn_to(file);
         }
@@ -142,6 +151,7 @@ impl Counter {
         };
         let of_kind = kind.and_then(|kind| Kind::OF_OLD.iter().position(|of| *of == kind));
         self.kinds[of_kind.unwrap_or(UNKNOWN)] += 1;
+        self.sum.scope_changed += u64::from(*scope_changed);
         let counted = matches!(before, Before::Decided(_) | Before::Coded(_));
         let to_people = counted && !counts;
         self.sum.coded_before += u64::from(counted);
@@ -189,6 +199,7 @@ impl Counter {
         for (into, from) in [(&mut self.sum.all, &other.sum.all), (&mut self.sum.queue, &other.sum.queue)] {
             into.merge(from);
         }
+        self.sum.scope_changed += other.sum.scope_changed;
         self.sum.asked_within += other.sum.asked_within;
         self.sum.asked_whole += other.sum.asked_whole;
         self.sum.without_text += other.sum.without_text;

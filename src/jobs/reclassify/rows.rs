@@ -149,7 +149,7 @@ impl Rows {
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
-    /// The candidates of a choice; else those before, as far as each lives on or has one successor.
+    /// The candidates of a choice; else those before, as far as each lives on or has one successor, or is of the newer edition.
     fn alternatives(&self, batch: &RecordBatch, decided: &Decided) -> Result<ArrayRef> {
         let fields = Fields::from(vec![
             Field::new("hs6", DataType::Utf8, true),
@@ -163,6 +163,7 @@ impl Rows {
         let field = Field::new("element", DataType::Struct(fields.clone()), true);
         let mut out = ListBuilder::new(StructBuilder::from_fields(fields, batch.num_rows() * 5)).with_field(field);
         let changes = self.decider.rules.changes(None);
+        let (editions, to) = (texts(batch, "tariff_edition")?, self.decider.rules.to.to_string());
         let mut known: HashMap<Subheading, Option<Subheading>> = HashMap::new();
         for (row, outcome) in decided.outcomes.iter().enumerate() {
             if let Some(choice) = &outcome.after.choice {
@@ -181,6 +182,7 @@ impl Rows {
             for item in offsets[row] as usize..offsets[row + 1] as usize {
                 let Ok(old) = codes.value(item).parse::<Subheading>() else { continue };
                 let new = match decided.before[row].code() == Some(old) {
+                    _ if at(&editions, row) == Some(to.as_str()) => Some(old),
                     true => outcome.after.code,
                     false => *known.entry(old).or_insert_with(|| lives_on(changes, old)),
                 };
