@@ -1,12 +1,13 @@
-"""What a tariff update costs beside classifying everything: CPU-seconds, and what was asked of the model.
+"""What a night and a tariff update cost beside classifying everything: CPU-seconds, and what was asked of the model.
 
     python benches/reclassify.py DATA OUT --registry URL --old NAME@N --new NAME@N [--lines 10000000] [--repeats 0.4]
                                  [--binary target/release/harmonize] [--threads N] [--catch-all when_text_says]
 
 Lines are customs lines of `DATA/labelled_train.parquet`, drawn with replacement; but for a share of repeats, their numbers are drawn anew, so
-that the texts differ. They are classified into a new lake with a model of edition 2017, a `classify` of everything; then the tariff is
-imported and the lake reclassified to 2022 with a model of that edition. How many lines had to be asked about is counted from the
-correlation table by DuckDB, and has to be what `reclassify` says. Needs pyarrow, deltalake, duckdb and numpy.
+that the texts differ. They are classified into a new lake with a model of edition 2017, a `classify` of everything. Then two nights: new
+files with 1 % more lines, and every file rewritten with other texts in 1 % of its lines. Then the tariff is imported and the lake
+reclassified to 2022 with a model of that edition. How many lines had to be asked about is counted from the correlation table by
+DuckDB, and has to be what `reclassify` says. Needs pyarrow, deltalake, duckdb and numpy.
 """
 
 import argparse
@@ -27,19 +28,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-def lines(data, folder, count, repeats):
+def lines(data, folder, count, repeats, seed=17):
     """Files of half a million lines each."""
     table = pq.read_table(data / "labelled_train.parquet", columns=["description", "source"]).to_pylist()
     texts = [row["description"] for row in table if row["source"] == "customs_import_lines"]
-    rng = np.random.default_rng(17)
+    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     for n, start in enumerate(range(0, count, 500_000)):
         size = min(500_000, count - start)
         drawn, again = rng.integers(0, len(texts), size), rng.random(size) < repeats
         numbers = iter(rng.integers(0, 10, 40 * size).astype("U1").tolist())
         made = [texts[at] if same else re.sub(r"[0-9]", lambda _: next(numbers), texts[at]) for at, same in zip(drawn, again)]
-        ids, values = [f"{start + i:09d}" for i in range(size)], np.round(rng.lognormal(6, 2, size), 2)
+        ids, values = [f"{seed}{start + i:09d}" for i in range(size)], np.round(rng.lognormal(6, 2, size), 2)
         pq.write_table(pa.table({"line_id": ids, "description": made, "value": values}), folder / f"{n:03d}.parquet")
+
+
+def scatter(folder):
+    """Rewrites every file with another number at the end of one text in a hundred."""
+    rng = np.random.default_rng(29)
+    for file in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(file)
+        texts = table["description"].to_pylist()
+        for at in rng.choice(len(texts), len(texts) // 100, replace=False):
+            texts[at] += f" {rng.integers(1, 10**6)}"
+        rewritten = file.with_suffix(".new")
+        pq.write_table(table.set_column(1, "description", pa.array(texts)), rewritten)
+        rewritten.rename(file)
 
 
 def spent(*command):
@@ -87,9 +101,22 @@ def main():
     given.out.mkdir(parents=True, exist_ok=True)
     if not inputs.exists():
         lines(data, inputs, given.lines, given.repeats)
-    shutil.rmtree(lake, ignore_errors=True)
+    night = given.out / "in"
+    for made in (lake, night):
+        shutil.rmtree(made, ignore_errors=True)
+    night.mkdir()
+    for file in inputs.iterdir():
+        os.link(file, night / file.name)
     common = ["--lake", str(lake), "--registry", given.registry, "--threads", given.threads]
-    full = spent(given.binary, "classify", "--input", str(inputs), "--id", "line_id", "--value", "value", "--model", given.old, *common)
+    classify = [given.binary, "classify", "--input", str(night), "--id", "line_id", "--value", "value", "--model", given.old, *common]
+    full = spent(*classify)
+    lines(data, given.out / "more", given.lines // 100, given.repeats, 23)
+    for file in (given.out / "more").iterdir():
+        file.rename(night / f"more-{file.name}")
+    (given.out / "more").rmdir()
+    new_files = spent(*classify)
+    scatter(night)
+    scattered = spent(*classify)
     subprocess.run([given.binary, "tariff", "import", f"2017={data}/nomenclature_hs2017.csv", f"2022={data}/nomenclature_hs2022.csv",
                     f"{data}/correlation_2017_2022.csv", "--lake", str(lake)], check=True, stdout=subprocess.DEVNULL)
     ask = to_ask(data, lake, given.catch_all)
@@ -101,7 +128,9 @@ def main():
           f"over the edition {report['asked_whole']}")
     print("| command | CPU-s | wall s | peak MB (largest so far) | of classify, CPU |")
     print("| --- | --- | --- | --- | --- |")
-    for name, of in [("classify, everything", full), ("reclassify --dry-run", rehearsed), ("reclassify", done)]:
+    for name, of in [("classify, everything", full), ("classify, 1 % more lines in new files", new_files),
+                     ("classify, 1 % of the lines changed in every file", scattered), ("reclassify --dry-run", rehearsed),
+                     ("reclassify", done)]:
         print(f"| {name} | {of[0]:.1f} | {of[1]:.1f} | {of[2]:.0f} | {of[0] / full[0]:.3f} |")
 
 

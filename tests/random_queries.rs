@@ -207,7 +207,11 @@ fn random_queries_answer_as_without_the_rule_and_score_fewer_lines() {
         let on = Bench::new().await;
         let off = on.call_by_call().await;
         for seed in first..first + queries {
-            let sql = Writer { random: Random(seed), aliases: 0 }.query();
+            // Conditions that sorts and joins find while they run leave out rows as they happen to come: every other query has
+            // none of them, and can be counted.
+            let counted = seed % 2 == 0;
+            let query = Writer { random: Random(seed), aliases: 0 }.query();
+            let sql = format!("SET datafusion.optimizer.enable_dynamic_filter_pushdown = {}; {query}", !counted);
             let (got, without) = match (on.got(&sql).await, off.got(&sql).await) {
                 (Ok(got), Ok(without)) => (got, without),
                 (Err(_), Err(_)) => {
@@ -230,7 +234,7 @@ fn random_queries_answer_as_without_the_rule_and_score_fewer_lines() {
                 ));
             } else if got.schema != without.schema && !got.batches.is_empty() && !without.batches.is_empty() {
                 failed.push(format!("seed {seed}: columns {}\nwithout {}\n{sql}", got.schema, without.schema));
-            } else if asked(&got) > asked(&without) && !by_luck(&sql) {
+            } else if counted && asked(&got) > asked(&without) && !by_luck(&sql) {
                 failed.push(format!("seed {seed}: scored {} lines, {} without\n{sql}", asked(&got), asked(&without)));
             }
             with_rule += asked(&got);

@@ -224,6 +224,10 @@ fn named_queries_run_by_flag_and_by_command() {
     let named =
         |name: &str| tables.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name}: {tables:?}"));
     assert_eq!((&named("predictions")["kind"], &named("review_queue")["kind"]), (&json!("table"), &json!("view")));
+    let functions = asked(&lake, &["-c", "\\df"]);
+    assert!(functions.iter().any(|f| f["function"] == "models" && f["kind"] == "table"), "{functions:?}");
+    let blank = |row: &&Value| row.as_object().unwrap().values().any(|value| value == "");
+    assert_eq!(tables.iter().chain(&functions).find(blank), None, "each says what it is for");
     let columns = asked(&lake, &["-c", "\\d predictions"]);
     assert!(columns.iter().any(|c| c["column"] == "hs6" && c["type"] == "text" && c["about"] != ""), "{columns:?}");
     assert!(asked(&lake, &["-c", "\\df substr"]).iter().any(|f| f["function"] == "substr"));

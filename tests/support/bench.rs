@@ -8,7 +8,8 @@ use arrow::array::{
     StringArray, StringBuilder,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-use arrow::util::pretty::pretty_format_batches;
+use arrow::util::display::FormatOptions;
+use arrow::util::pretty::{pretty_format_batches, pretty_format_batches_with_options};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::DataFrame;
 use harmonize::lake::Place;
@@ -211,7 +212,8 @@ fn small() -> RecordBatch {
 
 /// Rows as text, one a line, in order or sorted.
 pub fn rows(batches: &[RecordBatch], ordered: bool) -> Vec<String> {
-    let table = pretty_format_batches(batches).unwrap().to_string();
+    let options = FormatOptions::new().with_null("NULL");
+    let table = pretty_format_batches_with_options(batches, &options).unwrap().to_string();
     let mut rows: Vec<String> = table.lines().filter(|l| l.starts_with('|')).skip(1).map(unpadded).collect();
     if !ordered {
         rows.sort();

@@ -11,7 +11,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::sql::named;
+use crate::sql::{self, named};
 
 /// Schema of the catalog's own tables, which nobody lists.
 const CATALOG: &str = "information_schema";
@@ -55,7 +55,8 @@ pub(super) async fn list_tables(context: &SessionContext) -> Result<RecordBatch>
             TableType::View => "view",
             TableType::Base | TableType::Temporary => "table",
         };
-        let about = Contract::ALL.iter().find(|c| c.table() == table.name).map_or("", |c| c.about());
+        let contract = Contract::ALL.iter().find(|c| c.table() == table.name).map(|c| c.about());
+        let about = contract.or_else(|| sql::purpose_of(&table.name)).unwrap_or_default();
         [table.name, kind.into(), about.into()]
     });
     of_text(["name", "kind", "about"], rows.collect())
@@ -82,7 +83,9 @@ pub(super) async fn columns(context: &SessionContext, name: &str) -> Result<Reco
 pub(super) struct Function {
     pub(super) name: String,
     kind: &'static str,
-    documentation: Option<Documentation>,
+    /// How it is called, and what it gives; empty where nobody says.
+    call: String,
+    about: String,
 }
 
 /// All of them, those of the program first.
@@ -90,12 +93,18 @@ pub(super) fn functions(context: &SessionContext) -> Vec<Function> {
     let state = context.state();
     let mut found: Vec<Function> = Vec::new();
     let mut add = |name: &str, kind, documentation: Option<&Documentation>| {
-        found.push(Function { name: name.into(), kind, documentation: documentation.cloned() });
+        let text = |of: fn(&Documentation) -> &str| documentation.map_or("", of).trim().to_string();
+        let (call, about) = (text(|d| &d.syntax_example), text(|d| &d.description));
+        found.push(Function { name: name.into(), kind, call, about });
     };
     state.scalar_functions().iter().for_each(|(name, f)| add(name, "scalar", f.documentation()));
     state.aggregate_functions().iter().for_each(|(name, f)| add(name, "aggregate", f.documentation()));
     state.window_functions().iter().for_each(|(name, f)| add(name, "window", f.documentation()));
-    state.table_functions().keys().for_each(|name| add(name, "table", None));
+    for name in state.table_functions().keys() {
+        let manual = sql::TABLE_FUNCTIONS.iter().find(|(call, _)| call.split('(').next() == Some(name));
+        let (call, about) = manual.copied().unwrap_or_default();
+        found.push(Function { name: name.clone(), kind: "table", call: call.into(), about: about.into() });
+    }
     found.sort_by(|a, b| (!is_own(&a.name), &a.name).cmp(&(!is_own(&b.name), &b.name)));
     found.dedup_by(|a, b| a.name == b.name);
     found
@@ -109,11 +118,8 @@ fn is_own(name: &str) -> bool {
 pub(super) fn list_functions(context: &SessionContext, part: Option<&str>) -> Result<RecordBatch> {
     let wanted = |name: &str| part.map_or_else(|| is_own(name), |part| name.contains(&part.to_lowercase()));
     let rows = functions(context).into_iter().filter(|f| wanted(&f.name)).map(|f| {
-        let text = |of: fn(&Documentation) -> &str| f.documentation.as_ref().map_or("", of).to_string();
-        let call = text(|d| &d.syntax_example);
-        let about = text(|d| d.description.trim());
-        let about = about.split_inclusive(". ").next().unwrap_or_default().trim().replace('\n', " ");
-        [f.name.clone(), f.kind.into(), call, about]
+        let about = f.about.split_inclusive(". ").next().unwrap_or_default().trim().replace('\n', " ");
+        [f.name, f.kind.into(), f.call, about]
     });
     of_text(["function", "kind", "call", "about"], rows.collect())
 }

@@ -19,6 +19,15 @@ use datafusion::logical_expr::Expr;
 
 use super::snapshot::Now;
 
+/// How each is called, and what it gives.
+pub const MANUALS: [(&str, &str); 5] = [
+    ("hs_nomenclature(edition)", "The codes of an edition, or of a national schedule, with their wording."),
+    ("hs_correlation(from, to)", "The pairs of codes of two editions that share goods."),
+    ("runs()", "Every run that became visible, newest first, with its coverage and speed."),
+    ("models()", "The model versions of the registry, with their aliases and what became of them."),
+    ("predictions_as_of(timestamp)", "The table predictions as it was at a time, such as '2026-03-01'."),
+];
+
 /// All of them, over what a lake holds.
 pub(super) fn all(now: &Now) -> [(&'static str, Arc<dyn TableFunctionImpl>); 5] {
     [
