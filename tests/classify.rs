@@ -117,8 +117,7 @@ fn every_view_plans_runs_and_yields_the_columns_that_it_promises() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for at in [lake.as_str(), &path(dir.path(), "nothing here yet")] {
         runtime.block_on(async {
-            // `findings` sorts in dozens of places at once, which takes more than 1 GiB.
-            let context = session(Limits { memory_bytes: 4 << 30, threads: 2 }).unwrap();
+            let context = session(Limits { memory_bytes: 1 << 30, threads: 2 }).unwrap();
             register_lake(&context, &Place::open(at).unwrap()).await.unwrap();
             for &(name, text) in VIEWS {
                 let promised: Vec<&str> = text

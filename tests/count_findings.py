@@ -38,8 +38,9 @@ def total(values):
 
 
 def best(rows):
-    """The decision that counts: the binding one, then the newest, then by its identity."""
-    return min(rows, key=lambda d: (not d["binding"], -d["decided_at"].timestamp(), d["decision_id"]), default=None)
+    """The decision that counts: of the latest edition, the binding one, then the newest, then by its identity."""
+    rank = lambda d: (-int(d["tariff_edition"]), not d["binding"], -d["decided_at"].timestamp(), d["decision_id"])
+    return min(rows, key=rank, default=None)
 
 
 # The newest served prediction of every line, with what people decided.
@@ -52,7 +53,9 @@ lines = []
 for p in current.values():
     of_line = [d for d in decisions if (d["source_file"], d["source_row"]) == (p["source_file"], p["source_row"]) and d["text_digest"] == p["text_digest"]]
     of_text = [d for d in decisions if d["source_file"] is None and d["text_digest"] is not None and d["text_digest"] == p["text_digest"]]
-    d = best(of_line) or best(of_text)
+    d, t = best(of_line), best(of_text)
+    if d is None or (t is not None and t["tariff_edition"] > d["tariff_edition"]):
+        d = t
     line = dict(p, person=d is not None)
     line["said"] = d["hs6"] if d else p["hs6"]
     line["counts"] = d["hs6"] if d else (p["hs6"] if p["decision"] in STOOD else None)

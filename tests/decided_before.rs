@@ -54,11 +54,11 @@ fn a_decision_is_taken_over_although_a_model_has_answered_the_line_in_the_newer_
     let dir = folder();
     let (lake, input) = (small_lake(dir.path()), path(dir.path(), "in"));
     // One whose code lives on, and one whose code is split.
-    let (kept, lives, ..) = text_of(&lake, 3);
+    let (kept, lives, ..) = text_of(&lake, 9);
     let (torn, splits, ..) = text_of(&lake, 0);
     decide(&lake, &kept, &lives, "2017", None);
     decide(&lake, &torn, &splits, "2017", None);
-    done(&classify(&lake, &input, "hs@1", &[]));
+    done(&classify(&lake, &input, "hs@1", &["--threshold", "0"]));
     let told = |edition: &str, decision: Value| json!({"hs6": lives, "edition": edition, "by_person": true, "decision": decision});
     let before = effective(&lake, &kept);
     assert!(before.iter().all(|row| row["hs6"] == lives && row["edition"] == "2017"), "{before:?}");

@@ -1,7 +1,7 @@
 """Sends statements that mean harm as the role reader, and tells what became of them, as JSON.
 
 hostile.py PORT COUNT PID: each kind of statement in turn, with sizes and names drawn from a fixed seed. Each has to be refused
-or stopped; those of the list ANSWERED are too large only for what they would read, and may be answered. Beside them a session
+or stopped. Beside them a session
 that was there before asks something harmless."""
 
 import json

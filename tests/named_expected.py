@@ -61,15 +61,18 @@ CURRENT = [row for row in newest_of_each(SERVED) if row["source_row"] < ENDS.get
 
 
 def best(decisions):
-    """Binding before newer, then the least id."""
-    ranked = sorted(decisions, key=lambda d: (not d["binding"], -d["decided_at"].timestamp(), d["decision_id"]))
+    """The latest edition, then binding before newer, then the least id."""
+    rank = lambda d: (-int(d["tariff_edition"]), not d["binding"], -d["decided_at"].timestamp(), d["decision_id"])  # noqa: E731
+    ranked = sorted(decisions, key=rank)
     return ranked[0] if ranked else None
 
 
 def decision_for(row):
     own = [d for d in DECISIONS if (d["source_file"], d["source_row"]) == row["place"] and d["text_digest"] == row["text_digest"]]
     whole = [d for d in DECISIONS if d["source_file"] is None and d["text_digest"] == row["text_digest"] is not None]
-    return best(own) or best(whole)
+    own, whole = best(own), best(whole)
+    later = own and whole and whole["tariff_edition"] > own["tariff_edition"]
+    return whole if later or not own else own
 
 
 def effective(row):
@@ -87,15 +90,15 @@ def queue():
     requested = {(r["source_file"], r["source_row"], r["text_digest"]) for r in REQUESTS}
     for row in CURRENT:
         asked = (*row["place"], row["text_digest"]) in requested
-        if row["decision"] not in WAITS and not asked:
-            continue
-        decided = [
-            d for d in DECISIONS
-            if d["tariff_edition"] == row["tariff_edition"] and d["text_digest"] == row["text_digest"]
+        editions = {
+            d["tariff_edition"] for d in DECISIONS
+            if d["text_digest"] == row["text_digest"]
             and ((d["source_file"], d["source_row"]) == row["place"] or (d["source_file"] is None and d["text_digest"]))
-        ]  # fmt: skip
-        if not decided:
-            yield row | {"reasons": row["reasons"] + ["comparison"] * asked}
+        }  # fmt: skip
+        # A decision of before that nothing carried over.
+        stale = row["decision"] in ("accept", "mapped") and any(e < row["tariff_edition"] for e in editions)
+        if row["tariff_edition"] not in editions and (row["decision"] in WAITS or asked or stale):
+            yield row | {"reasons": row["reasons"] + (["comparison"] if asked else ["decided_before"] * stale)}
 
 
 QUEUE = list(queue())
@@ -293,7 +296,7 @@ def waits_since(row):
         r["requested_at"].date() for r in REQUESTS
         if (r["source_file"], r["source_row"]) == row["place"] and r["text_digest"] == row["text_digest"]
     ]  # fmt: skip
-    return min(sent or asked)
+    return min(sent or asked or [row["run_date"]])
 
 
 @query

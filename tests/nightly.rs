@@ -150,11 +150,11 @@ fn lines_beyond_the_end_of_a_file_that_became_shorter_do_not_count() {
     write(&file, &lines(0..170));
     ok(&args);
     assert_eq!((count("current_predictions"), shortened().len()), (220, 0));
-    // The few files are held in memory, and all predictions pass by them once: they are not moved about by file.
+    // All predictions are read once, with a condition on columns of their own: nothing is sorted, joined or moved about.
     let plan = sql(&lake, "EXPLAIN SELECT hs6 FROM current_predictions WHERE description LIKE 'steel%'");
     let plan = plan.iter().map(|row| row["plan"].as_str().unwrap()).collect::<String>();
-    let join = plan.lines().find(|line| line.contains("HashJoinExec")).unwrap();
-    assert!(join.contains("CollectLeft") && join.contains("RightAnti"), "{plan}");
+    let moves = ["JoinExec", "SortExec", "WindowAggExec", "Hash("].iter().any(|node| plan.contains(node));
+    assert!(plan.contains("counts(source_file") && !moves, "{plan}");
 }
 
 fn sql_text(value: &Value) -> String {

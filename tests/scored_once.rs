@@ -57,6 +57,9 @@ async fn complaints(case: &Case, bench: &Bench) -> Vec<String> {
     }
     let ordered = case.get("rows") == Some("ordered");
     let (with, plain) = (rows(&got.batches, ordered), rows(&without.batches, ordered));
+    if plain.is_empty() && case.get("rows") != Some("none") {
+        wrong.push("there is no row to compare".into());
+    }
     if case.get("rows") == Some("some") {
         if with.len() != plain.len() {
             wrong.push(format!("{} rows and not {}", with.len(), plain.len()));

@@ -138,7 +138,6 @@ fn psycopg_gets_values_parameters_transactions_cursors_and_errors_as_from_postgr
 }
 
 #[test]
-#[ignore = "open: mended, not seen green yet"]
 fn the_adbc_driver_reads_arrow_tables_with_copy_and_without() {
     let served = Served::start(&[]);
     let got = served.python("serve_adbc.py", &[]);
@@ -183,7 +182,6 @@ fn node_postgres_sends_simple_and_prepared_queries() {
 
 /// What programs send when they start, as the library whose catalog this is has collected it.
 #[test]
-#[ignore = "open: mended, not seen green yet"]
 fn what_dashboards_and_tools_ask_when_they_start_is_answered() {
     let home = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let sources = std::fs::read_dir(format!("{home}/registry/src")).into_iter().flatten().flatten();
@@ -253,7 +251,7 @@ fn a_reader_reads_and_predicts_nothing_and_roles_and_limits_hold() {
     assert_eq!(state("SELECT * FROM predictions"), "54000");
     assert_eq!(state(HEAVY), "57014");
     for large in [
-        "SELECT count(*) FROM (SELECT DISTINCT value FROM generate_series(1, 300000000))",
+        "SELECT count(*) FROM (SELECT DISTINCT value * 7919 % 1000000007 FROM generate_series(1, 300000000))",
         "SELECT sum(value) OVER () FROM generate_series(1, 600000000) LIMIT 1",
     ] {
         let ended = served.psql("otto", &["-c", large]).unwrap();
@@ -493,7 +491,7 @@ fn a_new_champion_answers_the_next_statement_and_never_half_of_one() {
     std::fs::write(&file, format!("{which}{promote}{which}")).unwrap();
     // One that is under way while it changes: each line some hundred times, no two texts alike.
     let Some(mut command) = served.psql_command("otto") else { return };
-    let long = "SELECT hs_predict(concat(line_id, ' ', value))['model'], count(*) FROM predictions, generate_series(1, 150) GROUP BY 1";
+    let long = "SELECT hs_predict(concat(line_id, ' ', g.n))['model'], count(*) FROM predictions, generate_series(1, 150) AS g(n) GROUP BY 1";
     let command = command.args(["-At", "-c", long]).env("PGSSLMODE", "disable").stdout(Stdio::piped());
     let under_way = command.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
@@ -631,7 +629,6 @@ fn a_heavy_statement_leaves_room_for_short_ones() {
 
 /// Every statement that a hostile reader sends is refused or stopped at a limit, the server lives, another session goes on.
 #[test]
-#[ignore = "open: mended, not seen green yet"]
 fn hostile_statements_are_refused_or_stopped_and_nobody_else_notices() {
     let dir = folder();
     let roles = path(dir.path(), "roles.toml");
@@ -644,6 +641,8 @@ fn hostile_statements_are_refused_or_stopped_and_nobody_else_notices() {
     assert_eq!(got["survived"], true, "{got}");
     assert_eq!(got["other session"], true, "{got}");
     assert_eq!(got["answered"], json!([]), "statements that should have been refused: {got}");
+    let defects = ["XX000", "closed"].map(|state| got["states"][state].clone());
+    assert_eq!(defects, [Value::Null, Value::Null], "a panic, or a connection that was cut: {got}");
     assert_eq!(got["slow"], json!([]), "statements that went on after their time: {got}");
     assert_eq!(got["statements"].as_u64().unwrap().to_string(), rounds);
     let most = got["most resident"].as_u64().unwrap();

@@ -4,7 +4,8 @@
 -- param: day date = null — the day up to which is counted; null is today, UTC
 -- param: chapter text = null — chapter of the proposed code; null is all
 -- param: limit count = 100 — most lines
--- A line waits since the first day on which it was sent to a person, or a label was requested, with its present text and edition.
+-- A line waits since the first day on which it was sent to a person, or a label was requested, with its present text and edition; else
+-- since a model answered it over what a person had decided in an earlier edition.
 WITH sent AS (
   SELECT source_file, source_row, text_digest, tariff_edition, min(run_date) AS day
   FROM predictions
@@ -16,8 +17,8 @@ requested AS (
   FROM label_requests
   GROUP BY 1, 2, 3
 )
-SELECT coalesce(s.day, r.day) AS waiting_since,
-       coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day) AS days,
+SELECT coalesce(s.day, r.day, q.run_date) AS waiting_since,
+       coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day, q.run_date) AS days,
        q.line_id, q.source_file, q.source_row, q.description, q.text_digest, q.hs6, q.confidence, q.decision, q.reasons
 FROM review_queue AS q
 LEFT JOIN sent AS s ON s.source_file = q.source_file AND s.source_row = q.source_row

@@ -2,7 +2,8 @@
 -- reads:   review_queue, predictions, label_requests
 -- yields:  days_from, days_to, lines, texts, waiting_since
 -- param: day date = null — the day up to which is counted; null is today, UTC
--- A line waits since the first day on which it was sent to a person, or a label was requested, with its present text and edition.
+-- A line waits since the first day on which it was sent to a person, or a label was requested, with its present text and edition; else
+-- since a model answered it over what a person had decided in an earlier edition.
 WITH sent AS (
   SELECT source_file, source_row, text_digest, tariff_edition, min(run_date) AS day
   FROM predictions
@@ -15,8 +16,8 @@ requested AS (
   GROUP BY 1, 2, 3
 ),
 waiting AS (
-  SELECT q.text_digest, coalesce(s.day, r.day) AS since,
-         coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day) AS days
+  SELECT q.text_digest, coalesce(s.day, r.day, q.run_date) AS since,
+         coalesce(CAST($day AS DATE), current_date()) - coalesce(s.day, r.day, q.run_date) AS days
   FROM review_queue AS q
   LEFT JOIN sent AS s ON s.source_file = q.source_file AND s.source_row = q.source_row
     AND (s.text_digest IS NOT DISTINCT FROM q.text_digest) AND s.tariff_edition = q.tariff_edition

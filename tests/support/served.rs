@@ -149,7 +149,7 @@ impl Served {
     pub fn psql_command(&self, user: &str) -> Option<Command> {
         let found = ["/usr/bin/psql", "/usr/local/bin/psql"].into_iter().find(|path| Path::new(path).exists());
         let Some(found) = found else {
-            println!("skipped: psql is not installed (Debian: postgresql-client)");
+            lacking("psql (Debian: postgresql-client)");
             return None;
         };
         let mut command = Command::new(found);
@@ -240,8 +240,14 @@ pub fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
             Some((certificate, key))
         }
         Err(_) => {
-            println!("skipped: openssl is not installed");
+            lacking("openssl");
             None
         }
     }
+}
+
+/// Passes over a test for want of a program, but where every one has to be there.
+fn lacking(program: &str) {
+    assert!(std::env::var_os("HARMONIZE_REQUIRE_CLIENTS").is_none(), "there is no {program}");
+    println!("skipped: {program} is not installed");
 }
