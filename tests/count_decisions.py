@@ -19,7 +19,7 @@ t = DeltaTable(f"{sys.argv[1]}/decisions").to_pyarrow_table()
 ranked = duckdb.sql(
     """
     SELECT * REPLACE (CAST(decided_at AS VARCHAR) AS decided_at), rank() OVER (PARTITION BY source_file, source_row, text_digest
-                           ORDER BY binding DESC, decided_at DESC, decision_id) AS place
+                           ORDER BY tariff_edition DESC, binding DESC, decided_at DESC, decision_id) AS place
     FROM t
     """
 ).fetchall()

@@ -76,8 +76,29 @@ fn a_decision_is_taken_over_although_a_model_has_answered_the_line_in_the_newer_
     assert_eq!(effective(&lake, &torn)[0]["hs6"], splits, "it stands until a person decides again");
     assert_eq!(waiting(&lake, &torn), [json!({"decision": "held", "before": false})]);
     assert!(ok(&args(&lake, "hs@1", &[])).contains("already done"));
-    // In the newer edition a person has decided, whatever the line decision of before was.
-    decide(&lake, &torn, &two().most[1], "2022", None);
+    // What a person gets to see of it, and what becomes of their answer.
+    let sheet = path(dir.path(), "queue.csv");
+    let of_text = format!("text_digest = '{torn}'");
+    ok(&["review", "export", "--lake", &lake, "--out", &sheet, "--group", "--no-evidence", "--where", &of_text]);
+    let mut rows = csv::Reader::from_path(&sheet).unwrap();
+    let header = rows.headers().unwrap().clone();
+    let mut rows: Vec<_> = rows.records().map(Result::unwrap).collect();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    assert_eq!(rows.len(), 1);
+    let shown = |name: &str| rows[0][at(name)].to_owned();
+    assert!(shown("why").contains("keeps its number and covers other goods"), "{}", shown("why"));
+    assert_eq!(shown("previous_code"), splits);
+    assert_eq!(shown("previous_decision"), format!("{splits} by Ana, 2026-01-01, edition 2017"));
+    let answers = [("decision", "correct"), ("decided_code", &two().most[1])];
+    let answer = |(n, cell): (usize, &str)| {
+        answers.iter().find(|(name, _)| at(name) == n).map_or(cell.to_owned(), |(_, answer)| answer.to_string())
+    };
+    rows[0] = rows[0].iter().enumerate().map(answer).collect();
+    let mut out = csv::Writer::from_path(&sheet).unwrap();
+    out.write_record(&header).unwrap();
+    rows.iter().for_each(|row| out.write_record(row).unwrap());
+    out.flush().unwrap();
+    ok(&["review", "import", &sheet, "--lake", &lake, "--reviewer", "Ben"]);
     assert_eq!(waiting(&lake, &torn), Vec::<Value>::new());
     assert_eq!(effective(&lake, &torn)[0]["hs6"], two().most[1]);
 }

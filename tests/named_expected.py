@@ -97,7 +97,7 @@ def queue():
         }  # fmt: skip
         # A decision of before that nothing carried over.
         stale = row["decision"] in ("accept", "mapped") and any(e < row["tariff_edition"] for e in editions)
-        if row["tariff_edition"] not in editions and (row["decision"] in WAITS or asked or stale):
+        if all(e < row["tariff_edition"] for e in editions) and (row["decision"] in WAITS or asked or stale):
             yield row | {"reasons": row["reasons"] + (["comparison"] if asked else ["decided_before"] * stale)}
 
 

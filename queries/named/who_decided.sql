@@ -3,7 +3,8 @@
 -- yields:  decided_at, reviewer, decided_for, verdict, hs6, tariff_edition, binding, reason_code, note, shown_hs6, shown_confidence, shown_run_id, of_present_text, counts, decision_id
 -- param: file text — URL of the line's file
 -- param: row count — position of the line in it, from 0
--- A decision for the line comes before one for its text, a binding one before a newer one; one on an earlier text does not count.
+-- A decision in a later edition comes before one in an earlier one, one for the line before one for its text, a binding one before a newer
+-- one; one on an earlier text does not count.
 WITH line AS (
   SELECT text_digest FROM current_predictions WHERE source_file = CAST($file AS VARCHAR) AND source_row = CAST($row AS BIGINT)
 ),
@@ -16,7 +17,7 @@ found AS (
      OR (d.source_file IS NULL AND d.text_digest = l.text_digest)
 ),
 ranked AS (
-  SELECT *, row_number() OVER (ORDER BY of_present_text DESC, decided_for, binding DESC, decided_at DESC, decision_id) AS place
+  SELECT *, row_number() OVER (ORDER BY of_present_text DESC, tariff_edition DESC, decided_for, binding DESC, decided_at DESC, decision_id) AS place
   FROM found
 )
 SELECT decided_at, reviewer, decided_for, verdict, hs6, tariff_edition, binding, reason_code, note, shown_hs6, shown_confidence,

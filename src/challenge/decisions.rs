@@ -25,16 +25,16 @@ pub struct Decided {
     pub date: NaiveDate,
 }
 
-/// Decisions that count, the binding and then the newest first.
+/// Decisions that count, those of the latest edition, then the binding and then the newest first.
 const DECISIONS: &str = "
 SELECT text_digest, hs6, tariff_edition, first_at FROM (
   SELECT text_digest, hs6, tariff_edition, binding, decided_at, decision_id, source_file, source_row,
          min(decided_at) OVER (PARTITION BY text_digest) AS first_at,
-         row_number() OVER (PARTITION BY source_file, source_row, text_digest ORDER BY binding DESC, decided_at DESC, decision_id) AS newest
+         row_number() OVER (PARTITION BY source_file, source_row, text_digest ORDER BY tariff_edition DESC, binding DESC, decided_at DESC, decision_id) AS newest
   FROM decisions
 ) AS ranked
 WHERE newest = 1
-ORDER BY binding DESC, decided_at DESC, decision_id, source_file, source_row";
+ORDER BY tariff_edition DESC, binding DESC, decided_at DESC, decision_id, source_file, source_row";
 
 /// What is stored of the texts that were decided on.
 const DESCRIPTIONS: &str = "

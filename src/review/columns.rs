@@ -64,6 +64,7 @@ pub(super) fn layout(reasons: &ReasonCodes, grouped: bool) -> Layout {
             40,
         ),
         code("previous_code", "The code that the line had before."),
+        text("previous_decision", "What a person decided for it in an earlier edition: code, who, when.", 30),
         code("declared_code", "The code that it was declared under. The model did not look at it."),
         with_choices(text("decision", "Yours: one of the list.", 15), &DECISIONS.map(|(a, b)| (a.into(), b.into()))),
         code("decided_code", "Yours: the right code, six digits, when it is another one."),

@@ -163,7 +163,7 @@ fn cells(row: &Waiting, words: Option<String>, wording: &mut Wording) -> Vec<Opt
         cells.push(candidate.and_then(|(code, _)| wording.of(&row.edition, code)));
         cells.push(candidate.and_then(|(_, confidence)| confidence.map(|c| c.to_string())));
     }
-    cells.extend([words, row.previous_hs6.clone(), row.declared_code.clone()]);
+    cells.extend([words, row.previous_hs6.clone(), row.previous_decision.clone(), row.declared_code.clone()]);
     cells.extend([const { None }; 6]);
     cells.extend([
         row.line_id.clone(),

@@ -44,6 +44,8 @@ pub struct Waiting {
     pub edition: String,
     pub previous_hs6: Option<String>,
     pub declared_code: Option<String>,
+    /// What a person decided in an earlier edition: the code or that there is none, who, when, and on what.
+    pub previous_decision: Option<String>,
 }
 
 impl Waiting {
@@ -64,7 +66,12 @@ impl Waiting {
 }
 
 const COLUMNS: &str = "description, line_id, source_file, source_row, text_digest, run_id, hs6, confidence, alternatives, reasons, \
-                       model_name, model_version, model_digest, tariff_edition, previous_hs6, declared_code";
+                       model_name, model_version, model_digest, tariff_edition, previous_hs6, declared_code, previous_decision";
+
+/// The view with what a person decided in an earlier edition in one text.
+const WAITING: &str = "(SELECT *, CASE WHEN decided_by IS NOT NULL THEN concat(coalesce(decided_hs6, 'no code'), ' by ', decided_by, ', ', \
+                       CAST(CAST(decided_at AS DATE) AS VARCHAR), ', edition ', decided_edition, \
+                       CASE WHEN binding THEN ', a binding ruling' ELSE '' END) END AS previous_decision FROM waiting) AS waiting";
 
 /// Where a text is one with another: in its edition; a line without a text is alone.
 const SAME: &str = "text_digest, tariff_edition, CASE WHEN text_digest IS NULL THEN source_file END, \
@@ -82,10 +89,10 @@ pub async fn stream(context: &SessionContext, asked: &Asked) -> Result<SendableR
     context.register_table("waiting", waiting.into_view())?;
     let sure_first = "confidence DESC NULLS LAST, source_file, source_row";
     let mut query = match asked.group {
-        false => format!("SELECT {COLUMNS}, CAST(1 AS BIGINT) AS lines FROM waiting ORDER BY {sure_first}"),
+        false => format!("SELECT {COLUMNS}, CAST(1 AS BIGINT) AS lines FROM {WAITING} ORDER BY {sure_first}"),
         true => format!(
             "SELECT {COLUMNS}, lines FROM (SELECT {COLUMNS}, count(*) OVER (PARTITION BY {SAME}) AS lines, \
-             row_number() OVER (PARTITION BY {SAME} ORDER BY {sure_first}) AS place FROM waiting) AS ranked \
+             row_number() OVER (PARTITION BY {SAME} ORDER BY {sure_first}) AS place FROM {WAITING}) AS ranked \
              WHERE place = 1 ORDER BY lines DESC, {sure_first}"
         ),
     };
@@ -110,10 +117,11 @@ pub fn rows(batch: &RecordBatch, group: bool) -> Result<Vec<Waiting>> {
         ["description", "line_id", "source_file", "text_digest", "run_id", "hs6"].map(texts);
     let (description, line_id, source_file) = (description?, line_id?, source_file?);
     let (text_digest, run_id, hs6) = (text_digest?, run_id?, hs6?);
-    let [model_name, model_digest, edition, previous, declared] =
-        ["model_name", "model_digest", "tariff_edition", "previous_hs6", "declared_code"].map(texts);
+    let [model_name, model_digest, edition, previous, declared, decided] =
+        ["model_name", "model_digest", "tariff_edition", "previous_hs6", "declared_code", "previous_decision"]
+            .map(texts);
     let (model_name, model_digest, edition) = (model_name?, model_digest?, edition?);
-    let (previous, declared) = (previous?, declared?);
+    let (previous, declared, decided) = (previous?, declared?, decided?);
     let (source_row, model_version, lines) = (numbers("source_row")?, numbers("model_version")?, numbers("lines")?);
     let confidence = of_contract("confidence")?;
     let confidence = confidence.as_primitive::<Float32Type>();
@@ -140,6 +148,7 @@ pub fn rows(batch: &RecordBatch, group: bool) -> Result<Vec<Waiting>> {
             edition: needed(&edition, n)?,
             previous_hs6: get(&previous, n),
             declared_code: get(&declared, n),
+            previous_decision: get(&decided, n),
         })
     };
     (0..batch.num_rows()).map(row).collect()

@@ -17,11 +17,11 @@ use crate::model::VAGUE_CODE;
 use crate::policy::Reason;
 use crate::tariff::Subheading;
 
-/// All decisions; `counts` where no binding or newer one stands at the same place.
+/// All decisions; `counts` where none of a later edition, binding or newer stands at the same place.
 const DECISIONS: &str = "
 SELECT text_digest, verdict, hs6, shown_hs6, tariff_edition, reason_code, binding,
        row_number() OVER (PARTITION BY source_file, source_row, text_digest
-                          ORDER BY binding DESC, decided_at DESC, decision_id) = 1 AS counts
+                          ORDER BY tariff_edition DESC, binding DESC, decided_at DESC, decision_id) = 1 AS counts
 FROM decisions";
 
 /// What a decision says of its text.
