@@ -91,6 +91,11 @@ fn every_run_is_a_version_that_can_still_be_read() {
         let answers: i64 = found["polars"].as_array().unwrap().iter().map(|row| row["lines"].as_i64().unwrap()).sum();
         assert_eq!((lines, answers), (1000, 1000), "{lake}");
         assert_eq!(found["pandas"].as_array().unwrap().len(), 2, "{lake}");
+        if env.is_empty() {
+            let found = python("filters.py", &[&lake], &[]);
+            assert_eq!(found["wrong"], json!([]), "conditions that are handed down to the files");
+            assert!(found["asked"].as_i64() > Some(100), "{found}");
+        }
     }
 }
 

@@ -121,7 +121,18 @@ for place, line in before.items():
         rule = "rescore"
         waits = ["held"] if person else ["review"] if open_ else ["accept", "review"]
         ok = row["hs6"] in to and row["decision"] in waits
-        ok = ok and all(a["hs6"] in to for a in row["alternatives"])
+        if open_:
+            # Nobody was asked: what the model had thought of, each with all of its successors, the number that lives on first.
+            wanted, first = [], code if code in to else to[0]
+            for old in line["alternatives"]:
+                # Of its own code what the text says counts, of the others what a text that is silent does.
+                of = successors if old["hs6"] == code else BY_TEXT[caught is None][0]
+                several = sorted(of.get(old["hs6"], ()), key=lambda new: (new != old["hs6"] and new != first, new))
+                share = old["confidence"] if len(several) == 1 else None
+                wanted += [(new, share) for new in several if new not in [w for w, _ in wanted]]
+            ok = ok and row["hs6"] == first and [(a["hs6"], a["confidence"]) for a in row["alternatives"]] == wanted[:5]
+        else:
+            ok = ok and all(a["hs6"] in to for a in row["alternatives"])
         # The number lives on, or it does not.
         reason = "scope_changed" if code in EXISTS else "split"
         ok = ok and reason in row["reasons"] and not (audit and (person or open_))

@@ -9,13 +9,17 @@ mod row;
 mod wording;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::prelude::{DataFrame, SessionContext, ident, lit};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, ident, lit};
+use futures::StreamExt;
+use parquet::arrow::ArrowWriter;
+use tempfile::TempDir;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::sql::{self, Limits, register_lake};
 use crate::tariff::Tariff;
@@ -123,10 +127,6 @@ impl FindingFilter {
             .or(ident("by_person"))
             .or(ident("confidence").gt_eq(lit(self.min_confidence)));
         let mut rows = rows.filter(sure)?;
-        if !self.kinds.is_empty() {
-            let kinds = self.kinds.iter().map(|kind| lit(kind.as_str())).collect();
-            rows = rows.filter(ident("kind").in_list(kinds, false))?;
-        }
         if let Some(least) = self.least_value {
             rows = rows.filter(ident("finding_value").gt_eq(lit(least)))?;
         }
@@ -137,6 +137,8 @@ impl FindingFilter {
 /// The findings of a lake.
 pub struct Findings {
     context: SessionContext,
+    /// The findings of each kind; they are gone with this.
+    _kinds: TempDir,
     lake: String,
     wordings: Wordings,
 }
@@ -161,10 +163,19 @@ impl Findings {
         filter.validate()?;
         let context = sql::session(limits)?;
         register_lake(&context, lake).await?;
-        let found = filter.apply(context.table("findings").await?)?;
+        // One kind after another, each once: all that is asked later is asked of what stands in these files.
+        let folder = tempfile::tempdir().context(|| "no place for the findings; TMPDIR names one")?;
+        let mut kinds = Vec::new();
+        for kind in FindingKind::ALL.into_iter().filter(|kind| filter.kinds.is_empty() || filter.kinds.contains(kind)) {
+            let rows = context.table("findings").await?.filter(ident("kind").eq(lit(kind.as_str())))?;
+            let file = folder.path().join(format!("{kind}.parquet"));
+            keep(filter.apply(rows)?, &file).await?;
+            kinds.push(file.display().to_string());
+        }
+        let found = context.read_parquet(kinds, ParquetReadOptions::default()).await?;
         context.register_table(FOUND, found.into_view())?;
         let wordings = Wordings::new(&Tariff::load(&context).await?);
-        Ok(Findings { context, lake: lake.url().to_string(), wordings })
+        Ok(Findings { context, _kinds: folder, lake: lake.url().to_string(), wordings })
     }
 
     async fn rows(&self, query: &str) -> Result<Vec<RecordBatch>> {
@@ -182,6 +193,18 @@ impl Findings {
         self.context.register_table(WORST, ranked.into_view())?;
         Ok(())
     }
+}
+
+/// Writes rows into a file.
+async fn keep(rows: DataFrame, file: &Path) -> Result<()> {
+    let out = std::fs::File::create(file).context(|| format!("{}: cannot keep findings", file.display()))?;
+    let mut rows = rows.execute_stream().await?;
+    let mut writer = ArrowWriter::try_new(out, rows.schema(), None)?;
+    while let Some(batch) = rows.next().await {
+        writer.write(&batch?)?;
+    }
+    writer.close()?;
+    Ok(())
 }
 
 /// What a session answered, with the columns by their names.

@@ -207,8 +207,7 @@ impl Run<'_> {
         let source = &self.changed.source;
         let contract = Contract::Predictions;
         let scoring = Instant::now();
-        let mut table =
-            Table::open_or_create(place, contract.schema(), &contract.partition_by(), contract.about()).await?;
+        let mut table = Table::open_or_create(place, contract).await?;
         let filter = self.options.where_sql.as_deref();
         let (context, lines) = filtered(source, filter, self.options.limits).await?;
         let expected = self.expected(source, &lines).await?;

@@ -21,6 +21,7 @@ use url::Url;
 use super::Place;
 use super::commit::{Nonce, Outcome};
 use super::writer::{NewFile, SinkOptions, TableWriter};
+use crate::contract::Contract;
 use crate::error::{Context, Error, Result};
 
 /// A Delta table at one version.
@@ -69,7 +70,8 @@ impl Table {
     ///
     /// # Errors
     /// `Input` when a table of another shape is there.
-    pub async fn open_or_create(place: &Place, schema: &Schema, partition_by: &[&str], about: &str) -> Result<Table> {
+    pub async fn open_or_create(place: &Place, contract: Contract) -> Result<Table> {
+        let schema = contract.schema();
         for _ in 0..3 {
             if let Some(table) = Table::open(place).await? {
                 let Some(table) = table.widened(schema).await? else { continue };
@@ -85,8 +87,10 @@ impl Table {
             let created = CreateBuilder::new()
                 .with_log_store(handle(place)?.log_store())
                 .with_columns(kernel)
-                .with_partition_columns(partition_by.iter().copied())
-                .with_comment(about)
+                .with_partition_columns(contract.partition_by())
+                .with_comment(contract.about())
+                // Readers that take a bound that is not there for one that nothing passes have to know which columns have any.
+                .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(contract.stats().join(",")))
                 // The record of a run lives in its commit: no tool may clean the log.
                 .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("false"))
                 .with_save_mode(SaveMode::ErrorIfExists)

@@ -49,8 +49,7 @@ impl Staged {
     /// `Input` when the table has another shape; whatever the store says.
     pub async fn write(lake: &Place, contract: Contract, rows: &[RecordBatch], fingerprint: &str) -> Result<Staged> {
         let place = lake.child(contract.table());
-        let table =
-            Table::open_or_create(&place, contract.schema(), &contract.partition_by(), contract.about()).await?;
+        let table = Table::open_or_create(&place, contract).await?;
         let options = SinkOptions {
             run_date: None,
             target_file_bytes: FILE_BYTES,

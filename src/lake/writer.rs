@@ -199,9 +199,6 @@ fn bounds(statistics: &Statistics, kind: &DataType) -> Option<(Value, Value)> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Value::from);
     match (statistics, kind) {
         (Statistics::Int64(s), DataType::Int64) => Some((json!(s.min_opt()?), json!(s.max_opt()?))),
-        (Statistics::Float(s), DataType::Float32) => {
-            Some((json!(f64::from(*s.min_opt()?)), json!(f64::from(*s.max_opt()?))))
-        }
         (Statistics::ByteArray(s), DataType::Utf8 | DataType::Utf8View)
             if statistics.min_is_exact() && statistics.max_is_exact() =>
         {
@@ -214,10 +211,7 @@ fn bounds(statistics: &Statistics, kind: &DataType) -> Option<(Value, Value)> {
 fn less(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::String(a), Value::String(b)) => a < b,
-        (a, b) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => a < b,
-            _ => a.as_f64() < b.as_f64(),
-        },
+        (a, b) => a.as_i64() < b.as_i64(),
     }
 }
 

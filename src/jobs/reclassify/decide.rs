@@ -97,6 +97,8 @@ pub(super) struct Decided {
     pub outcomes: Vec<Arc<Outcome>>,
 }
 
+type ByText = HashMap<Box<str>, Arc<Outcome>, foldhash::fast::RandomState>;
+
 /// Decides lines, and counts what passes.
 pub(super) struct Decider {
     pub rules: Arc<Rules>,
@@ -104,7 +106,7 @@ pub(super) struct Decider {
     /// Of what lines had, where no text counts; `None` where one does.
     by_code: HashMap<Before, Option<Arc<Outcome>>, foldhash::fast::RandomState>,
     /// Of what lines had and their texts, where they count.
-    by_text: HashMap<Before, HashMap<Box<str>, Arc<Outcome>>, foldhash::fast::RandomState>,
+    by_text: HashMap<Before, ByText, foldhash::fast::RandomState>,
     remembered: usize,
     normalised: String,
     key: String,
@@ -156,7 +158,7 @@ impl Decider {
         if let Some(known) = self.by_code.get(&before) {
             return Ok(known.clone());
         }
-        let found = match before.code().is_some_and(|code| self.rules.reads_text(code)) {
+        let found = match self.rules.reads_text(before) {
             true => None,
             false => Some(Arc::new(outcome(before, None, &self.rules)?)),
         };

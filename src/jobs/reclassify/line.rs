@@ -119,6 +119,12 @@ fn after(before: Before, code: Subheading, text: Option<Wording>, rules: &Rules,
             let to = change.and_then(|change| change.successors.first().copied());
             After { reasons: why(change.as_ref(), !decided), ..After::of(decision, to) }
         }
+        // Its code was a guess: what else the model thought of is as likely, and no threshold would accept it.
+        Action::Rescore if open => {
+            let reasons = why(change.as_ref(), false);
+            let first = Choice::unasked(code, changes).candidates.first().map(|(code, _)| *code);
+            After { reasons, ..After::of(waiting, first) }
+        }
         Action::Rescore => {
             let chooser = &rules.chooser;
             let choice = match text {
@@ -126,8 +132,8 @@ fn after(before: Before, code: Subheading, text: Option<Wording>, rules: &Rules,
                 None => Choice::unasked(code, changes),
             };
             let cut = text.is_some_and(|text| !text.whole);
-            let (sure, free) = (chooser.accepts(&choice), !decided && !open);
-            let accepted = sure && free && !cut;
+            let sure = chooser.accepts(&choice);
+            let accepted = sure && !decided && !cut;
             let audited = accepted && text.is_some_and(|text| chooser.classifier().audits(text.normalised));
             let mut reasons = why(change.as_ref(), false);
             for (reason, holds) in [

@@ -177,7 +177,7 @@ impl Run<'_> {
             report.catch_all = self.options.policy.to_string();
             return self.proved(owed, &report, None).map(|()| Reclassified::Rehearsed(report));
         }
-        let mut table = Table::open_or_create(&place, Contract::Predictions.schema(), &["run_date"], "").await?;
+        let mut table = Table::open_or_create(&place, Contract::Predictions).await?;
         reached(Stage::Scoring, progress.as_ref()).await;
         let sink = SinkOptions {
             run_date: Some(self.options.started_at.num_days_from_ce() - DAYS_TO_1970),

@@ -16,13 +16,13 @@ use futures::StreamExt;
 use super::super::stage::Progress;
 use super::super::write::Maker;
 use super::decide::{Decided, Decider, at, column, texts};
-use super::line::After;
+use super::line::{After, Before};
 use super::report::{Counter, ReclassifyReport};
 use super::rules::Rules;
 use crate::engine::TOP;
 use crate::error::{Error, Result};
 use crate::policy::Reason;
-use crate::tariff::{Changes, Subheading};
+use crate::tariff::Subheading;
 
 /// Makes rows.
 pub(in super::super) struct Rows {
@@ -149,7 +149,8 @@ impl Rows {
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
-    /// The candidates of a choice; else those before, as far as each lives on or has one successor, or is of the newer edition.
+    /// The candidates of a choice; else those before, as far as each lives on or has one successor, or is of the newer edition. Of a
+    /// line that waits all successors of each: between them nobody has chosen, and they have no confidence.
     fn alternatives(&self, batch: &RecordBatch, decided: &Decided) -> Result<ArrayRef> {
         let fields = Fields::from(vec![
             Field::new("hs6", DataType::Utf8, true),
@@ -162,9 +163,10 @@ impl Rows {
         let (codes, shares) = (items.column(0).as_string::<i32>(), items.column(1).as_primitive::<Float32Type>());
         let field = Field::new("element", DataType::Struct(fields.clone()), true);
         let mut out = ListBuilder::new(StructBuilder::from_fields(fields, batch.num_rows() * 5)).with_field(field);
-        let changes = self.decider.rules.changes(None);
+        // As for a text that says nothing of catch-all links; what became of its own code is the line's outcome.
+        let changes = self.decider.rules.changes(Some(""));
         let (editions, to) = (texts(batch, "tariff_edition")?, self.decider.rules.to.to_string());
-        let mut known: HashMap<Subheading, Option<Subheading>> = HashMap::new();
+        let mut known: HashMap<Subheading, &[Subheading], foldhash::fast::RandomState> = HashMap::default();
         for (row, outcome) in decided.outcomes.iter().enumerate() {
             if let Some(choice) = &outcome.after.choice {
                 for (code, share) in choice.candidates.iter().take(TOP) {
@@ -178,18 +180,28 @@ impl Rows {
                 continue;
             }
             let offsets = before.value_offsets();
+            let (before, of_newer) = (decided.before[row], at(&editions, row) == Some(to.as_str()));
+            let waits = matches!(before, Before::Open(_) | Before::Held(_));
             let mut seen: Vec<Subheading> = Vec::with_capacity(TOP);
             for item in offsets[row] as usize..offsets[row + 1] as usize {
                 let Ok(old) = codes.value(item).parse::<Subheading>() else { continue };
-                let new = match decided.before[row].code() == Some(old) {
-                    _ if at(&editions, row) == Some(to.as_str()) => Some(old),
-                    true => outcome.after.code,
-                    false => *known.entry(old).or_insert_with(|| lives_on(changes, old)),
+                let own = before.code() == Some(old);
+                let successors: &[Subheading] = match (of_newer, own) {
+                    (true, _) => std::slice::from_ref(&old),
+                    (false, true) => &outcome.successors,
+                    (false, false) => known.entry(old).or_insert_with(|| changes.successors(old)),
                 };
-                // Two that are merged are one, with the share of the likelier.
-                if let Some(new) = new.filter(|new| !seen.contains(new)) {
-                    seen.push(new);
-                    push(&mut out, new.as_str(), shares.is_valid(item).then(|| shares.value(item)))?;
+                let one = successors.len() == 1;
+                // The one that the line has comes first.
+                let first = outcome.after.code.filter(|_| own);
+                let rest = successors.iter().copied().filter(|new| Some(*new) != first && (one || waits));
+                for new in first.into_iter().chain(rest) {
+                    // Two that are merged are one, with the share of the likelier.
+                    if seen.len() < TOP && !seen.contains(&new) {
+                        seen.push(new);
+                        let share = (one || !waits).then_some(&shares).filter(|shares| shares.is_valid(item));
+                        push(&mut out, new.as_str(), share.map(|shares| shares.value(item)))?;
+                    }
                 }
             }
             out.append(true);
@@ -203,14 +215,6 @@ fn codes(rows: usize, codes: impl Iterator<Item = Option<Subheading>>) -> ArrayR
     let mut column = StringBuilder::with_capacity(rows, rows * 6);
     codes.for_each(|code| column.append_option(code.as_ref().map(Subheading::as_str)));
     Arc::new(column.finish())
-}
-
-/// What a code is called in the newer edition, where that is one.
-fn lives_on(changes: &Changes, old: Subheading) -> Option<Subheading> {
-    match changes.successors(old) {
-        [one] => Some(*one),
-        _ => None,
-    }
 }
 
 fn push(out: &mut ListBuilder<StructBuilder>, code: &str, share: Option<f32>) -> Result<()> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::settle::digest_of;
+use super::line::Before;
 use super::within::{Restricted, Within};
 use crate::error::{Error, Result};
 use crate::sql::{Classifier, Versions};
@@ -103,14 +104,15 @@ impl Rules {
         self.advisor.changes(self.policy, normalised)
     }
 
-    /// Whether the outcome for lines with this code depends on their texts: a choice is to be made, or the policy for catch-all
+    /// Whether the outcome for lines that had this depends on their texts: a choice is to be made, or the policy for catch-all
     /// links says so.
-    pub fn reads_text(&self, code: Subheading) -> bool {
+    pub fn reads_text(&self, before: Before) -> bool {
+        let Some(code) = before.code() else { return false };
         if self.by_text.contains(&code) {
             return true;
         }
         match self.changes(None).action(code) {
-            Action::Rescore => true,
+            Action::Rescore => !matches!(before, Before::Open(_) | Before::Held(_)),
             Action::Orphan => self.chooser.of_newer(),
             Action::Carry | Action::Map => false,
         }
