@@ -213,6 +213,9 @@ async fn held_to_expected(lake: &str, cases: &[(&'static str, Value)]) -> Vec<us
         let expected = expected.as_array().unwrap();
         assert_eq!(found.len(), expected.len(), "{query} {params}: {found:?}\n{expected:?}");
         for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let columns: BTreeSet<&str> = expected.as_object().unwrap().keys().map(String::as_str).collect();
+            let promised = named::find(query).unwrap().yields().iter().copied().collect();
+            assert_eq!(columns, promised, "{query}: every column that it promises is computed");
             for (column, expected) in expected.as_object().unwrap() {
                 let value = found.get(column).unwrap_or(&Value::Null);
                 assert!(

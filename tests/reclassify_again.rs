@@ -68,7 +68,8 @@ fn a_reclassification_is_made_again_whatever_the_lake_has_seen_since() {
     ok(&[&classify[..], &["--input", &more]].concat());
     let input = path(dir.path(), "in");
     python("derive_lines.py", &[&lab().lines, &input, "SELECT * FROM t WHERE row < 100"], &[]);
-    ok(&[&classify[..], &["--input", &input, "--value", "value"]].concat());
+    let newer = ["classify", "--id", "line_id", "--lake", &lake, "--registry", &two().registry, "--model", "hs@1"];
+    ok(&[&newer[..], &["--input", &input, "--value", "value"]].concat());
     let words = path(dir.path(), "2022.csv");
     let text = std::fs::read_to_string(&two().nomenclatures[1]).unwrap().replace("subheading", "other words");
     std::fs::write(&words, text).unwrap();
@@ -111,7 +112,12 @@ fn what_is_not_the_same_is_named_with_its_reason() {
     let all = "SELECT * FROM t";
     // A row was changed after the run; the version that the run read is there.
     let query = format!("SELECT * REPLACE (CASE WHEN {here} THEN '999999' ELSE hs6 END AS hs6) FROM t");
-    let (code, report) = told(&spoilt("changed", "predictions", &query, &[]), &[&run_id]);
+    let changed = spoilt("changed", "predictions", &query, &[]);
+    for (most, shown) in [("0", 0), ("2", 2), ("100", 3)] {
+        let (_, report) = told(&changed, &[&run_id, "--differences", most]);
+        assert_eq!((report["differences"].as_array().unwrap().len(), &report["rows"]["differing"]), (shown, &json!(3)));
+    }
+    let (code, report) = told(&changed, &[&run_id]);
     let expected = BTreeMap::from([("equal".into(), LINES - 3), ("differing".into(), 3)]);
     assert_eq!((code, rows(&report)), (10, expected), "{report}");
     let difference = &report["differences"][0];

@@ -140,6 +140,7 @@ fn a_replay_scores_what_it_compares_once_and_a_sample_no_more_than_that() {
             limits: Limits { memory_bytes, threads: 2 },
             kernel: Some(kernels[kernel % kernels.len()]),
             batch_rows: None,
+            told: 20,
         };
         let replayed = runtime.block_on(replay(&options, &registry, Arc::new(Quiet))).unwrap();
         assert!(replayed.report.is_equal(), "{:?}", replayed.report.rows);

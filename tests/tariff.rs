@@ -576,7 +576,7 @@ fn what_no_import_writes_is_named_by_check_and_refused_by_what_reads_it() {
     let ended = run(&tariff(&["list"], &odd));
     assert_eq!(ended.code, 20, "{}", ended.err);
     assert!(
-        ended.err.contains("no column \"import_id\"") && ended.err.contains("choose another --lake"),
+        ended.err.contains("no column \"import_id\"") && ended.err.contains("does not widen"),
         "{}",
         ended.err
     );

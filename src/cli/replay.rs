@@ -47,6 +47,9 @@ pub struct ReplayArgs {
     /// Rows scored at once, which changes no answer
     #[arg(long, value_name = "ROWS")]
     batch_rows: Option<usize>,
+    /// Differing lines that are told, the first by file and row; all are counted
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    differences: usize,
     /// Write an audit pack of the run, or of the line that --line or --file and --row name: a folder, or a file's name
     #[arg(long, value_name = "PATH")]
     pack: Option<PathBuf>,
@@ -111,7 +114,8 @@ pub async fn run(args: ReplayArgs, matches: &ArgMatches) -> Result<u8> {
     if args.batch_rows.is_some_and(|rows| !(1..=1 << 20).contains(&rows)) {
         return Err(Error::Usage("--batch-rows: give a number from 1 to 1048576".into()));
     }
-    let options = ReplayOptions { lake, run, sample, limits, kernel, batch_rows: args.batch_rows };
+    let options =
+        ReplayOptions { lake, run, sample, limits, kernel, batch_rows: args.batch_rows, told: args.differences };
     let bar = Arc::new(LineBar::new());
     let replayed = replay(&options, &registry, Arc::clone(&bar) as Arc<_>).await;
     bar.finish();

@@ -273,11 +273,12 @@ impl Table {
                 there.column_with_name(field.name()).is_some_and(|(_, f)| same_kind(f.data_type(), field.data_type()));
             if !same {
                 return Err(Error::Input(format!(
-                    "the table {} has no column \"{}\" of type {}; it was made by another program or version: \
-                     choose another --lake",
+                    "the table {} has no column \"{}\" of type {}; it was made by another program, or by a version whose tables \
+                     this one ({}) does not widen: go on with that version, or classify into a new --lake and keep this one for replays",
                     self.place.url(),
                     field.name(),
-                    field.data_type()
+                    field.data_type(),
+                    env!("CARGO_PKG_VERSION")
                 )));
             }
         }

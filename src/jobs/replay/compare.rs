@@ -18,7 +18,7 @@ use super::canonical::{Digests, compared, in_form, same};
 use super::pick::{Pick, addresses, key_of};
 use super::reader::{Reader, each_batch};
 use super::remake::Remake;
-use super::report::{ColumnDifference, Difference, DifferenceKind, RowCounts, TOLD};
+use super::report::{ColumnDifference, Difference, DifferenceKind, RowCounts};
 use super::value::value_of;
 use crate::error::{Error, Result};
 use crate::sql::{self, Limits, ROLES};
@@ -31,36 +31,42 @@ type Rows = HashMap<u128, u128, foldhash::fast::RandomState>;
 type Address = (String, i64, String);
 
 /// Rows that are told, the first by their address, each with what was made again if it was.
-#[derive(Default)]
-struct Noted(BTreeMap<(Address, DifferenceKind), Option<RecordBatch>>);
+struct Noted {
+    most: usize,
+    rows: BTreeMap<(Address, DifferenceKind), Option<RecordBatch>>,
+}
 
 impl Noted {
     fn note(&mut self, address: Address, kind: DifferenceKind, now: impl FnOnce() -> Option<RecordBatch>) {
         let key = (address, kind);
-        if self.0.len() >= TOLD && self.0.last_key_value().is_some_and(|(last, _)| *last <= key) {
+        if self.rows.len() >= self.most && self.rows.last_key_value().is_none_or(|(last, _)| *last <= key) {
             return;
         }
-        self.0.insert(key, now());
-        if self.0.len() > TOLD {
-            self.0.pop_last();
+        self.rows.insert(key, now());
+        if self.rows.len() > self.most {
+            self.rows.pop_last();
         }
     }
 
     fn merge(&mut self, other: Noted) {
-        for ((address, kind), now) in other.0 {
+        for ((address, kind), now) in other.rows {
             self.note(address, kind, || now);
         }
     }
 }
 
 /// What one task counted.
-#[derive(Default)]
 struct Counted {
     files: BTreeMap<String, RowCounts>,
     noted: Noted,
 }
 
 impl Counted {
+    /// Nothing yet; so many differences will be told.
+    fn new(told: usize) -> Counted {
+        Counted { files: BTreeMap::new(), noted: Noted { most: told, rows: BTreeMap::new() } }
+    }
+
     fn of(&mut self, file: &str) -> &mut RowCounts {
         if !self.files.contains_key(file) {
             self.files.insert(file.to_string(), RowCounts::default());
@@ -97,6 +103,8 @@ pub(super) struct Sides<'a> {
     /// What the run read and is gone or changed: the rows of it are left out.
     pub lost: Arc<Lost>,
     pub progress: &'a Arc<dyn Progress>,
+    /// Differences that are told; all are counted.
+    pub told: usize,
 }
 
 /// What came of all passes.
@@ -108,12 +116,12 @@ pub(super) struct Compared {
 impl Sides<'_> {
     /// Compares the rows of these parts of a run.
     pub async fn compare(&self, parts: &[Pick]) -> Result<Compared> {
-        let mut all = Counted::default();
+        let mut all = Counted::new(self.told);
         let mut then = BTreeMap::new();
         for part in parts {
             self.pass(part, &mut all, &mut then).await?;
             // What is no more among the first is not needed either.
-            then.retain(|address: &Address, _| all.noted.0.keys().any(|(noted, _)| noted == address));
+            then.retain(|address: &Address, _| all.noted.rows.keys().any(|(noted, _)| noted == address));
         }
         let told = |((address, kind), now): ((Address, DifferenceKind), Option<RecordBatch>)| {
             let columns = match (&now, then.get(&address)) {
@@ -123,7 +131,7 @@ impl Sides<'_> {
             let (source_file, source_row, role) = address;
             Ok(Difference { kind, source_file, source_row, role, columns })
         };
-        let differences = all.noted.0.into_iter().map(told).collect::<Result<Vec<_>>>()?;
+        let differences = all.noted.rows.into_iter().map(told).collect::<Result<Vec<_>>>()?;
         Ok(Compared { files: all.files, differences })
     }
 
@@ -135,7 +143,7 @@ impl Sides<'_> {
         };
         let wanted: BTreeSet<Address> = all
             .noted
-            .0
+            .rows
             .iter()
             .filter(|((address, kind), _)| *kind == DifferenceKind::Differing && !then.contains_key(address))
             .map(|((address, _), _)| address.clone())
@@ -151,7 +159,8 @@ impl Sides<'_> {
         let rows = Arc::new(Mutex::new(Rows::default()));
         let (schema, run_id) = (compared(), self.remake.again.run.run_id.clone());
         let frame = part.filter(self.reader.rows_of(&self.remake.again.run).await?)?;
-        let state = || Ok((Digests::new(&schema)?, Counted::default()));
+        let told = self.told;
+        let state = || Ok((Digests::new(&schema)?, Counted::new(told)));
         let (into, lost, form) = (Arc::clone(&rows), Arc::clone(&self.lost), Arc::clone(&schema));
         let states = each_batch(frame, state, move |(digests, counted): &mut (Digests, Counted), batch| {
             let batch = in_form(&batch, &form)?;
@@ -180,7 +189,8 @@ impl Sides<'_> {
         let run = &self.remake.again.run;
         let passed_over = run.unchanged_lines.unwrap_or(0) > 0;
         let schema = compared();
-        let state = || Ok((self.remake.maker(Arc::clone(&schema))?, Digests::new(&schema)?, Counted::default()));
+        let told = self.told;
+        let state = || Ok((self.remake.maker(Arc::clone(&schema))?, Digests::new(&schema)?, Counted::new(told)));
         let rows = Arc::new(Mutex::new(rows));
         let (there, run_id, progress) = (Arc::clone(&rows), run.run_id.clone(), Arc::clone(self.progress));
         let step = move |(maker, digests, counted): &mut (Box<dyn Maker>, Digests, Counted), batch: RecordBatch| {
@@ -231,11 +241,12 @@ impl Sides<'_> {
         let (schema, run_id) = (compared(), self.remake.again.run.run_id.clone());
         let frame = part.filter(self.reader.rows_of(&self.remake.again.run).await?)?;
         let form: SchemaRef = Arc::clone(&schema);
+        let told = self.told;
         type Closer = (Counted, Vec<(Address, RecordBatch)>);
         let lost = Arc::clone(&self.lost);
         let states = each_batch(
             frame,
-            || Ok(Closer::default()),
+            || Ok((Counted::new(told), Vec::new())),
             move |(counted, then): &mut Closer, batch| {
                 let batch = in_form(&batch, &form)?;
                 let (files, source_rows, roles) = places(&batch)?;

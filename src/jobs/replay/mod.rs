@@ -86,6 +86,8 @@ pub struct ReplayOptions {
     pub kernel: Option<Kernel>,
     /// Rows that are scored at once, unless it is the program's own number.
     pub batch_rows: Option<usize>,
+    /// Differences that are told, the first by file and row; all are counted.
+    pub told: usize,
 }
 
 /// A run that was replayed.
@@ -136,7 +138,7 @@ pub async fn replay(options: &ReplayOptions, registry: &Registry, progress: Arc<
     let passes = (rows * ROW_BYTES as f64 / (options.limits.memory_bytes as f64 / 2.0)).ceil();
     let remake =
         Remake { again: &again, source: source.as_ref(), limits: options.limits, batch_rows: options.batch_rows };
-    let sides = Sides { reader: &reader, remake, lost, progress: &progress };
+    let sides = Sides { reader: &reader, remake, lost, progress: &progress, told: options.told };
     let compared = sides.compare(&pick.split(passes.max(1.0) as u64)).await?;
     if let Some(source) = &source {
         source.recheck().await?;

@@ -10,9 +10,6 @@ use serde_json::Value;
 use super::super::reclassify::PastTable;
 use super::inputs::{Found, InputState};
 
-/// Differences that are told; all are counted.
-pub(super) const TOLD: usize = 20;
-
 /// Rows of `predictions`, by how they compare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RowCounts {
