@@ -253,7 +253,7 @@ fn a_lake_made_by_another_program_is_refused() {
     python("write_decisions.py", &[&format!("{lake}/predictions"), "d", "f", "0"], &[]);
     let ended = run(&classify_args(file.to_str().unwrap(), &lake));
     assert_eq!(ended.code, 20, "{}", ended.err);
-    assert!(ended.err.contains("another --lake"), "{}", ended.err);
+    assert!(ended.err.contains("does not widen"), "{}", ended.err);
 }
 
 /// By the thresholds of the bundle, read from its policy; and the figures of `evaluate` count such rows as a query over the

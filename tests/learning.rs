@@ -290,7 +290,7 @@ fn every_decision_is_counted_once_as_used_or_by_why_it_is_not() {
             // A later edition comes before an earlier one: some texts were decided in none of 2022.
             let at = pick(texts.len());
             let editions: &[&str] =
-                if at % 2 == 0 { &["2017", "2017", "2012"] } else { &["2022", "2022", "2022", "2022", "2017", "2012"] };
+                if at % 6 == 2 { &["2017", "2017", "2012"] } else { &["2022", "2022", "2022", "2022", "2017", "2012"] };
             let edition = editions[pick(editions.len())];
             let code = if edition == "2017" { of_2017[pick(5)] } else { of_2022[[0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3][pick(11)]] };
             let verdict = ["correct", "confirm", "confirm", "unclassifiable", "correct", "correct", "correct"][pick(7)];

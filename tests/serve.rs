@@ -495,9 +495,9 @@ fn a_new_champion_answers_the_next_statement_and_never_half_of_one() {
     let command = command.args(["-At", "-c", long]).env("PGSSLMODE", "disable").stdout(Stdio::piped());
     let under_way = command.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    let Some(answered) = served.psql("ana", &["-f", &file]) else { return };
-    assert_eq!(answered.rows(), ["hs@1", "hs@2"]);
+    let answered = served.psql("ana", &["-f", &file]).unwrap();
     let under_way = under_way.wait_with_output().unwrap();
+    assert_eq!(answered.rows(), ["hs@1", "hs@2"]);
     assert_eq!(String::from_utf8_lossy(&under_way.stdout).trim(), format!("hs@1|{}", LINES * 150));
     let asked = |user: &str| -> Vec<String> {
         let audit = served.audit();

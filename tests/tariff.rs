@@ -575,11 +575,7 @@ fn what_no_import_writes_is_named_by_check_and_refused_by_what_reads_it() {
     python("old_table.py", &[&format!("{lake}/nomenclature"), &format!("{odd}/nomenclature"), "import_id"], &[]);
     let ended = run(&tariff(&["list"], &odd));
     assert_eq!(ended.code, 20, "{}", ended.err);
-    assert!(
-        ended.err.contains("no column \"import_id\"") && ended.err.contains("does not widen"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("no column \"import_id\"") && ended.err.contains("does not widen"), "{}", ended.err);
 }
 
 /// The tables beside the checkout, where they are.

@@ -211,11 +211,10 @@ impl Answered {
             let Some(later) = file.later.get(&(day, run.to_string())) else {
                 return rows.iter().for_each(|row| counting.append(*row < end));
             };
-            let span = rows
-                .iter()
-                .fold(u64::MAX..=0, |span, row| *span.start().min(&(*row as u64))..=*span.end().max(&(*row as u64)));
-            match later.range_cardinality(span.clone()) {
-                n if n == (span.end() - span.start()).saturating_add(1) => counting.append_n(rows.len(), false),
+            let (low, high) =
+                rows.iter().fold((u64::MAX, 0), |(low, high), row| (low.min(*row as u64), high.max(*row as u64)));
+            match later.range_cardinality(low..=high) {
+                n if n == (high - low).saturating_add(1) => counting.append_n(rows.len(), false),
                 0 => rows.iter().for_each(|row| counting.append(*row < end)),
                 _ => rows.iter().for_each(|row| counting.append(*row < end && !later.contains(*row as u64))),
             }
