@@ -81,9 +81,8 @@ def to_ask(data, lake, policy):
     con = duckdb.connect()
     con.register("p", DeltaTable(f"{lake}/predictions").to_pyarrow_dataset())
     con.execute("CREATE TABLE several AS SELECT unnest(?) AS code", [several])
-    # The cast keeps DuckDB from comparing inside Arrow, where text in a dictionary equals nothing.
     newest = "QUALIFY row_number() OVER (PARTITION BY source_file, source_row ORDER BY run_id DESC) = 1"
-    lines = f"SELECT hs6, decision, text_digest FROM p WHERE CAST(tariff_edition AS VARCHAR) = '2017' {newest}"
+    lines = f"SELECT hs6, decision, text_digest FROM p WHERE tariff_edition = '2017' {newest}"
     counts = "decision IN ('accept', 'carried', 'mapped') AND text_digest IS NOT NULL"
     return con.execute(f"SELECT count(*) FROM ({lines}) WHERE {counts} AND hs6 IN (SELECT code FROM several)").fetchone()[0]
 

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod contract;
 pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod jobs;
 pub mod lake;
 pub mod model;

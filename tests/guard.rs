@@ -20,6 +20,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("WITH a AS (SELECT 1 AS x) SELECT * FROM a UNION SELECT 2", "rsfw"),
     ("SELECT (SELECT max(n) FROM mem)", "rsfw"),
     ("SELECT * FROM generate_series(1, 3)", "rsfw"),
+    ("SELECT count(*) FROM runs()", "rsfw"),
     ("EXPLAIN SELECT 1", "rsfw"),
     ("EXPLAIN ANALYZE SELECT count(*) FROM runs", "rsfw"),
     ("DESCRIBE predictions", "rsfw"),

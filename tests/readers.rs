@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::named::invented;
 use crate::support::lab::{classify_args, folder, lab, ok, ok_with, path, sql};
 use crate::support::served::{SECRET, Served};
-use crate::support::servers::{S3, python};
+use crate::support::servers::{S3, python, python_refused};
 
 const SCRIPT: &str = "../docs/python/read_lake.py";
 
@@ -99,6 +99,52 @@ fn every_run_is_a_version_that_can_still_be_read() {
     }
 }
 
+/// The function crosses into another program's DataFusion and answers as here, to the bit.
+#[test]
+fn the_python_package_datafusion_takes_the_function_itself() {
+    let dir = folder();
+    let (input, lake) = (path(dir.path(), "in"), path(dir.path(), "lake"));
+    ok(&["sample", "--output", &input, "--rows", "300", "--seed", "5"]);
+    ok(&classify_args(&input, &lake));
+    // Where `cargo test` makes it; `cargo build` puts it beside the program.
+    let library = std::path::Path::new(env!("CARGO_BIN_EXE_harmonize")).with_file_name("deps/libharmonize.so");
+    let library = library.to_str().unwrap();
+    let script = "../docs/python/hs_predict.py";
+    let found = python(script, &[library, &lab().registry, "hs@1", &input], &[]);
+    let fields = "hs6 confidence confidence_heading confidence_chapter margin decision reasons text_digest";
+    let columns = fields.replace(' ', ", ");
+    let expected = sql(
+        &lake,
+        &format!(
+            "SELECT description, {columns} FROM predictions WHERE description IS NOT NULL ORDER BY description, source_row"
+        ),
+    );
+    let mut answers = found["answers"].as_array().unwrap().clone();
+    assert_eq!(answers.len(), 300);
+    // A null is null; a run has a row that says so.
+    answers.retain(|row| !row["description"].is_null());
+    answers.sort_by_key(|row| row["description"].as_str().unwrap().to_owned());
+    assert!(answers.len() == expected.len() && answers.len() > 250, "{}", answers.len());
+    for (answer, expected) in answers.iter().zip(&expected) {
+        assert_eq!(answer["description"], expected["description"]);
+        for field in fields.split(' ') {
+            let (there, here) = (&answer["p"][field], expected.get(field).unwrap_or(&Value::Null));
+            let same =
+                there == here || (there.is_f64() && there.as_f64().unwrap() as f32 == here.as_f64().unwrap() as f32);
+            assert!(same, "{field}: {answer} {expected}");
+        }
+        assert_eq!(answer["p"]["model"], "hs@1");
+    }
+    let by_chapter =
+        "SELECT substr(hs6, 1, 2) AS chapter, count(*) AS lines FROM predictions GROUP BY 1 ORDER BY 1 NULLS LAST";
+    let lines = |rows: &[Value]| -> Vec<(Value, Value)> {
+        rows.iter().map(|row| (row.get("chapter").cloned().unwrap_or_default(), row["lines"].clone())).collect()
+    };
+    assert_eq!(lines(found["by_chapter"].as_array().unwrap()), lines(&sql(&lake, by_chapter)));
+    let said = python_refused(script, &[library, &lab().registry, "hs@99", &input]);
+    assert!(said.contains("hs@99"), "{said}");
+}
+
 #[test]
 fn psycopg_and_adbc_bring_the_servers_answers_into_pandas() {
     let lake = invented();
@@ -138,7 +184,7 @@ fn psycopg_and_adbc_bring_the_servers_answers_into_pandas() {
 #[test]
 fn the_document_shows_the_scripts_as_they_are() {
     let read = |name: &str| std::fs::read_to_string(format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let scripts = ["python/read_lake.py", "python/ask_server.py"].map(read);
+    let scripts = ["python/read_lake.py", "python/ask_server.py", "python/hs_predict.py"].map(read);
     let document = read("python.md");
     let blocks: Vec<&str> =
         document.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

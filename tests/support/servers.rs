@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -123,14 +123,25 @@ pub fn python_lines(script: &str, args: &[&str], input: &[Value]) -> Vec<Value> 
     lines
 }
 
-fn run_python(script: &str, args: &[&str], env: &[(String, String)], input: Stdio) -> String {
-    let output = Command::new(venv().join("bin/python"))
+/// What a script that has to fail says on standard error.
+pub fn python_refused(script: &str, args: &[&str]) -> String {
+    let output = ended(script, args, &[], Stdio::null());
+    assert!(!output.status.success(), "{script} {args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn ended(script: &str, args: &[&str], env: &[(String, String)], input: Stdio) -> Output {
+    Command::new(venv().join("bin/python"))
         .arg(tests().join(script))
         .args(args)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(input)
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+fn run_python(script: &str, args: &[&str], env: &[(String, String)], input: Stdio) -> String {
+    let output = ended(script, args, env, input);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script} {args:?}: {}\n{complaint}", output.status);
     String::from_utf8(output.stdout).unwrap()
