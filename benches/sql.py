@@ -73,10 +73,10 @@ def main():
             shutil.rmtree(lake, ignore_errors=True)
             job = spent(given.binary, "classify", "--input", str(given.input), "--lake", lake, *common)
             jobs.append((*job[:3], job[1] * (1 - writing(job[3]))))
-            query = spent(given.binary, "sql", "--input", str(given.input), "--format", "csv", *common, GROUP)
+            query = spent(given.binary, "sql", "--lake", lake, "--input", str(given.input), "--format", "csv", *common, GROUP)
             queries.append((*query[:3], query[1]))
         counted = [int(line.rsplit(",", 1)[1]) for line in query[3].splitlines()[1:]]
-        first = ["sql", "--format", "csv", "--registry", given.registry, "--model", given.model, "SELECT hs_code('steel bolts') AS code"]
+        first = ["sql", "--lake", lake, "--format", "csv", "--registry", given.registry, "--model", given.model, "SELECT hs_code('steel bolts') AS code"]
         answers = [spent(given.binary, *first)[1] for _ in range(9)]
     lines = sum(counted)
     middle = lambda rows, at: statistics.median(row[at] for row in rows)  # noqa: E731
