@@ -482,7 +482,7 @@ fn a_new_champion_answers_the_next_statement_and_never_half_of_one() {
     let dir = folder();
     let models = Models::on_disk(dir.path(), 2);
     models.promote(1);
-    let served = Served::over(lake(), &models.url, &["--model", "hs@champion"]);
+    let served = Served::over(lake(), &models.url, &["--model", "hs@champion", "--http", "127.0.0.1:0"]);
     let promote = format!(
         "\\! {} models promote hs@2 --as champion --why test --registry {} > /dev/null\n\\! sleep 1.2\n",
         env!("CARGO_BIN_EXE_harmonize"),
@@ -491,16 +491,16 @@ fn a_new_champion_answers_the_next_statement_and_never_half_of_one() {
     let which = "SELECT DISTINCT hs_predict(line_id)['model'] FROM predictions;\n";
     let file = path(dir.path(), "script.sql");
     std::fs::write(&file, format!("{which}{promote}{which}")).unwrap();
-    // One that is under way while it changes: each line some hundred times, no two texts alike.
+    // One that is under way for seconds while it changes.
     let Some(mut command) = served.psql_command("otto") else { return };
-    let long = "SELECT hs_predict(concat(line_id, ' ', g.n))['model'], count(*) FROM predictions, generate_series(1, 150) AS g(n) GROUP BY 1";
+    let long = "SELECT hs_predict(line_id)['model'], count(*) FROM predictions, generate_series(1, 20000) GROUP BY 1";
     let command = command.args(["-At", "-c", long]).env("PGSSLMODE", "disable").stdout(Stdio::piped());
     let under_way = command.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    assert!(served.running(1));
     let answered = served.psql("ana", &["-f", &file]).unwrap();
     let under_way = under_way.wait_with_output().unwrap();
     assert_eq!(answered.rows(), ["hs@1", "hs@2"]);
-    assert_eq!(String::from_utf8_lossy(&under_way.stdout).trim(), format!("hs@1|{}", LINES * 150));
+    assert_eq!(String::from_utf8_lossy(&under_way.stdout).trim(), format!("hs@1|{}", LINES * 20_000));
     let asked = |user: &str| -> Vec<String> {
         let audit = served.audit();
         let lines = audit.iter().filter(|line| line["user"] == user);
@@ -561,12 +561,12 @@ fn one_that_is_told_to_stop_cancels_what_goes_on_beyond_its_grace() {
 
 #[test]
 fn one_that_is_told_to_stop_lets_statements_end() {
-    let mut served = Served::start(&["--grace", "300"]);
+    let mut served = Served::start(&["--grace", "300", "--http", "127.0.0.1:0"]);
     let Some(mut command) = served.psql_command("otto") else { return };
     let brief = "SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 20000) b WHERE (a.value * b.value) % 7 = 3";
     let command = command.args(["-At", "-c", brief]).env("PGSSLMODE", "disable").stdout(Stdio::piped());
     let under_way = command.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(400));
+    assert!(served.running(1));
     served.signal("TERM");
     assert_eq!(served.wait(Duration::from_millis(50)), None, "it was over before the signal came");
     let ended = under_way.wait_with_output().unwrap();
@@ -594,21 +594,10 @@ fn a_client_that_is_killed_leaves_no_statement_behind() {
     let served = Served::start(&["--http", "127.0.0.1:0"]);
     let Some(mut command) = served.psql_command("ana") else { return };
     let mut psql = command.args(["-c", HEAVY]).env("PGSSLMODE", "disable").spawn().unwrap();
-    let running = |n: u32| {
-        let until = Instant::now() + Duration::from_secs(15);
-        let line = format!("harmonize_statements_running {n}");
-        while Instant::now() < until {
-            if served.page("metrics").1.lines().any(|there| there == line) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        false
-    };
-    assert!(running(1));
+    assert!(served.running(1));
     psql.kill().unwrap();
     psql.wait().unwrap();
-    assert!(running(0));
+    assert!(served.running(0));
     // Its line follows: nobody waits for it.
     let until = Instant::now() + Duration::from_secs(5);
     let told = || served.audit().iter().any(|line| line["outcome"] == "gone");

@@ -113,6 +113,19 @@ impl Served {
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
 
+    /// Waits until so many statements run; whether they do. Needs `--http`.
+    pub fn running(&self, n: u32) -> bool {
+        let until = Instant::now() + Duration::from_secs(15);
+        let line = format!("harmonize_statements_running {n}");
+        while Instant::now() < until {
+            if self.page("metrics").1.lines().any(|there| there == line) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
     /// Resident memory of the process in bytes.
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
