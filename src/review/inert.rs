@@ -100,7 +100,7 @@ fn escaped(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if is_named(c) || ends_blank || (c == '_' && is_code_of_xlsx(&text.as_bytes()[at..])) => {
+            c if is_named(c) || ends_blank || (c == '_' && is_of_xlsx(text, at)) => {
                 // Writing to a string does not fail.
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
@@ -134,7 +134,7 @@ fn is_inert(text: &str) -> bool {
         || last.is_whitespace()
         || visible.is_some_and(|c| FORMULA.contains(&c))
         || text.contains(is_named)
-        || text.match_indices('_').any(|(at, _)| is_code_of_xlsx(&text.as_bytes()[at..]))
+        || text.match_indices('_').any(|(at, _)| is_of_xlsx(text, at))
         // A writer of XLSX takes this for formatted text.
         || (text.starts_with("<r>") && text.ends_with("</r>"))
         || is_value(text))
@@ -152,6 +152,11 @@ fn is_named(c: char) -> bool {
 /// Marks of direction and of width zero, before which a formula is still one for some programs.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+}
+
+/// Whether the `_` at a place begins a code of XLSX, or ends what one of its readers (openpyxl 3.1) takes out wherever it stands.
+fn is_of_xlsx(text: &str, at: usize) -> bool {
+    is_code_of_xlsx(&text.as_bytes()[at..]) || text[..at].ends_with("x005F")
 }
 
 /// `_x000D_`: with four hexadecimal digits it stands for another character in XLSX.
@@ -214,6 +219,8 @@ mod tests {
             ("\u{fffe}x", "'\\u{fffe}x"),
             ("_x000D_", "'\\u{5f}x000D_"),
             ("_x0041_x0042_", "'\\u{5f}x0041\\u{5f}x0042_"),
+            ("_x005F_x00", "'\\u{5f}x005F\\u{5f}x00"),
+            ("ax005F_b", "'ax005F\\u{5f}b"),
             ("<r>b</r>", "'<r>b</r>"),
             ("00123", "'00123"),
             ("1E5", "'1E5"),
