@@ -16,13 +16,14 @@ of_text AS (
 SELECT p.line_id, p.source_file, p.source_row, p.description, p.text_digest, p.hs6, p.confidence, p.confidence_heading,
        p.confidence_chapter, p.margin, p.alternatives, p.decision, p.reasons, p.previous_hs6, p.model_name, p.model_version,
        p.model_digest, p.tariff_edition, p.policy_digest, p.run_id, p.declared_code, p.value, p.role, p.run_date,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.decision_id ELSE l.decision_id END AS decision_id,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.hs6 ELSE l.hs6 END AS decided_hs6,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.tariff_edition ELSE l.tariff_edition END AS decided_edition,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.reviewer ELSE l.reviewer END AS decided_by,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.decided_at ELSE l.decided_at END AS decided_at,
-       CASE WHEN l.decision_id IS NULL OR t.tariff_edition > l.tariff_edition THEN t.binding ELSE l.binding END AS binding
+       coalesce(l.decision_id, t.decision_id) AS decision_id,
+       CASE WHEN l.decision_id IS NOT NULL THEN l.hs6 ELSE t.hs6 END AS decided_hs6,
+       coalesce(l.tariff_edition, t.tariff_edition) AS decided_edition,
+       coalesce(l.reviewer, t.reviewer) AS decided_by,
+       coalesce(l.decided_at, t.decided_at) AS decided_at,
+       coalesce(l.binding, t.binding) AS binding
 FROM current_predictions AS p
-LEFT JOIN of_line AS l ON l.source_file = p.source_file AND l.source_row = p.source_row
-  AND (l.text_digest IS NOT DISTINCT FROM p.text_digest)
 LEFT JOIN of_text AS t ON t.text_digest = p.text_digest
+-- A decision on the text in a later edition comes before one on the line.
+LEFT JOIN of_line AS l ON l.source_file = p.source_file AND l.source_row = p.source_row
+  AND (l.text_digest IS NOT DISTINCT FROM p.text_digest) AND l.tariff_edition >= coalesce(t.tariff_edition, l.tariff_edition)

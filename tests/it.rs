@@ -42,7 +42,7 @@ mod commands;
 mod compare;
 /// Killed at every stage, raced, and started again.
 mod crash;
-#[path = "decided_before.rs"]
+/// Decisions and models of an earlier edition.
 mod decided_before;
 /// The same text gives the same bytes, however it comes.
 mod determinism;
@@ -94,8 +94,10 @@ mod review;
 mod s3;
 /// Each line is asked about once, however the query is written.
 mod scored_once;
-/// The lake over PostgreSQL's wire protocol, with real clients.
+/// The lake over PostgreSQL's wire protocol: users, roles, limits, operation.
 mod serve;
+/// The same as clients see it.
+mod serve_clients;
 /// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
 mod shell;
 /// Where a model is weak: values that are worst, missing, many, or not there.

@@ -173,8 +173,7 @@ impl Run<'_> {
         reached(Stage::Planned, progress.as_ref()).await;
         let plan = lines_of(context, self.options.from, self.options.to).await?.create_physical_plan().await?;
         if self.options.dry_run {
-            let mut report = rows::rehearse(context, plan, Arc::clone(&self.rules), progress).await?;
-            report.catch_all = self.options.policy.to_string();
+            let report = rows::rehearse(context, plan, Arc::clone(&self.rules), progress).await?;
             return self.proved(owed, &report, None).map(|()| Reclassified::Rehearsed(report));
         }
         let mut table = Table::open_or_create(&place, Contract::Predictions).await?;
@@ -191,10 +190,7 @@ impl Run<'_> {
             Ok(written) => {
                 let mut counter = report::Counter::default();
                 written.makers.into_iter().for_each(|rows| counter.merge(rows.into_counter()));
-                (
-                    written.files,
-                    ReclassifyReport { catch_all: self.options.policy.to_string(), ..counter.into_report() },
-                )
+                (written.files, counter.into_report(self.rules.policy))
             }
             Err(Failed { error, files }) => {
                 discard(&table, &files).await;

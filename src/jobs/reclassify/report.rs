@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::line::{Before, Outcome};
 use super::worth::Tally;
 use crate::policy::{Decision, Reason};
-use crate::tariff::{Kind, Subheading};
+use crate::tariff::{Kind, Policy, Subheading};
 
 /// Lines by what became of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -231,8 +231,8 @@ impl Counter {
         self
     }
 
-    /// What was counted.
-    pub fn into_report(self) -> ReclassifyReport {
+    /// What was counted under a policy for catch-all links.
+    pub fn into_report(self, policy: Policy) -> ReclassifyReport {
         let Counter { sum, decisions, kinds, chapters, costly, .. } = self.settled();
         let named = |(name, n): (&str, u64)| (n > 0).then(|| (name.to_owned(), n));
         let names = Kind::OF_OLD.iter().map(|kind| kind.as_str()).chain(["unknown_code", "no_code"]);
@@ -240,6 +240,7 @@ impl Counter {
         let chapters = chapters.into_iter().enumerate().filter(|(_, of)| of.all.lines > 0);
         ReclassifyReport {
             lines: sum.all.lines,
+            catch_all: policy.to_string(),
             decisions: decisions.collect(),
             kinds: names.zip(kinds).filter_map(named).collect(),
             chapters: chapters.map(|(at, of)| (format!("{at:02}"), of)).collect(),

@@ -56,7 +56,7 @@ pub(super) async fn rehearse(
     while let Some(done) = tasks.join_next().await {
         counter.merge(done.map_err(|e| Error::Bug(format!("a task gave up: {e}")))??);
     }
-    Ok(counter.into_report())
+    Ok(counter.into_report(rules.policy))
 }
 
 impl Maker for Rows {

@@ -70,7 +70,8 @@ fn digests(steps: &[Correlation]) -> (String, String) {
 /// See the module.
 pub(super) struct Rules {
     advisor: Advisor,
-    policy: Policy,
+    /// For catch-all links.
+    pub policy: Policy,
     pub chooser: Restricted,
     pub from: Year,
     pub to: Year,
