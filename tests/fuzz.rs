@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use harmonize::engine::{Engine, Scratch};
-use harmonize::model::{Bundle, Manifest, ManifestFile};
+use harmonize::model::{Bundle, Digested, Manifest, ManifestFile};
 use harmonize::text::{EncodeScratch, Tokenizer, normalise};
 
 use crate::support::lab::lab;
@@ -105,7 +105,9 @@ pub fn breaks_without_panic(version: &Path, usual: usize) {
             random.mutate(&mut manifest);
         }
         let absent = || harmonize::Error::Registry("absent".into());
-        let decoded = Bundle::decode(&manifest, |file| files.get(&file.path).cloned().ok_or_else(absent));
+        let decoded = Bundle::decode(&manifest, |file| {
+            files.get(&file.path).map(|bytes| Digested::of(bytes.clone())).ok_or_else(absent)
+        });
         let worked = decoded.and_then(|bundle| {
             let mut scores = Vec::new();
             Engine::compile(&bundle)?.score(&["steel bolts", ""], &mut Scratch::default(), &mut scores)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use harmonize::Error;
-use harmonize::model::{Bundle, Draft, Manifest, ManifestFile};
+use harmonize::model::{Bundle, Digested, Draft, Manifest, ManifestFile};
 use serde_json::{Value, json};
 
 use crate::support::allocations::largest_block;
@@ -252,7 +252,7 @@ fn objects(json: &str) -> Vec<usize> {
 
 fn decode(manifest: &[u8], files: &Parts) -> Result<Bundle, Error> {
     let absent = || Error::Registry("it is missing".into());
-    Bundle::decode(manifest, |file| files.get(&file.path).cloned().ok_or_else(absent))
+    Bundle::decode(manifest, |file| files.get(&file.path).map(|bytes| Digested::of(bytes.clone())).ok_or_else(absent))
 }
 
 /// What a bundle says, part by part.

@@ -2,11 +2,10 @@
 //!
 //! What is remembered changes no answer: sums of integers are the same in any order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Kernel;
-use crate::model::{Config, Weights};
+use crate::model::{Config, Floats, Weights};
 use crate::text::{Grams, MAX_GRAMS, word_key, word_place};
 
 /// Words that one thread remembers, at most: each has one place, and takes it from the one before.
@@ -23,7 +22,7 @@ pub(super) struct Bag {
     grams: Grams,
     dim: usize,
     /// `[buckets][dim]`.
-    table: Arc<Vec<f32>>,
+    table: Floats,
     /// From a number of the table to its integer, `[dim]`.
     scale: Vec<f32>,
     max_words: usize,
@@ -53,7 +52,7 @@ impl Bag {
         Some(Bag {
             grams: shape.grams,
             dim: shape.dim,
-            table: Arc::clone(&bag.table),
+            table: bag.table.clone(),
             scale: scale.to_vec(),
             max_words: config.max_tokens,
             slots: (SUMS / shape.dim).clamp(1, SLOTS),
@@ -67,9 +66,9 @@ impl Bag {
     pub(super) fn mean(&self, normalised: &str, kernel: Kernel, scratch: &mut BagScratch, out: &mut [i16]) {
         if scratch.identity != self.identity {
             scratch.identity = self.identity;
-            scratch.slots.clear();
-            scratch.slots.resize(self.slots, (0, 0));
-            scratch.sums.resize(self.slots * self.dim, 0);
+            // Fresh memory is zero without being touched: a few lines do not wait for all of it.
+            scratch.slots = vec![(0, 0); self.slots];
+            scratch.sums = vec![0; self.slots * self.dim];
             scratch.one.resize(self.dim, 0);
             scratch.line.resize(self.dim, 0);
         }

@@ -6,7 +6,7 @@
 //! (`Coarse`), and the output layer in 16 bits for the likely ones, each with one scale a class, chosen so that no
 //! product sum can leave 32 bits.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ use super::kernel::{BYTE_WEIGHT_MAX, Coarse, Kernel, LANES, Lanes, rounded};
 use super::softmax;
 use crate::error::{Error, Result};
 use crate::model::forward::LIKELY;
-use crate::model::{Config, Weights};
+use crate::model::{Config, Floats, Weights};
 
 /// Largest quantised feature: 12 bits.
 pub(super) const FEATURE_MAX: i32 = 4095;
@@ -76,7 +76,7 @@ struct Products {
     dim: usize,
     filters: usize,
     /// `[vocab][dim]`.
-    embedding: Arc<Vec<f32>>,
+    embedding: Floats,
     /// `[width][offset][filters / PANEL][dim][PANEL]`, filters padded with zeros.
     kernels: Vec<f32>,
     /// Dimensions in which a panel is not all zero: of joined networks, most are.
@@ -104,7 +104,7 @@ impl Products {
                 }
             }
         }
-        let embedding = Arc::clone(&weights.embedding);
+        let embedding = weights.embedding.clone();
         Products { dim, filters, embedding, kernels, spans, kernel: Kernel::best() }
     }
 

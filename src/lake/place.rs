@@ -13,7 +13,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    BackoffConfig, ClientOptions, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig,
 };
 use url::Url;
 use uuid::Uuid;
@@ -112,6 +113,14 @@ impl Place {
 
     /// Reads a whole object of at most `max_bytes`; a larger one is refused before it is read.
     pub async fn get_bounded(&self, rel: &str, max_bytes: u64) -> Result<Option<Bytes>> {
+        match self.find_bounded(rel, max_bytes).await? {
+            Some(found) => found.bytes().await.map(Some).context(|| format!("{}/{rel}", self.url)),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a whole object of at most `max_bytes`; a larger one is refused before it is read.
+    pub async fn find_bounded(&self, rel: &str, max_bytes: u64) -> Result<Option<GetResult>> {
         let name = || format!("{}/{rel}", self.url);
         let found = match self.store.get_opts(&self.path(rel), GetOptions::default()).await {
             Ok(found) => found,
@@ -125,7 +134,7 @@ impl Place {
                 found.meta.size
             )));
         }
-        found.bytes().await.map(Some).context(name)
+        Ok(Some(found))
     }
 
     /// Size and ETag of an object; `None` when there is none.

@@ -6,6 +6,7 @@
 //! Refuses: mixing parts of two versions, and repairing a part.
 
 use super::calibration::{CALIBRATION, Calibration};
+use super::digested::Digested;
 use super::manifest::{
     DataFile, FILES, FORMAT_VERSION, MANIFEST, Manifest, ManifestFile, check_json, parse_json, refused, sha256_hex,
     to_json,
@@ -13,6 +14,7 @@ use super::manifest::{
 use super::network::{Network, NetworkConfig};
 use super::policy::{POLICY, Policy};
 use crate::error::{Context, Error, Result};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -132,7 +134,8 @@ impl Bundle {
         let manifest = to_json(MANIFEST, &manifest)?;
         let bundle = Bundle::decode(&manifest, |file| {
             let found = contents.iter().find(|(name, _)| *name == file.path);
-            found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| Error::Bug(format!("{} was not built", file.path)))
+            let found = found.map(|(_, bytes)| Digested::of(bytes.clone()));
+            found.ok_or_else(|| Error::Bug(format!("{} was not built", file.path)))
         })?;
         let mut files: Files = contents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         files.push((MANIFEST.to_owned(), manifest));
@@ -144,18 +147,13 @@ impl Bundle {
     ///
     /// # Errors
     /// [`Error::Registry`] naming the file, what is wrong with it, and what to do; and the errors of `file`.
-    pub fn decode(manifest_bytes: &[u8], mut file: impl FnMut(&ManifestFile) -> Result<Vec<u8>>) -> Result<Bundle> {
+    pub fn decode(manifest_bytes: &[u8], mut file: impl FnMut(&ManifestFile) -> Result<Digested>) -> Result<Bundle> {
         let manifest = Manifest::parse(manifest_bytes)?;
         let mut parts = Parts(HashMap::new());
-        let mut of_weights = None;
         for described in &manifest.files {
-            let bytes = file(described).context(|| &described.path)?;
-            if described.path == WEIGHTS {
-                of_weights = Some(described);
-            } else {
-                described.verify(&bytes)?;
-            }
-            parts.0.insert(described.path.clone(), bytes);
+            let read = file(described).context(|| &described.path)?;
+            described.verify(&read)?;
+            parts.0.insert(described.path.clone(), read.into_bytes());
         }
 
         let config = read_config(&parts.take(CONFIG)?)?;
@@ -166,18 +164,14 @@ impl Bundle {
         let policy: Policy = parts.json(POLICY)?;
         policy.validate()?;
         let metrics = parts.json(METRICS)?;
-        let tokenizer_json = parts.take(TOKENIZER)?;
+        let tokenizer_json = parts.take(TOKENIZER)?.to_vec();
         check_json(TOKENIZER, &tokenizer_json, bound(TOKENIZER))?;
-        let card = String::from_utf8(parts.take(CARD)?)
+        let card = String::from_utf8(parts.take(CARD)?.into())
             .map_err(|e| refused(CARD, format!("{e}; register the model again with a card in UTF-8")))?;
         agree("edition", &manifest.edition, LABELS, &labels.edition)?;
         agree("architecture", manifest.architecture.as_str(), CONFIG, config.architecture())?;
         agree("number of classes", &config.classes(), LABELS, &labels.codes.len())?;
-        // Most of a start is the digest of the weights and the reading of them: side by side, and both must say yes.
-        let bytes = parts.take(WEIGHTS)?;
-        let (verified, network) =
-            rayon::join(|| of_weights.map_or(Ok(()), |described| described.verify(&bytes)), || config.read(&bytes));
-        verified?;
+        let network = config.read(&parts.take(WEIGHTS)?);
         let network = network.map_err(|e| advise(e, "register the model again or use another version"))?;
         Ok(Bundle {
             digest: sha256_hex(manifest_bytes),
@@ -218,10 +212,10 @@ impl Bundle {
 }
 
 /// Files that were read and verified, by name.
-struct Parts(HashMap<String, Vec<u8>>);
+struct Parts(HashMap<String, Bytes>);
 
 impl Parts {
-    fn take(&mut self, name: &str) -> Result<Vec<u8>> {
+    fn take(&mut self, name: &str) -> Result<Bytes> {
         // A parsed manifest names every file, so nothing is missing here.
         self.0.remove(name).ok_or_else(|| Error::Bug(format!("{name} was read twice or not at all")))
     }
@@ -326,7 +320,7 @@ pub(crate) mod tests {
             manifest = to_json(MANIFEST, &m).unwrap();
         }
         let absent = || Error::Registry("it is missing; restore it".into());
-        Bundle::decode(&manifest, |f| files.get(&f.path).cloned().ok_or_else(absent))
+        Bundle::decode(&manifest, |f| files.get(&f.path).map(|bytes| Digested::of(bytes.clone())).ok_or_else(absent))
     }
 
     fn refusal(resign: bool, change: impl FnOnce(&mut HashMap<String, Vec<u8>>)) -> String {
@@ -375,7 +369,7 @@ pub(crate) mod tests {
         let read = RefCell::new(0);
         let error = Bundle::decode(&to_json(MANIFEST, &manifest).unwrap(), |_| {
             *read.borrow_mut() += 1;
-            Ok(vec![])
+            Ok(Digested::of(vec![]))
         });
         assert!(error.unwrap_err().to_string().contains("at most 1048576 are read"));
         assert_eq!(*read.borrow(), 0);

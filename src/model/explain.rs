@@ -297,8 +297,7 @@ mod tests {
     fn a_word_that_decides_stands_out() {
         let (config, mut weights) = model(false);
         // Token 3 alone lights the first filter of width 1, and class 2 wants it: 5 · 2 · 3.
-        weights.embedding = vec![0.0; 180].into();
-        std::sync::Arc::make_mut(&mut weights.embedding)[18] = 2.0;
+        weights.embedding = (0..180).map(|n| if n == 18 { 2.0 } else { 0.0 }).collect();
         weights.convs.iter_mut().for_each(|conv| conv.weight.fill(0.0));
         weights.convs[0].weight[0] = 5.0;
         weights.output[2 * 27] = 3.0;

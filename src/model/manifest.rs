@@ -4,6 +4,7 @@
 //! bound, and every digest has the form of a SHA-256. The bounds are known before a byte of a file is read.
 //! Refuses: paths, unknown keys, keys given twice, and any JSON of a bundle that is larger than its bound.
 
+use super::digested::Digested;
 use crate::error::{Error, Result};
 use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -75,13 +76,13 @@ impl ManifestFile {
     }
 
     /// Refuses bytes that are not the ones that the manifest describes.
-    pub fn verify(&self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() as u64 != self.size_bytes {
-            return Err(self.changed("size", format!("{} bytes", bytes.len()), format!("{} bytes", self.size_bytes)));
+    pub fn verify(&self, read: &Digested) -> Result<()> {
+        let (is, said) = (read.bytes().len() as u64, self.size_bytes);
+        if is != said {
+            return Err(self.changed("size", format!("{is} bytes"), format!("{said} bytes")));
         }
-        let digest = sha256_hex(bytes);
-        if digest != self.sha256 {
-            return Err(self.changed("digest", digest, self.sha256.clone()));
+        if read.sha256() != self.sha256 {
+            return Err(self.changed("digest", read.sha256().to_owned(), self.sha256.clone()));
         }
         Ok(())
     }
@@ -162,7 +163,11 @@ pub(crate) fn refused(file: &str, why: impl fmt::Display) -> Error {
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+pub(super) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The one spelling in which a bundle's JSON is written and digested: indented by two, ending in a newline.

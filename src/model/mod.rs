@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod calibration;
 pub mod config;
+pub mod digested;
 pub mod explain;
 pub mod forward;
 mod left_out;
@@ -19,7 +20,9 @@ pub mod weights;
 pub use bundle::{Bundle, Draft, Files, Labels, VAGUE_CODE};
 pub use calibration::{Beta, Calibration};
 pub use config::{BagShape, Config};
+pub use digested::Digested;
 pub use manifest::{DataFile, Manifest, ManifestFile};
 pub use network::{Network, NetworkConfig, TextCnn};
 pub use policy::{Evidence, HeadingThreshold, LevelThreshold, Policy};
+pub use tensors::Floats;
 pub use weights::{Bag, Conv, Screen, Weights};

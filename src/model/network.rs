@@ -5,6 +5,7 @@ use super::nets::{Net, Shape};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::text::Grams;
+use bytes::Bytes;
 
 /// A network with its numbers.
 #[derive(Clone, Debug)]
@@ -170,7 +171,7 @@ impl NetworkConfig {
     ///
     /// # Errors
     /// `Registry` with what does not fit.
-    pub(super) fn read(self, bytes: &[u8]) -> Result<Network> {
+    pub(super) fn read(self, bytes: &Bytes) -> Result<Network> {
         match self {
             NetworkConfig::TextCnn(config) => {
                 let weights = Weights::from_safetensors(bytes, &config)?;

@@ -4,8 +4,16 @@
 
 use super::manifest::check_json;
 use crate::error::{Error, Result};
+use arrow::buffer::{Buffer, ScalarBuffer};
+use bytes::Bytes;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// Numbers that may be a view of the file that they came from; copies share them.
+pub type Floats = ScalarBuffer<f32>;
+
+/// Numbers that one thread checks at once.
+const BLOCK: usize = 1 << 18;
 
 /// A tensor's name and shape.
 pub(super) type Expected = (String, Vec<usize>);
@@ -50,7 +58,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
 }
 
 /// The numbers of a file that must hold exactly these tensors: names, shapes, f32, finite. In their order.
-pub(super) fn read(file: &SafeTensors<'_>, expected: &[Expected]) -> Result<Vec<Vec<f32>>> {
+pub(super) fn read(bytes: &Bytes, file: &SafeTensors<'_>, expected: &[Expected]) -> Result<Vec<Floats>> {
     if let Some(extra) = file.names().into_iter().find(|name| !expected.iter().any(|(n, _)| n == name)) {
         return Err(refused(format_args!("{extra} is not a tensor of this model")));
     }
@@ -65,21 +73,32 @@ pub(super) fn read(file: &SafeTensors<'_>, expected: &[Expected]) -> Result<Vec<
         }
         found.push((name, shape, view));
     }
-    let numbers = |(name, shape, view): (&String, &Vec<usize>, TensorView)| -> Result<Vec<f32>> {
-        let (numbers, _) = view.data().as_chunks::<4>();
-        let numbers: Vec<f32> = numbers.par_iter().map(|&b| f32::from_le_bytes(b)).collect();
+    let numbers = |(name, shape, view): (&String, &Vec<usize>, TensorView)| -> Result<Floats> {
+        let numbers = floats(bytes, view.data());
         check(name, &numbers, shape)?;
         Ok(numbers)
     };
-    // The first refusal in the order of the tensors is the one that is told.
-    let values: Vec<Result<Vec<f32>>> = found.into_par_iter().map(numbers).collect();
-    values.into_iter().collect()
+    found.into_iter().map(numbers).collect()
+}
+
+/// Little-endian numbers that are a part of the file's bytes: a view of them where the machine can read them as they lie.
+fn floats(file: &Bytes, part: &[u8]) -> Floats {
+    if cfg!(target_endian = "little") && part.as_ptr().cast::<f32>().is_aligned() {
+        return Buffer::from(file.slice_ref(part)).into();
+    }
+    let (numbers, _) = part.as_chunks::<4>();
+    numbers.iter().map(|&b| f32::from_le_bytes(b)).collect::<Vec<f32>>().into()
 }
 
 fn check(name: &str, values: &[f32], shape: &[usize]) -> Result<()> {
     let expected: usize = shape.iter().product();
     if values.len() != expected {
         return Err(refused(format_args!("{name} has {} numbers, its shape {shape:?} needs {expected}", values.len())));
+    }
+    // Without a branch in the inner loop it is as fast as the memory.
+    let finite = |block: &[f32]| block.iter().fold(true, |all, v| all & v.is_finite());
+    if values.par_chunks(BLOCK).all(finite) {
+        return Ok(());
     }
     match values.iter().position(|v| !v.is_finite()) {
         Some(at) => Err(refused(format_args!("{name} holds {} at place {at}", values[at]))),

@@ -3,9 +3,9 @@
 //! Row-major f32. A [`Weights`] that came from a file fits its config, is finite, and has a padding row of zeros.
 
 use super::config::Config;
-use super::tensors::{self, Expected, refused};
+use super::tensors::{self, Expected, Floats, refused};
 use crate::error::{Error, Result};
-use std::sync::Arc;
+use bytes::Bytes;
 
 /// Filters of one window width.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Weights {
     /// `[vocab_size, embedding_dim]`; row 0 is padding and zero.
     ///
     /// Shared, as it is most of a model, with the engine that is compiled from it.
-    pub embedding: Arc<Vec<f32>>,
+    pub embedding: Floats,
     /// One for each width of the config, in its order.
     pub convs: Vec<Conv>,
     /// `[classes, features]`.
@@ -44,7 +44,7 @@ pub struct Weights {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bag {
     /// `[buckets, dim]`; shared as the embedding is.
-    pub table: Arc<Vec<f32>>,
+    pub table: Floats,
     /// Added to the mean, `[dim]`.
     pub bias: Vec<f32>,
 }
@@ -71,7 +71,7 @@ impl Weights {
         }
         found.extend([self.output.as_slice(), self.output_bias.as_slice()]);
         if let Some(bag) = &self.bag {
-            found.extend([bag.table.as_slice(), bag.bias.as_slice()]);
+            found.extend([&bag.table, bag.bias.as_slice()]);
         }
         if let Some(screen) = &self.screen {
             found.extend([screen.projection.as_slice(), screen.output.as_slice(), screen.bias.as_slice()]);
@@ -82,35 +82,35 @@ impl Weights {
 
     /// Reads a file that must hold exactly the tensors of `config`: names, shapes, f32, finite, padding row zero.
     /// Everything is checked against the file's size before memory is taken.
-    pub fn from_safetensors(bytes: &[u8], config: &Config) -> Result<Weights> {
+    pub fn from_safetensors(bytes: &Bytes, config: &Config) -> Result<Weights> {
         config.validate()?;
         let file = tensors::open(bytes)?;
         let expected = expected(config, file.names().into_iter().any(|name| name == RANGES));
-        Weights::assemble(tensors::read(&file, &expected)?, config)
+        Weights::assemble(tensors::read(bytes, &file, &expected)?, config)
     }
 
     /// From the tensors in the order of [`expected`].
-    fn assemble(values: Vec<Vec<f32>>, config: &Config) -> Result<Weights> {
+    fn assemble(values: Vec<Floats>, config: &Config) -> Result<Weights> {
         let mut values = values.into_iter();
         let mut next = || values.next().ok_or_else(|| Error::Bug("a tensor is missing".to_string()));
-        let embedding = Arc::new(next()?);
+        let embedding = next()?;
         if embedding.iter().take(config.embedding_dim).any(|&v| v != 0.0) {
             return Err(refused(format_args!("embedding.weight row 0, the padding, is not zero")));
         }
         let mut convs = Vec::with_capacity(config.widths.len());
         for &width in &config.widths {
-            convs.push(Conv { width, weight: next()?, bias: next()? });
+            convs.push(Conv { width, weight: next()?.to_vec(), bias: next()?.to_vec() });
         }
-        let (output, output_bias) = (next()?, next()?);
+        let (output, output_bias) = (next()?.to_vec(), next()?.to_vec());
         let bag = match config.bag {
-            Some(_) => Some(Bag { table: Arc::new(next()?), bias: next()? }),
+            Some(_) => Some(Bag { table: next()?, bias: next()?.to_vec() }),
             None => None,
         };
         let screen = match config.screen_dim {
-            Some(_) => Some(Screen { projection: next()?, output: next()?, bias: next()? }),
+            Some(_) => Some(Screen { projection: next()?.to_vec(), output: next()?.to_vec(), bias: next()?.to_vec() }),
             None => None,
         };
-        let ranges = next().ok();
+        let ranges = next().ok().map(|values| values.to_vec());
         if ranges.iter().flatten().any(|&v| v < 0.0) {
             return Err(refused(format_args!("{RANGES} holds a number below 0")));
         }
@@ -157,7 +157,7 @@ mod tests {
 
     fn weights(config: &Config, ranges: bool) -> Weights {
         let mut n = 0.0;
-        let mut values: Vec<Vec<f32>> = Vec::new();
+        let mut values: Vec<Floats> = Vec::new();
         for (_, shape) in expected(config, ranges) {
             let count: usize = shape.iter().product();
             values.push(
@@ -169,12 +169,21 @@ mod tests {
                     .collect(),
             );
         }
-        values[0][..config.embedding_dim].fill(0.0);
+        values[0] = without_padding(&values[0], config);
         Weights::assemble(values, config).unwrap()
     }
 
+    fn without_padding(embedding: &[f32], config: &Config) -> Floats {
+        let rows = embedding.iter().enumerate();
+        rows.map(|(n, &v)| if n < config.embedding_dim { 0.0 } else { v }).collect()
+    }
+
+    fn read(bytes: &[u8], config: &Config) -> Result<Weights> {
+        Weights::from_safetensors(&Bytes::copy_from_slice(bytes), config)
+    }
+
     fn message(bytes: &[u8], config: &Config) -> String {
-        Weights::from_safetensors(bytes, config).unwrap_err().to_string()
+        read(bytes, config).unwrap_err().to_string()
     }
 
     #[test]
@@ -183,8 +192,20 @@ mod tests {
             let weights = weights(&config, ranges);
             assert_eq!(weights.ranges.is_some(), ranges);
             let bytes = weights.to_safetensors(&config).unwrap();
-            assert_eq!(Weights::from_safetensors(&bytes, &config).unwrap(), weights);
+            assert_eq!(read(&bytes, &config).unwrap(), weights);
             assert_eq!(bytes, weights.to_safetensors(&config).unwrap());
+        }
+    }
+
+    /// Numbers are read where they lie if they can be, and copied if not.
+    #[test]
+    fn weights_are_the_same_wherever_the_file_lies() {
+        let config = config();
+        let weights = weights(&config, true);
+        let file = weights.to_safetensors(&config).unwrap();
+        for before in 0..5 {
+            let bytes = Bytes::from([&vec![7; before], &file[..]].concat()).slice(before..);
+            assert_eq!(Weights::from_safetensors(&bytes, &config).unwrap(), weights, "{before} bytes before");
         }
     }
 
@@ -205,7 +226,7 @@ mod tests {
         let config = config();
         let bytes = weights(&config, true).to_safetensors(&config).unwrap();
         for cut in 0..bytes.len() {
-            assert!(Weights::from_safetensors(&bytes[..cut], &config).is_err());
+            assert!(read(&bytes[..cut], &config).is_err());
         }
         let mut infinite = bytes.clone();
         let end = infinite.len();
@@ -213,7 +234,7 @@ mod tests {
         assert!(message(&infinite, &config).contains("inf"));
         let mut huge = bytes;
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert!(Weights::from_safetensors(&huge, &config).is_err());
+        assert!(read(&huge, &config).is_err());
     }
 
     #[test]
@@ -228,7 +249,7 @@ mod tests {
     fn a_padding_row_with_numbers_is_refused() {
         let config = config();
         let mut weights = weights(&config, false);
-        Arc::make_mut(&mut weights.embedding)[1] = 1.0;
+        weights.embedding = std::iter::once(1.0).chain(weights.embedding.iter().copied().skip(1)).collect();
         assert!(message(&weights.to_safetensors(&config).unwrap(), &config).contains("padding"));
     }
 }

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::digested::digested;
 use super::event::Act;
 use super::promotion::Target;
 use super::version::as_refusal;
@@ -13,7 +14,7 @@ use super::{Loaded, ModelRef, Registry, Selector, signature};
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::model::manifest::{MANIFEST, MAX_MANIFEST_BYTES, ManifestFile};
-use crate::model::{Files, Manifest};
+use crate::model::{Digested, Files, Manifest};
 
 const CARD: &str = "README.md";
 /// Largest front matter of a card.
@@ -41,12 +42,12 @@ impl Registry {
         }
         let from = self.folder(&loaded.name, loaded.version);
         for file in &loaded.bundle.manifest.files {
-            let bytes = from.get_bounded(&file.path, file.size_bytes).await.map_err(as_refusal)?;
-            let bytes = bytes.ok_or_else(|| Error::Registry(format!("{}: it went away meanwhile", file.path)))?;
-            file.verify(&bytes)?;
+            let read = digested(&from, &file.path, file.size_bytes).await.map_err(as_refusal)?;
+            let read = read.ok_or_else(|| Error::Registry(format!("{}: it went away meanwhile", file.path)))?;
+            file.verify(&read)?;
             let bytes = match file.path.as_str() {
-                CARD => Bytes::from([front_matter(&loaded).as_bytes(), &bytes].concat()),
-                _ => bytes,
+                CARD => Bytes::from([front_matter(&loaded).as_bytes(), read.bytes()].concat()),
+                _ => read.into_bytes(),
             };
             folder.put(&file.path, bytes).await?;
         }
@@ -133,7 +134,7 @@ fn card(described: &ManifestFile, bytes: &[u8]) -> Vec<u8> {
         let end = rest.windows(FENCE.len() + 1).position(|window| window == b"\n---\n")?;
         Some(&rest[end + FENCE.len() + 1..])
     });
-    bare.filter(|bare| described.verify(bare).is_ok()).unwrap_or(bytes).to_vec()
+    bare.filter(|bare| described.verify(&Digested::of(bare.to_vec())).is_ok()).unwrap_or(bytes).to_vec()
 }
 
 /// What Hugging Face reads of a card: YAML, of which every text is quoted.

@@ -3,6 +3,7 @@
 //! `<name>/versions/<n>/` holds a bundle, `<name>/events/<n>.json` the chain of what happened, `<name>/reports/` what events
 //! rest on. Nothing of it is ever changed; what an alias names is the fold over the events. `docs/formats.md` says all of it.
 
+mod digested;
 pub mod event;
 mod exchange;
 pub mod history;

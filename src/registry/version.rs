@@ -10,11 +10,12 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::Registry;
+use super::digested::digested;
 use super::reference::version_number;
 use crate::error::{Context, Error, Result};
 use crate::lake::Place;
 use crate::model::manifest::{FILES, MANIFEST, MAX_MANIFEST_BYTES};
-use crate::model::{Bundle, Files, Manifest};
+use crate::model::{Bundle, Digested, Files, Manifest};
 use crate::tariff::{Codes, Edition};
 
 /// Takes a number.
@@ -96,13 +97,12 @@ pub(super) async fn read(folder: &Place, name: &str, manifest_bytes: &[u8]) -> R
     check_registered_as(name, &manifest)?;
     let mut files = HashMap::new();
     for file in &manifest.files {
-        let bytes = folder.get_bounded(&file.path, file.size_bytes).await.map_err(as_refusal)?;
-        if let Some(bytes) = bytes {
-            files.insert(file.path.clone(), bytes);
+        if let Some(read) = digested(folder, &file.path, file.size_bytes).await.map_err(as_refusal)? {
+            files.insert(file.path.clone(), read);
         }
     }
     let bundle = Bundle::decode(manifest_bytes, |file| match files.remove(&file.path) {
-        Some(bytes) => Ok(bytes.into()),
+        Some(read) => Ok(read),
         None => Err(Error::Registry("it is missing; restore it from a backup or use another version".to_owned())),
     })?;
     // A model must never answer with a code that its edition does not have.
@@ -129,7 +129,8 @@ fn whole(name: &str, mut files: Files) -> Result<(Bundle, Vec<u8>, Files)> {
     };
     let bundle = Bundle::decode(&manifest, |described| {
         let found = files.iter().find(|(file, _)| *file == described.path);
-        found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| Error::Registry("it is missing; build it again".to_owned()))
+        let found = found.map(|(_, bytes)| Digested::of(bytes.clone()));
+        found.ok_or_else(|| Error::Registry("it is missing; build it again".to_owned()))
     })
     .context(|| format!("{name} cannot be registered"))?;
     check_registered_as(name, &bundle.manifest)?;

@@ -8,6 +8,7 @@ use super::tape::Tape;
 use crate::error::{Error, Result};
 use crate::model::forward::Line;
 use crate::model::tensors::{self, Expected};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A network that can answer. Its numbers fit its shape and are finite; copies share them.
@@ -55,10 +56,10 @@ impl Net {
     ///
     /// # Errors
     /// `Registry` with the tensor that is wrong.
-    pub fn from_safetensors(bytes: &[u8], shape: &Shape) -> Result<Net> {
+    pub fn from_safetensors(bytes: &Bytes, shape: &Shape) -> Result<Net> {
         shape.validate()?;
-        let values = tensors::read(&tensors::open(bytes)?, &Net::expected(shape))?;
-        Net::new(shape.clone(), values)
+        let values = tensors::read(bytes, &tensors::open(bytes)?, &Net::expected(shape))?;
+        Net::new(shape.clone(), values.into_iter().map(|values| values.to_vec()).collect())
     }
 
     /// Logits of some lines, `[lines, classes]`. Each line goes through the network by itself.
@@ -177,7 +178,7 @@ pub(crate) mod tests {
         for shape in shapes() {
             let net = by_rule(&shape);
             let bytes = net.to_safetensors().unwrap();
-            let read = Net::from_safetensors(&bytes, &shape).unwrap();
+            let read = Net::from_safetensors(&Bytes::from(bytes.clone()), &shape).unwrap();
             assert_eq!(read.to_safetensors().unwrap(), bytes);
             assert_eq!(read.logits(&LINES).unwrap(), net.logits(&LINES).unwrap());
         }
@@ -187,7 +188,9 @@ pub(crate) mod tests {
     fn a_file_that_does_not_fit_is_refused_by_name() {
         for shape in shapes() {
             let bytes = by_rule(&shape).to_safetensors().unwrap();
-            let refused = |bytes: &[u8], shape: &Shape| Net::from_safetensors(bytes, shape).unwrap_err().to_string();
+            let refused = |bytes: &[u8], shape: &Shape| {
+                Net::from_safetensors(&Bytes::copy_from_slice(bytes), shape).unwrap_err().to_string()
+            };
             for cut in (0..bytes.len()).step_by(7) {
                 assert!(refused(&bytes[..cut], &shape).contains("model.safetensors is refused"));
             }
