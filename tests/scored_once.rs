@@ -52,6 +52,9 @@ async fn complaints(case: &Case, bench: &Bench) -> Vec<String> {
     let mut wrong = Vec::new();
     wrong.extend(miscounted("scored", case.get("scored").unwrap(), got.scored));
     wrong.extend(miscounted("the other scored", case.get("other").unwrap_or("0"), got.other));
+    if let Some(texts) = case.get("texts") {
+        wrong.extend(miscounted("texts", texts, got.texts));
+    }
     if got.schema != without.schema {
         wrong.push(format!("columns are\n{}\nand not\n{}", got.schema, without.schema));
     }

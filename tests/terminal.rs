@@ -11,6 +11,9 @@ const PROMPT: &str = "harmonize> ";
 const HEAVY: &str = "SELECT count(*) FROM generate_series(1, 3000000) AS a(x), generate_series(1, 3000000) AS b(y) \
                      WHERE (a.x * b.y) % 7 = 3;\r";
 
+/// One in which a model is asked about tens of millions of texts.
+const SCORING: &str = "SELECT count(hs_code('goods ' || a.x)) FROM generate_series(1, 60000000) AS a(x);\r";
+
 /// Types into a shell over `lake`, whose history is below `home`: each text, and what is then to be seen, in this order.
 fn typed(home: &str, lake: &str, more: &[&str], steps: &[(&str, &[&str])]) -> Value {
     let mut all = vec![json!(["expect", PROMPT, 20])];
@@ -69,10 +72,11 @@ fn tab_completes_tables_columns_functions_keywords_commands_and_named_queries() 
     let steps: &[(&str, &[&str])] = &[
         ("sel\t 1 AS n;\r", &["select 1 AS n;"]),
         ("SELECT count(*) AS n FROM run_h\t;\r", &["FROM run_history;"]),
-        ("SELECT count(p.confidence_h\t) AS n FROM predictions p;\r", &["p.confidence_h"]),
-        ("SELECT count(tariff_ed\t) AS n FROM predictions;\r", &["tariff_ed"]),
-        ("SELECT p.text_di\t\r", &["p.text_di"]),
+        ("SELECT count(p.confidence_h\t) AS n FROM predictions p;\r", &["p.confidence_heading"]),
+        ("SELECT count(tariff_ed\t) AS n FROM predictions;\r", &["tariff_edition"]),
+        ("SELECT p.text_di\t\r", &["p.text_digest"]),
         ("\u{15};\r", &[PROMPT]),
+        ("SELECT hs_desc\t('847130') AS goods;\r", &["hs_describe('847130')"]),
         ("\\form\t csv\r", &["\\format csv"]),
         ("\\run lines_by_rea\t\r", &["\\run lines_by_reason"]),
         ("\\d corre\t\r", &["\\d correlations"]),
@@ -90,7 +94,31 @@ fn ctrl_c_cancels_the_statement_and_the_next_one_runs() {
         ("SELECT 6 * 7 AS n;\r", &["| 42 |", PROMPT]),
         (HEAVY, &["Ctrl-C cancels"]),
         ("\u{3}", &["cancelled", PROMPT]),
+        (SCORING, &["Ctrl-C cancels"]),
+        ("\u{3}", &["cancelled", PROMPT]),
+        ("SELECT hs_code('cotton shirts') IS NOT NULL AS coded;\r", &["| true", PROMPT]),
         ("\u{4}", &[]),
+    ];
+    typed(&home, &lake, &["--registry", &lab().registry, "--model", "hs@1"], steps);
+}
+
+#[test]
+fn parameters_scripts_and_help_are_at_hand() {
+    let (dir, home, lake) = empty_lake();
+    let script = path(dir.path(), "script.sql");
+    std::fs::write(&script, "SELECT $n + 1 AS more;\nSELECT 'from the script' AS said;\n").unwrap();
+    let run = format!("\\i {script}\r");
+    let steps: &[(&str, &[&str])] = &[
+        ("\\?\r", &["\\param", "\\timing", PROMPT]),
+        ("\\param n=41\r", &[PROMPT]),
+        ("\\param\r", &["n", "41", PROMPT]),
+        (&run, &["| 42", "| from the script |", PROMPT]),
+        ("\\i no_such_file.sql\r", &["no_such_file.sql", PROMPT]),
+        ("\\timing\r", &[PROMPT]),
+        ("SELECT 7 AS seven;\r", &["| 7", " s", PROMPT]),
+        ("\\queries lines_by_reason\r", &["lines_by_reason", PROMPT]),
+        ("\\nonsense\r", &["error: ", PROMPT]),
+        ("\\q\r", &[]),
     ];
     typed(&home, &lake, &[], steps);
 }

@@ -10,7 +10,8 @@
 -- The session's model is hs@1; hs@2 gives the same answers.
 --
 -- A case is a header and statements. `name` says what it is, `scored` how many lines hs@1 may answer (exactly, or
--- `at most N`), `other` how many hs@2 may (0 unless said), `why` how the number comes about where it is not plain.
+-- `at most N`), `other` how many hs@2 may (0 unless said), `texts` how many texts may go through the network of hs@1 where it is
+-- asked for choices within codes alone, `why` how the number comes about where it is not plain.
 -- The last statement's rows are compared with those of a session without the rule, in their order where `rows: ordered`, and not
 -- at all where `rows: some`, because the query leaves open which; there is one, but where `rows: none`. {dir} is a folder.
 
@@ -544,6 +545,20 @@ SELECT id, hs_code(d), hs_code(d, 'hs@1'), hs_confidence(d, 'hs@1') FROM lines W
 -- name: codes within a prefix that a column has
 -- scored: 120
 SELECT id, hs_code(d), hs_within(d, substr(hs_code(d), 1, 2)), hs_within(d, '85') FROM lines WHERE x = 1 AND hs_code(d) IS NOT NULL
+
+-- name: a choice within a chapter, its fields in several places
+-- scored: 0
+-- texts: 119
+-- why: one of them has no text
+-- rows: ordered
+SELECT id, hs_within(d, '85')['hs6'], hs_within(d, '85')['confidence'] FROM lines
+WHERE x = 1 AND hs_within(d, '85')['margin'] >= 0 ORDER BY hs_within(d, '85')['hs6'], id
+
+-- name: a choice within a chapter in a condition and its branch, behind a join
+-- scored: 0
+-- texts: at most 240
+SELECT lines.id, CASE WHEN hs_within(d, '39')['confidence'] > 0.5 THEN hs_within(d, '39')['hs6'] END
+FROM lines JOIN small ON lines.id = small.id WHERE x < 2
 
 -- name: a null has null fields and costs an answer
 -- scored: 240

@@ -107,6 +107,8 @@ pub struct Got {
     pub schema: String,
     pub scored: u64,
     pub other: u64,
+    /// Texts that went through the network of `hs@1`, those of a choice within codes among them.
+    pub texts: u64,
 }
 
 impl Bench {
@@ -170,7 +172,7 @@ impl Bench {
     }
 
     pub async fn got(&self, statements: &str) -> Result<Got, String> {
-        let (rows, others) = (self.predict.rows(), self.other.rows());
+        let (rows, others, texts) = (self.predict.rows(), self.other.rows(), self.predict.texts());
         let statements = statements.replace("{dir}", self.dir.path().to_str().unwrap());
         let mut last = (Vec::new(), String::new());
         for statement in statements.split(';').map(str::trim).filter(|s| !s.is_empty()) {
@@ -184,7 +186,8 @@ impl Bench {
         let produced =
             batches.first().map(|b| described(&b.schema()).into_iter().map(|(n, t, _)| (n, t)).collect::<Vec<_>>());
         let schema = format!("{planned}\n{produced:?}");
-        Ok(Got { batches, schema, scored: self.predict.rows() - rows, other: self.other.rows() - others })
+        let (scored, other) = (self.predict.rows() - rows, self.other.rows() - others);
+        Ok(Got { batches, schema, scored, other, texts: self.predict.texts() - texts })
     }
 
     /// A plan as `EXPLAIN` shows it.

@@ -113,42 +113,53 @@ impl Vocabulary {
         self.tables.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Names for the last word of a text, and where that word begins.
-    fn offer(&self, before: &str) -> (usize, Vec<String>) {
+    /// Names for the last word of a text, and where that word begins; `after` is the rest of the statement.
+    fn offer(&self, before: &str, after: &str) -> (usize, Vec<String>) {
         let start = before.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).map_or(0, |at| at + 1);
         let start = (start..=before.len()).find(|at| before.is_char_boundary(*at)).unwrap_or(before.len());
         let (head, word) = before.split_at(start);
-        let said: Vec<&str> =
-            head.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
+        let words_of = |text: &'_ str| {
+            let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+            words.map(str::to_owned).collect::<Vec<String>>()
+        };
+        let mut said = words_of(head);
+        let last = said.last().map(|word| word.to_uppercase()).unwrap_or_default();
+        said.extend(words_of(after));
         if let Some((qualifier, part)) = word.rsplit_once('.') {
             return (start + qualifier.len() + 1, starting(part, self.columns_of(qualifier, &said)));
         }
-        let last = said.last().map(|word| word.to_uppercase()).unwrap_or_default();
         if BEFORE_TABLES.contains(&last.as_str()) {
             return (start, starting(word, self.table_names()));
         }
         let mut words: BTreeSet<String> = starting(word, keywords(word)).into_iter().collect();
         words.extend(starting(word, self.functions.clone()));
         words.extend(starting(word, self.table_names()));
-        let mentioned = self.tables.iter().filter(|(name, _)| said.contains(&name.as_str()));
-        for (_, columns) in mentioned {
+        let mentioned = |name: &String| said.contains(name);
+        // Most write what they select before they write where from.
+        let any = !self.tables.iter().any(|(name, _)| mentioned(name));
+        for (_, columns) in self.tables.iter().filter(|(name, _)| any || mentioned(name)) {
             words.extend(starting(word, columns.clone()));
         }
         (start, words.into_iter().collect())
     }
 
-    /// Columns of a table by its name or by what a statement calls it.
-    fn columns_of(&self, qualifier: &str, said: &[&str]) -> Vec<String> {
+    /// Columns of a table by its name or by what a statement calls it; of all, while nothing is called so.
+    fn columns_of(&self, qualifier: &str, said: &[String]) -> Vec<String> {
         let called = |at: usize| match said.get(at + 1).map(|word| word.to_uppercase()) {
-            Some(word) if word == "AS" => said.get(at + 2).copied(),
-            Some(_) => said.get(at + 1).copied(),
+            Some(word) if word == "AS" => said.get(at + 2).map(String::as_str),
+            Some(_) => said.get(at + 1).map(String::as_str),
             None => None,
         };
         let is_meant = |name: &str| {
-            name == qualifier
-                || said.iter().enumerate().any(|(at, word)| *word == name && called(at) == Some(qualifier))
+            name == qualifier || said.iter().enumerate().any(|(at, word)| word == name && called(at) == Some(qualifier))
         };
-        self.tables.iter().find(|(name, _)| is_meant(name)).map(|(_, columns)| columns.clone()).unwrap_or_default()
+        match self.tables.iter().find(|(name, _)| is_meant(name)) {
+            Some((_, columns)) => columns.clone(),
+            None => {
+                let all: BTreeSet<&String> = self.tables.iter().flat_map(|(_, columns)| columns).collect();
+                all.into_iter().cloned().collect()
+            }
+        }
     }
 
     /// Names for the last word of a command, and where that word begins. `None` where a file is meant.
@@ -213,7 +224,7 @@ impl Completer for Assistant {
             before.split_inclusive('\n').for_each(|line| drop(splitter.feed(line)));
             match splitter.is_in_words() {
                 true => (pos, Vec::new()),
-                false => self.vocabulary.offer(before),
+                false => self.vocabulary.offer(before, &line[pos..]),
             }
         };
         let pairs = found.1.into_iter().map(|word| Pair { display: word.clone(), replacement: word });
@@ -254,10 +265,11 @@ mod tests {
 
     #[test]
     fn tab_offers_what_can_stand_there() {
-        let offered = |before: &str| {
-            let (at, words) = vocabulary().offer(before);
+        let around = |before: &str, after: &str| {
+            let (at, words) = vocabulary().offer(before, after);
             (before[at..].to_string(), words.join(" "))
         };
+        let offered = |before: &str| around(before, "");
         assert_eq!(offered("SELECT * FROM pre"), ("pre".into(), "predictions".into()));
         assert_eq!(offered("SELECT * FROM "), (String::new(), "predictions runs".into()));
         assert_eq!(offered("SELECT hs_"), ("hs_".into(), "hs_code hs_predict".into()));
@@ -267,6 +279,12 @@ mod tests {
         );
         assert_eq!(offered("SELECT 1 FROM runs r WHERE r.st"), ("st".into(), "started_at".into()));
         assert_eq!(offered("SELECT 1 FROM runs WHERE star"), ("star".into(), "started_at".into()));
+        // While it is not said from where, it may be any of them; what follows the cursor says it too.
+        assert_eq!(offered("SELECT star"), ("star".into(), "started_at".into()));
+        assert_eq!(offered("SELECT p.star"), ("star".into(), "started_at".into()));
+        assert_eq!(around("SELECT star", " FROM predictions"), ("star".into(), String::new()));
+        assert_eq!(around("SELECT p.run", ", 1 FROM predictions AS p"), ("run".into(), "run_id".into()));
+        assert_eq!(around("SELECT p.star", ", 1 FROM predictions AS p"), ("star".into(), String::new()));
         assert_eq!(offered("sel"), ("sel".into(), "select".into()));
         assert_eq!(offered("SELECT 'é"), (String::from("é"), String::new()));
     }
