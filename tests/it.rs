@@ -62,6 +62,8 @@ mod guard;
 mod learning;
 /// A store whose answers get lost.
 mod lost_answers;
+/// Commands and programs of the manuals, as they stand there.
+mod manual;
 /// Bundles that were changed on purpose, by the thousand.
 mod mutated_bundles;
 /// The named queries: their headers, their columns, and their values by an independent computation.
@@ -98,6 +100,8 @@ mod scored_once;
 mod serve;
 /// The same as clients see it.
 mod serve_clients;
+/// Each of its limits from both sides, and its lake on S3.
+mod serve_limits;
 /// SQL by argument, script and standard input: parameters, forms, named queries, external tables.
 mod shell;
 /// Where a model is weak: values that are worst, missing, many, or not there.

@@ -3,12 +3,13 @@
 //! Expected values come from PostgreSQL's documentation of what these clients get, from the number of lines that were written,
 //! and from `harmonize predict`.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::lab::{folder, lab, ok};
-use crate::support::served::{LINES, Served};
+use crate::support::served::{LINES, Served, lacking};
 use crate::support::servers;
 
 #[test]
@@ -49,6 +50,19 @@ fn psql_describes_what_there_is() {
     }
     let own = served.psql("rita", &["-c", "SELECT current_user, current_database(), version() LIKE 'PostgreSQL 16%'"]);
     assert_eq!(own.unwrap().rows(), ["rita|lake|t"]);
+    let settings = "SET application_name = 'mine'; SELECT setting FROM pg_settings WHERE name IN ('application_name', 'max_index_keys') ORDER BY name";
+    assert_eq!(served.psql("rita", &["-q", "-c", settings]).unwrap().rows(), ["mine", "32"]);
+}
+
+#[test]
+fn elements_of_lists_and_their_fields_are_named_as_in_postgresql() {
+    let served = Served::start(&[]);
+    let sql = "SELECT count(*) FROM predictions p WHERE (p.alternatives[1].hs6 IS DISTINCT FROM (p.alternatives[1])['hs6']) \
+               OR (p.reasons[1] IS DISTINCT FROM array_element(reasons, 1))";
+    let Some(same) = served.psql("rita", &["-c", sql]) else { return };
+    assert_eq!(same.rows(), ["0"]);
+    let some = "SELECT count(p.alternatives[1].hs6) > 0, count(p.reasons[1]) > 0 FROM predictions p";
+    assert_eq!(served.psql("rita", &["-c", some]).unwrap().rows(), ["t|t"]);
 }
 
 #[test]
@@ -175,6 +189,67 @@ fn node_postgres_sends_simple_and_prepared_queries() {
     assert_eq!(got["prepared"], json!(["0", "2", "4"]));
     assert_eq!(got["count"], LINES.to_string());
     assert_eq!((&got["state"], &got["column"], &got["after"]), (&json!("42P01"), &json!("42703"), &json!("1")));
+}
+
+/// With the driver's own calls for what there is, by which DBeaver, Metabase and others fill their lists.
+#[test]
+fn the_jdbc_driver_gets_values_parameters_cursors_and_the_catalog() {
+    const DRIVER: &str = "/usr/share/java/postgresql.jar";
+    if !Path::new(DRIVER).exists() || Command::new("javac").arg("-version").output().is_err() {
+        return lacking("javac, or PostgreSQL's JDBC driver (Debian: default-jdk-headless libpostgresql-jdbc-java)");
+    }
+    let served = Served::start(&[]);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ServeJdbc.java");
+    let output = Command::new("java").args(["-cp", DRIVER, source]).arg(served.port.to_string()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let got = |name: &str| {
+        let found = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+        found.unwrap_or_else(|| panic!("no {name}: {said}"))
+    };
+    assert_eq!(
+        got("types"),
+        "[i:int4, l:int8, r:float4, d:float8, t:text, b:bool, n:int4, day:date, at:timestamp, dec:numeric, list:_text]"
+    );
+    let values = "[2, 3, 1.5, 2.25, über, true, null, 2026-03-01, 2026-03-01 10:00:00.0, 12.34, [a, b]]";
+    assert_eq!(got("values"), values);
+    let predicted = ok(&["predict", "--registry", &lab().registry, "--format", "json", "cotton shirts"]);
+    let predicted: Value = serde_json::from_str(predicted.trim()).unwrap();
+    assert_eq!(got("predicted"), predicted["hs6"].as_str().unwrap());
+    for (name, value) in [
+        ("int", "42"),
+        ("double", "2.5"),
+        ("decimal", "1.75"),
+        ("date", "2026-03-01"),
+        ("timestamp", "2026-03-01 10:20:30.5"),
+        ("between", "1"),
+        ("null", "true"),
+        ("where", "0"),
+        ("product", "PostgreSQL"),
+        ("keys", "0"),
+        ("table", "42P01"),
+        ("column", "42703"),
+        ("write", "42501"),
+        ("value", "22012"),
+        ("cancel", "57014"),
+        ("timeout", "57014"),
+        ("after", "1"),
+    ] {
+        assert_eq!(got(name), value, "{name}: {said}");
+    }
+    let prepared: Vec<String> = (0..12).map(|i| format!("{}/1099511627776/1.5/2026-03-01/x", 2 * i)).collect();
+    assert_eq!(got("prepared"), format!("[{}]", prepared.join(", ")));
+    assert_eq!(got("cursor"), LINES.to_string());
+    for (list, holds) in [
+        ("schemas", "public"),
+        ("tables", "predictions:TABLE"),
+        ("tables", "review_queue:VIEW"),
+        ("columns", "confidence:float4"),
+        ("columns", "reasons:_text"),
+    ] {
+        let entries: Vec<&str> = got(list).trim_matches(['[', ']']).split(", ").collect();
+        assert!(entries.contains(&holds), "{list}: {entries:?}");
+    }
 }
 
 /// What programs send when they start, as the library whose catalog this is has collected it.

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::array::StructArray;
+use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -130,6 +131,8 @@ fn own_functions(user: &str, session: i32) -> Vec<ScalarUDF> {
     let version = format!("PostgreSQL {SERVER_VERSION}");
     let (yes, no, nothing) =
         (ScalarValue::Boolean(Some(true)), ScalarValue::Boolean(Some(false)), ScalarValue::Utf8(None));
+    let int = |name: &str| Field::new(name, DataType::Int32, true);
+    let expanded = ScalarValue::Struct(Arc::new(StructArray::new_null(vec![int("x"), int("n")].into(), 1)));
     let answers = [
         ("version", text(&version)),
         ("session_user", text(user)),
@@ -146,7 +149,12 @@ fn own_functions(user: &str, session: i32) -> Vec<ScalarUDF> {
         ("shobj_description", nothing.clone()),
         ("pg_get_viewdef", nothing.clone()),
         ("pg_get_indexdef", nothing.clone()),
+        ("pg_get_function_arguments", nothing.clone()),
+        ("pg_get_function_identity_arguments", nothing.clone()),
+        ("pg_get_function_result", nothing.clone()),
         ("pg_get_serial_sequence", nothing),
+        // Asked of the columns of an index, of which there is none.
+        ("_pg_expandarray", expanded),
     ];
     answers.into_iter().map(|(name, answer)| ScalarUDF::new_from_impl(Constant::new(name, answer))).collect()
 }

@@ -4,15 +4,21 @@
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, DeclareType, DiscardObject, Expr, FetchDirection, Ident, ObjectName, Reset, Set, Statement, Value,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::copy::{CopyForm, of_copy};
+use super::dialect::Postgres;
 use super::fault::{Answer, Fault, state};
 use super::ways::translate;
 use super::wording::{Wording, chars_before};
+
+/// Longest statement, and most brackets within each other, that the library's own parser reads: it knows some questions of tools
+/// by their wording, and takes twice as long for each call within a call.
+const MOST_KNOWN_BYTES: usize = 8 << 10;
+const MOST_KNOWN_BRACKETS: usize = 8;
+const MOST_KNOWN_AGAIN: usize = 3;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -93,7 +99,14 @@ impl Command {
 
 /// Parses one statement that is within its bounds. Deep trees are possible: to be called where the stack is large.
 pub(super) fn parse(parser: &PostgresCompatibilityParser, wording: &Wording) -> Answer<Command> {
-    let mut parsed = parser.parse(&wording.sql).map_err(|e| syntax(e, wording))?;
+    let nested = wording.nested;
+    let flat = nested.brackets <= MOST_KNOWN_BRACKETS && nested.again <= MOST_KNOWN_AGAIN;
+    let parsed = match flat && wording.sql.len() <= MOST_KNOWN_BYTES {
+        true => parser.parse(&wording.sql),
+        false => Parser::parse_sql(&Postgres, &wording.sql)
+            .map(|parsed| parsed.into_iter().map(|statement| parser.rewrite(statement)).collect()),
+    };
+    let mut parsed = parsed.map_err(|e| syntax(e, wording))?;
     match (parsed.pop(), parsed.is_empty()) {
         (Some(mut statement), true) => {
             translate(&mut statement);
@@ -109,7 +122,7 @@ fn syntax(e: ParserError, wording: &Wording) -> Fault {
     if fault.state != state::SYNTAX {
         return fault;
     }
-    let again = Parser::new(&PostgreSqlDialect {}).try_with_sql(&wording.sql).and_then(|mut p| p.parse_statements());
+    let again = Parser::new(&Postgres).try_with_sql(&wording.sql).and_then(|mut p| p.parse_statements());
     if let Err(ParserError::ParserError(message)) = again
         && let Some(place) = place(&message)
     {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionStateBuilder;
 
-use super::bounds::{HeldLiterals, Steps, held_functions};
+use super::bounds::{Casts, HeldLiterals, Steps, held_functions};
 use super::catalog::Catalog;
 use super::fault::Answer;
 use crate::error::Result;
@@ -65,6 +65,7 @@ impl Lake {
         }
         let held = SessionStateBuilder::new_from_existing(state)
             .with_expr_planners(planners)
+            .with_optimizer_rule(Arc::new(Casts))
             .with_physical_optimizer_rule(Arc::new(Steps))
             .build();
         *context.state_ref().write() = held;

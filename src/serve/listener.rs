@@ -166,7 +166,7 @@ impl Welcome {
             portals: Default::default(),
             skipping: false,
         };
-        session.settings_changed();
+        session.settings_changed()?;
         session.log_event("login", &Ok(())).await;
         Ok(session)
     }

@@ -16,6 +16,7 @@ use super::commands::Command;
 use super::extended::Portal;
 use super::fault::{Answer, Fault, state};
 use super::meter::Meter;
+use super::pg_tables;
 use super::rows::description;
 use super::session::Session;
 use super::wire::End;
@@ -29,7 +30,7 @@ impl Session {
             Command::Set { name, value: None } | Command::Reset(Some(name)) => {
                 let told = self.settings.reset(name)?;
                 told.map_or(Ok(()), |told| self.tell(told))?;
-                self.settings_changed();
+                self.settings_changed()?;
             }
             Command::Reset(None) => self.reset_all()?,
             Command::DiscardAll => {
@@ -73,23 +74,21 @@ impl Session {
     fn set(&mut self, name: &str, value: &str) -> Answer<()> {
         let told = self.settings.set(name, value)?;
         told.map_or(Ok(()), |told| self.tell(told))?;
-        self.settings_changed();
-        Ok(())
+        self.settings_changed()
     }
 
     fn reset_all(&mut self) -> Answer<()> {
         for told in self.settings.reset_all() {
             self.tell(told)?;
         }
-        self.settings_changed();
-        Ok(())
+        self.settings_changed()
     }
 
-    /// Lets functions see the settings as they are now.
-    pub fn settings_changed(&self) {
-        for function in setting_functions(&self.settings) {
-            self.asker.session.context().register_udf(function);
-        }
+    /// Lets statements see the settings as they are now.
+    pub fn settings_changed(&self) -> Answer<()> {
+        let context = self.asker.session.context();
+        setting_functions(&self.settings).into_iter().for_each(|function| context.register_udf(function));
+        Ok(pg_tables::show(context, &self.settings)?)
     }
 
     fn end_transaction(&mut self, command: &Command) -> String {

@@ -161,6 +161,12 @@ fn parameters(plan: &LogicalPlan, types: &[Option<Type>]) -> Answer<(Vec<Type>, 
                 {
                     note(list, Some(DataType::new_list(of, true)))?;
                 }
+                // $1::date: drivers leave the type of such a parameter open and write it as PostgreSQL reads it, a zone behind it.
+                if let Expr::Cast(cast) = expr
+                    && let DataType::Date32 | DataType::Timestamp(..) = cast.field.data_type()
+                {
+                    note(&cast.expr, Some(cast.field.data_type().clone()))?;
+                }
                 note(expr, None)?;
                 Ok(TreeNodeRecursion::Continue)
             })

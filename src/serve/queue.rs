@@ -72,7 +72,7 @@ impl Queue {
     /// Statements that run and that wait.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.running, state.waiting.len())
+        (state.running, state.waiting.iter().filter(|waiting| !waiting.place.is_closed()).count())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -71,6 +71,8 @@ pub struct RoleLimits {
     pub statement_bytes: usize,
     /// Operators, brackets and set operations that lie within each other.
     pub depth: usize,
+    /// Brackets that lie within each other, those of calls and subqueries among them.
+    pub brackets: usize,
     /// Terms of one list.
     pub list_terms: usize,
     /// Length of a pattern, in bytes; a bounded one is written out in the statement.
@@ -96,6 +98,7 @@ impl RoleLimits {
             connections: 100,
             statement_bytes: 256 << 10,
             depth: 1_000,
+            brackets: 16,
             list_terms: 10_000,
             pattern_bytes: Some(1_000).filter(|_| role < Role::Operator),
             schemas: ["public", "information_schema", "pg_catalog"].map(String::from).into(),
@@ -153,6 +156,7 @@ struct Said {
     connections: Option<usize>,
     statement_bytes: Option<usize>,
     depth: Option<usize>,
+    brackets: Option<usize>,
     list_terms: Option<usize>,
     pattern_bytes: Option<usize>,
     schemas: Option<Vec<String>>,
@@ -184,6 +188,7 @@ impl Said {
         set(&mut limits.connections, self.connections);
         set(&mut limits.statement_bytes, self.statement_bytes);
         set(&mut limits.depth, self.depth);
+        set(&mut limits.brackets, self.brackets);
         set(&mut limits.list_terms, self.list_terms);
         if self.pattern_bytes.is_some() {
             limits.pattern_bytes = self.pattern_bytes;
@@ -201,10 +206,21 @@ impl Said {
         if limits.depth > 2_000 {
             return Err(bad("depth: give at most 2000"));
         }
+        // Parser and planner take twice as long for some things with each bracket around them.
+        if limits.brackets > 24 {
+            return Err(bad("brackets: give at most 24"));
+        }
         if limits.statement_bytes > 8 << 20 {
             return Err(bad("statement-bytes: give at most 8388608"));
         }
-        let named = [limits.statements, limits.connections, limits.statement_bytes, limits.depth, limits.list_terms];
+        let named = [
+            limits.statements,
+            limits.connections,
+            limits.statement_bytes,
+            limits.depth,
+            limits.brackets,
+            limits.list_terms,
+        ];
         if named.contains(&0) || limits.rows == 0 || limits.schemas.is_empty() {
             return Err(bad("a limit of 0 would refuse everything: remove the user instead"));
         }
@@ -239,6 +255,8 @@ mod tests {
             "[reader]\nseconds = 0\n",
             "[reader]\nmemory = \"2048MiB\"\n",
             "[reader]\ndepth = 100000\n",
+            "[reader]\nbrackets = 40\n",
+            "[reader]\nbrackets = 0\n",
             "[reader]\nrows = 0\n",
         ] {
             assert_eq!(Roles::parse(bad, 1 << 30, size).unwrap_err().exit_code(), 2, "{bad}");

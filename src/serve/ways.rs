@@ -25,9 +25,14 @@ impl VisitorMut for Translate {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            // (hs_predict(t)).hs6
-            Expr::CompoundFieldAccess { access_chain, .. } => {
-                for access in access_chain {
+            // (hs_predict(t)).hs6 and p.alternatives[1].hs6; p.alternatives is a column of the table p.
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let is_name = |access: &AccessExpr| matches!(access, AccessExpr::Dot(Expr::Identifier(_)));
+                let of_name = match **root {
+                    Expr::Identifier(_) => access_chain.iter().take_while(|access| is_name(access)).count(),
+                    _ => 0,
+                };
+                for access in access_chain.iter_mut().skip(of_name) {
                     if let AccessExpr::Dot(Expr::Identifier(field)) = access {
                         *access = AccessExpr::Dot(text(name_of(field)));
                     }
@@ -113,6 +118,10 @@ mod tests {
     fn fields_of_records_and_functions_without_a_number_are_read_as_they_are_meant() {
         for (sql, said) in [
             ("SELECT (hs_predict(t)).HS6 FROM l", "SELECT (hs_predict(t)).'hs6' FROM l"),
+            (
+                "SELECT p.list[1].HS6, public.p.list[n.i], list[1].hs6 FROM p, n",
+                "SELECT p.list[1].'hs6', public.p.list[n.i], list[1].'hs6' FROM p, n",
+            ),
             ("SELECT 1 FROM pg_type WHERE typreceive <> 0", "SELECT 1 FROM pg_type WHERE typreceive <> '-'"),
             (
                 "SELECT 1 FROM pg_type t WHERE t.typinput = (SELECT oid FROM pg_proc WHERE proname = 'pg_catalog.array_in')",

@@ -17,6 +17,8 @@ const MAX_STATEMENTS: usize = 100;
 const MAX_SET_OPERATIONS: usize = 200;
 /// Tables that one statement joins, or thereabouts.
 const MAX_JOINS: usize = 100;
+/// Brackets within each other that the parser may read more than once each.
+const MAX_READ_AGAIN: usize = 8;
 /// Longest shape that is written to a log.
 const MAX_SHAPE_BYTES: usize = 4 << 10;
 
@@ -26,6 +28,8 @@ pub(super) struct Wording {
     pub sql: String,
     /// Characters of the message before it.
     pub before: usize,
+    /// Brackets that lie within each other.
+    pub nested: Nested,
     tokens: Vec<Token>,
 }
 
@@ -72,8 +76,8 @@ fn close(message: &str, group: &mut Vec<&TokenWithSpan>, limits: &RoleLimits, fo
     let (start, end) = (byte_at(message, before), byte_at(message, chars_before(message, last.span.end)));
     let sql = message.get(start..end).unwrap_or_default().to_owned();
     let tokens: Vec<Token> = group.drain(..).map(|token| token.token.clone()).collect();
-    bound(&tokens, limits)?;
-    found.push(Wording { sql, before, tokens });
+    let nested = bound(&tokens, limits)?;
+    found.push(Wording { sql, before, nested, tokens });
     Ok(())
 }
 
@@ -98,17 +102,23 @@ fn byte_at(text: &str, chars: usize) -> usize {
 }
 
 /// Refuses what would be too deep for whoever walks the tree that is made of it, whichever way it is deep: brackets, chains
-/// of operators, set operations; and lists that are too long.
-fn bound(tokens: &[Token], limits: &RoleLimits) -> Answer<()> {
-    let (mut levels, mut deep) = (vec![Level::default()], 0usize);
+/// of operators, set operations; and lists that are too long. Gives the brackets that lie within each other.
+fn bound(tokens: &[Token], limits: &RoleLimits) -> Answer<Nested> {
+    let (mut levels, mut deep, mut nested) = (vec![Level::default()], 0usize, Nested::default());
     let (mut sets, mut joins) = (0, 0);
-    for token in tokens {
+    for (at, token) in tokens.iter().enumerate() {
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 deep += 1;
-                levels.push(Level::default());
+                let again = read_again(tokens[..at].last(), token);
+                levels.push(Level { again, ..Level::default() });
+                nested.brackets = nested.brackets.max(levels.len() - 1);
             }
             Token::RParen | Token::RBracket | Token::RBrace => {
+                // A CASE without its END ends with the bracket around it.
+                while levels.last().is_some_and(|level| level.case) {
+                    deep -= levels.pop().map_or(0, |level| level.chain) + 1;
+                }
                 if levels.len() > 1 {
                     deep -= levels.pop().map_or(0, |level| level.chain) + 1;
                 }
@@ -129,6 +139,20 @@ fn bound(tokens: &[Token], limits: &RoleLimits) -> Answer<()> {
                 }
             }
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+                Keyword::CASE => {
+                    deep += 1;
+                    levels.push(Level { case: true, ..Level::default() });
+                    nested.brackets = nested.brackets.max(levels.len() - 1);
+                }
+                Keyword::END if levels.last().is_some_and(|level| level.case) => {
+                    deep -= levels.pop().map_or(0, |level| level.chain) + 1;
+                    deep += link(&mut levels);
+                }
+                Keyword::INTERVAL => {
+                    if let Some(level) = levels.last_mut() {
+                        level.again = true;
+                    }
+                }
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => sets += 1,
                 Keyword::JOIN => joins += 1,
                 keyword if links(keyword) => deep += link(&mut levels),
@@ -143,16 +167,84 @@ fn bound(tokens: &[Token], limits: &RoleLimits) -> Answer<()> {
             literal if is_literal(literal) => {}
             _ => deep += link(&mut levels),
         }
+        if nested.brackets > limits.brackets {
+            let fault = format!("more than {} brackets lie within each other", limits.brackets);
+            return Err(Fault::new(state::TOO_COMPLEX, fault).hint("Name what lies within in a subquery or WITH."));
+        }
+        nested.again = nested.again.max(levels.iter().filter(|level| level.again).count());
+        if nested.again > MAX_READ_AGAIN {
+            let fault = format!(
+                "more than {MAX_READ_AGAIN} of CAST, EXTRACT, SUBSTRING, INTERVAL and their like lie within each other"
+            );
+            return Err(Fault::new(state::TOO_COMPLEX, fault).hint("Name what lies within in a subquery or WITH."));
+        }
         if deep > limits.depth || sets > MAX_SET_OPERATIONS || joins > MAX_JOINS {
             return Err(Fault::new(state::TOO_COMPLEX, "the statement is nested too deeply or chains too much")
                 .hint("Use IN for many alternatives, and WITH for what is nested."));
         }
     }
-    Ok(())
+    Ok(nested)
+}
+
+/// Whether the parser reads what stands in a bracket again, as that of a plain call, when it does not read as it should: a
+/// mistake within several of these is read many times.
+fn read_again(before: Option<&Token>, bracket: &Token) -> bool {
+    use Keyword as K;
+    match (before, bracket) {
+        (Some(Token::LBracket), Token::LBracket) => true,
+        (Some(Token::Word(word)), _) if word.quote_style.is_none() => matches!(
+            word.keyword,
+            K::ARRAY
+                | K::CASE
+                | K::CAST
+                | K::CEIL
+                | K::CONVERT
+                | K::CURRENT_DATE
+                | K::CURRENT_TIME
+                | K::CURRENT_TIMESTAMP
+                | K::CURRENT_USER
+                | K::CURRENT_ROLE
+                | K::CURRENT_CATALOG
+                | K::EXISTS
+                | K::EXTRACT
+                | K::FLOOR
+                | K::INTERVAL
+                | K::LOCALTIME
+                | K::LOCALTIMESTAMP
+                | K::MAP
+                | K::MATCH
+                | K::NOT
+                | K::OVERLAY
+                | K::POSITION
+                | K::PRIOR
+                | K::SAFE_CAST
+                | K::SESSION_USER
+                | K::STRUCT
+                | K::SUBSTR
+                | K::SUBSTRING
+                | K::TRIM
+                | K::TRY_CAST
+                | K::USER
+                | K::VALUES
+        ),
+        _ => false,
+    }
+}
+
+/// How deep a statement is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Nested {
+    /// Brackets within each other, CASE and END counted as such.
+    pub brackets: usize,
+    /// Of these, those that the parser may read again.
+    pub again: usize,
 }
 
 #[derive(Default)]
 struct Level {
+    /// Of CASE and END.
+    case: bool,
+    again: bool,
     /// Operators in a row, each of which may lie one deeper than the one before.
     chain: usize,
     terms: usize,
@@ -180,7 +272,6 @@ fn links(keyword: Keyword) -> bool {
             | K::IN
             | K::COLLATE
             | K::AT
-            | K::CASE
             | K::XOR
             | K::OVERLAPS
     )
@@ -417,6 +508,25 @@ mod tests {
     }
 
     #[test]
+    fn brackets_within_each_other_are_bounded_and_those_that_are_read_again_more_so() {
+        let state = |sql: String| statements(&sql, &limits()).map_err(|fault| fault.state).map(|found| found[0].nested);
+        let nest = |open: &str, n: usize, close: &str| format!("SELECT {}1{}", open.repeat(n), close.repeat(n));
+        let nested = |sql| state(sql).map(|nested| (nested.brackets, nested.again));
+        assert_eq!(nested(nest("abs(", 16, ")")), Ok((16, 0)));
+        assert_eq!(nested(nest("(", 17, ")")), Err("54001"));
+        assert_eq!(nested(nest("CAST(", 8, " AS int)")), Ok((8, 8)));
+        assert_eq!(nested(nest("CAST (", 9, " AS int)")), Err("54001"));
+        assert_eq!(nested(nest("f(interval ", 9, ")")), Err("54001"));
+        assert_eq!(nested(nest("ARRAY[[", 4, "]]")), Ok((8, 8)));
+        assert_eq!(nested(nest("CASE WHEN true THEN ", 16, " END")), Ok((16, 0)));
+        assert_eq!(nested(nest("CASE WHEN true THEN ", 17, " END")), Err("54001"));
+        assert_eq!(nested(nest("(CASE WHEN true THEN ", 8, ")")), Ok((16, 0)));
+        let cases = vec!["CASE a WHEN 1 THEN abs(2) ELSE 3 END"; 50];
+        assert_eq!(nested(format!("SELECT {}", cases.join(" + "))), Ok((2, 0)));
+        assert_eq!(nested(format!("SELECT {}", vec!["CAST(1 AS int)"; 50].join(", "))), Ok((1, 1)));
+    }
+
+    #[test]
     fn shapes_hold_no_literal_no_comment_and_no_name_that_could_be_a_description() {
         assert_eq!(
             shape(
@@ -437,7 +547,8 @@ mod tests {
     fn what_is_too_long_too_deep_or_lists_too_much_is_refused_without_being_parsed() {
         let state = |sql: &str| statements(sql, &limits()).map(|_| ()).map_err(|fault| fault.state);
         let nested = |n: usize| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n));
-        assert_eq!(state(&nested(100)), Ok(()));
+        assert_eq!(state(&nested(16)), Ok(()));
+        assert_eq!(state(&nested(17)), Err("54001"));
         assert_eq!(state(&nested(5_000)), Err("54001"));
         assert_eq!(state(&format!("SELECT {}1", "1+".repeat(5_000))), Err("54001"));
         assert_eq!(state(&format!("SELECT {}1", "NOT ".repeat(5_000))), Err("54001"));

@@ -22,6 +22,7 @@ use datafusion::sql::parser::Statement;
 
 use super::functions::{self, Editions, Model};
 use super::lake_tables::LakeTables;
+use super::names::own_names;
 use super::snapshot::{Lake, Now, Snapshot};
 use super::{Limits, runtime, session_on, tables};
 use crate::error::{Error, Result};
@@ -160,9 +161,11 @@ impl LakeSession {
     ///
     /// # Errors
     /// As [`LakeSession::plan`].
-    pub async fn plan_statement(&self, statement: Statement) -> Result<LogicalPlan> {
+    pub async fn plan_statement(&self, mut statement: Statement) -> Result<LogicalPlan> {
         let snapshot = self.newest();
-        let plan = self.pinned(&snapshot).statement_to_plan(statement).await?;
+        let pinned = self.pinned(&snapshot);
+        own_names(&mut statement, &pinned);
+        let plan = pinned.statement_to_plan(statement).await?;
         let wanted = functions::wanted(&plan)?;
         if wanted.models.len() > MOST_MODELS {
             return Err(Error::Usage(format!("a query names at most {MOST_MODELS} models; ask in several queries")));

@@ -12,6 +12,7 @@ mod guard;
 mod lake_session;
 mod lake_tables;
 pub mod named;
+mod names;
 mod newest;
 mod once;
 mod pair;

@@ -47,6 +47,11 @@ impl Served {
     }
 
     pub fn over(lake: &str, registry: &str, args: &[&str]) -> Served {
+        Served::over_with(lake, registry, args, &[])
+    }
+
+    /// With more environment.
+    pub fn over_with(lake: &str, registry: &str, args: &[&str], env: &[(String, String)]) -> Served {
         let dir = tempfile::tempdir().unwrap();
         let (users, audit) = (path(dir.path(), "users.toml"), path(dir.path(), "audit.jsonl"));
         for (name, role) in [("ana", "analyst"), ("rita", "reader"), ("otto", "operator")] {
@@ -60,7 +65,9 @@ impl Served {
             all.extend(["--model", "hs@1"]);
         }
         all.extend(args);
-        Served::spawn(harmonize(&all), dir)
+        let mut command = harmonize(&all);
+        command.envs(env.iter().cloned());
+        Served::spawn(command, dir)
     }
 
     fn spawn(mut command: Command, dir: tempfile::TempDir) -> Served {
@@ -260,7 +267,7 @@ pub fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Passes over a test for want of a program, but where every one has to be there.
-fn lacking(program: &str) {
+pub fn lacking(program: &str) {
     assert!(std::env::var_os("HARMONIZE_REQUIRE_CLIENTS").is_none(), "there is no {program}");
     println!("skipped: {program} is not installed");
 }

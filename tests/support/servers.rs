@@ -131,7 +131,7 @@ pub fn python_refused(script: &str, args: &[&str]) -> String {
 }
 
 fn ended(script: &str, args: &[&str], env: &[(String, String)], input: Stdio) -> Output {
-    Command::new(venv().join("bin/python"))
+    Command::new(interpreter())
         .arg(tests().join(script))
         .args(args)
         .envs(env.iter().map(|(name, value)| (name, value)))
@@ -159,6 +159,11 @@ fn venv() -> &'static Path {
         let named = std::env::var_os("HARMONIZE_VENV").filter(|value| !value.is_empty());
         named.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"), PathBuf::from)
     })
+}
+
+/// Python with what the tests need.
+pub fn interpreter() -> PathBuf {
+    venv().join("bin/python")
 }
 
 struct Server {
@@ -215,7 +220,7 @@ impl Peer {
 fn admin() -> &'static Mutex<Peer> {
     static ADMIN: OnceLock<Mutex<Peer>> = OnceLock::new();
     ADMIN.get_or_init(|| {
-        let mut command = Command::new(venv().join("bin/python"));
+        let mut command = Command::new(interpreter());
         command.arg(tests().join("s3_admin.py"));
         Mutex::new(Peer::spawn(command))
     })

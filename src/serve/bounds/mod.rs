@@ -3,6 +3,7 @@
 //!
 //! A statement runs in steps of a batch of rows, and no step can be stopped in the middle; so each is kept small.
 
+mod copies;
 mod growth;
 mod size;
 mod steps;
@@ -20,6 +21,7 @@ use arrow::datatypes::{DataType, Fields};
 use super::fault::{Answer, Fault, state};
 use super::roles::RoleLimits;
 
+pub(super) use copies::Casts;
 pub(super) use growth::{HeldLiterals, held, held_functions};
 pub(super) use steps::Steps;
 pub(super) use tree::check_tree;
@@ -33,6 +35,7 @@ pub(super) fn hold(plan: LogicalPlan, limits: &RoleLimits) -> Answer<LogicalPlan
     plan.apply_with_subqueries(|node| {
         check_width(node)?;
         node.apply_expressions(|expr| {
+            copies::check_copies(expr)?;
             expr.apply(|expr| {
                 if let Some(most) = limits.pattern_bytes {
                     check_pattern(expr, most)?;
